@@ -1,0 +1,219 @@
+# godwit: GNU make, after ./configure.
+#
+#   make                  build/godwit
+#   make check            layers, unit tests, simulator, mesh; closes with
+#                         "N passed, N failed"
+#   make check T=NAME     only what is called NAME: a unit test, a simulator
+#                         program or a test of the mesh
+#   make check-unit       one suite; also check-layers check-sim check-mesh
+#   make asan             the same in build/asan under the address and undefined
+#                         behaviour sanitizers: unit and sim, with T=NAME mesh
+#                         too; SUITES="unit sim mesh" says which
+#   make demo             two regions on this machine and a call through them
+#   make bench            CPU per call against nghttpx and Envoy
+#   make layers           who may include whom, which library lives where
+#   make fmt              clang-format in what git says is changed, or in
+#                         FILES=...; function bodies only
+#   make install          honours DESTDIR; also uninstall
+#   make clean            removes what was built, keeps ./configure's answers
+#                         and the Python packages; rm -r build removes all
+#
+#   make V=1              shows the commands
+#   make B=build/asan     works in another folder that ./configure
+#                         --builddir=... has prepared
+#
+# t/demo and t/check do all of it from nothing: packages, ./configure, make.
+#
+# A source needs no line here: every .c of a room is compiled and goes into
+# build/libgodwit.a, which the program and every test link; only main.c stays
+# outside. Every .proto under xds/proto becomes C in build/xds/proto. A .c
+# under t/ with a main() is a program; one without is shared by its folder.
+
+B	?= build
+VENV	= build/venv
+SUITES	= layers unit sim mesh
+
+MAKEFLAGS += --no-builtin-rules
+SHELL	= /bin/sh
+.SUFFIXES:
+.DELETE_ON_ERROR:
+# bench and asan run make again or measure: nothing beside them.
+.PHONY:	all check check-layers check-unit check-sim check-mesh run-suites \
+	demo bench asan layers fmt install uninstall clean help tests venv
+.DEFAULT_GOAL := all
+
+# ---- what ./configure found
+
+NEED_NOTHING = clean help layers check-layers fmt
+ifneq ($(filter-out $(NEED_NOTHING),$(or $(MAKECMDGOALS),all)),)
+include $B/config.mk
+include $B/config.stamp
+endif
+
+$B/config.mk: ;
+$B/config.stamp: configure
+	@if [ -f $B/config.again ]; then sh $B/config.again >/dev/null; \
+	else echo "Run ./configure first (or t/check, which does all)." >&2; \
+	exit 1; fi
+
+# ---- what there is
+
+ROOMS	= conf shm xds worker/io worker master
+SRC	:= $(sort $(wildcard $(ROOMS:%=%/*.c)))
+MAIN	= master/main.c
+PROTO	:= $(sort $(patsubst xds/proto/%,%,$(shell \
+	find xds/proto -name '*.proto' 2>/dev/null)))
+UNIT	:= $(sort $(wildcard t/unit/*.c))
+PROG	:= $(sort $(shell grep -l '^main\>' t/sim/*.c t/bench/*.c 2>/dev/null))
+HELP	:= $(sort $(filter-out $(PROG),$(wildcard t/sim/*.c t/bench/*.c \
+	t/lib/*.c)))
+ALL_C	:= $(sort $(wildcard $(ROOMS:%=%/*.[ch]) $(ROOMS:%=%/*.def) \
+	t/*/*.[ch]))
+EXAMPLES := $(sort $(shell find conf/examples -type f 2>/dev/null))
+
+OBJ	= $(patsubst %.c,$B/obj/%.o,$(filter-out $(MAIN),$(SRC)))
+PB_H	= $(PROTO:%.proto=$B/xds/proto/%.pb-c.h)
+PB_OBJ	= $(PROTO:%.proto=$B/obj/xds/proto/%.pb-c.o)
+HELP_OBJ = $(HELP:%.c=$B/obj/%.o)
+TEST_BIN = $(UNIT:%.c=$B/%) $(PROG:%.c=$B/%)
+SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
+GODWIT	= $(if $(wildcard $(MAIN)),$B/godwit)
+
+# ---- flags
+
+STD	= -std=c11 -D_GNU_SOURCE
+WARN	= -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual \
+	-Wstrict-prototypes -Wmissing-prototypes -Wmissing-declarations \
+	-Wformat -Werror=format-security -Wsign-compare
+# Criterion's Test() makes functions without a prototype; a row of a table of
+# cases says only what differs from zero.
+WARN_T	= $(WARN) -Wno-missing-prototypes -Wno-missing-declarations \
+	-Wno-missing-field-initializers
+INC	= -I$B -I. -ffile-prefix-map=$(CURDIR)/=
+ALL_CFLAGS = $(STD) $(INC) $(CPPFLAGS) $(LIB_CFLAGS) $(HARDENING) $(SANITIZE)
+ALL_LDFLAGS = $(CFLAGS) $(SANITIZE) $(HARDENING_LD) -Wl,--as-needed $(LDFLAGS)
+
+say	= $(if $V,,@printf '  %-4s %s\n' $1 '$(@:$B/%=%)';)
+
+# ---- the program
+
+all: $(GODWIT) $B/libgodwit.a
+
+$B/godwit: $B/obj/$(MAIN:.c=.o) $B/libgodwit.a
+	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# Made anew when an object goes or comes, so that it keeps no dead member;
+# q, not r, since two rooms may have files of one name.
+$B/libgodwit.a: $(OBJ) $(PB_OBJ) $B/libgodwit.list
+	$(call say,AR)rm -f $@ && $(AR) qcs $@ $(OBJ) $(PB_OBJ)
+
+$B/libt.a: $(HELP_OBJ) $B/libt.list
+	$(call say,AR)rm -f $@ && $(AR) qcs $@ $(HELP_OBJ)
+
+$B/libgodwit.list: FORCE
+	@mkdir -p $B; echo '$(OBJ) $(PB_OBJ)' | cmp -s - $@ || \
+	    echo '$(OBJ) $(PB_OBJ)' >$@
+$B/libt.list: FORCE
+	@mkdir -p $B; echo '$(HELP_OBJ)' | cmp -s - $@ || \
+	    echo '$(HELP_OBJ)' >$@
+FORCE:
+
+$B/obj/%.o: %.c $B/config.mk | $(PB_H)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(ALL_CFLAGS) $(WARN) $(WERROR) $(CFLAGS) \
+	    -MMD -MP -c -o $@ $<
+
+# Generated C is not ours to polish: no warnings.
+$B/obj/xds/proto/%.pb-c.o: $B/xds/proto/%.pb-c.c $B/config.mk | $(PB_H)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(ALL_CFLAGS) -w $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/xds/proto/%.pb-c.c $B/xds/proto/%.pb-c.h: xds/proto/%.proto $B/config.mk
+	@mkdir -p $(@D)
+	$(call say,GEN)$(PROTOC_C) -I. --c_out=$B $<
+
+# Nothing that was made on the way to something else is thrown away.
+.SECONDARY:
+
+# ---- tests
+
+tests: $(TEST_BIN)
+
+$B/obj/t/unit/%.o: t/unit/%.c $B/config.mk | $(PB_H)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) $(WARN_T) \
+	    $(WERROR) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/t/unit/%: $B/obj/t/unit/%.o $B/libt.a $B/libgodwit.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CRITERION_LIBS) $(LIBS)
+
+$B/t/%: $B/obj/t/%.o $B/libt.a $B/libgodwit.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# The mesh's tests are Python; this is their private set of packages.
+venv: $(VENV)/done
+$(VENV)/done: $(wildcard t/lib/requirements.txt)
+	t/lib/need venv
+
+check: run-suites
+check-unit check-sim check-mesh:
+	@$(MAKE) --no-print-directory run-suites SUITES=$(@:check-%=%)
+check-layers: layers
+
+# One suite's list of things to run, as t/lib/suite wants them.
+run_layers = layers
+run_unit = $(UNIT:t/unit/%.c=unit:$B/t/unit/%)
+run_sim	= $(SIM_BIN:%=sim:%)
+run_mesh = $(if $(wildcard t/mesh/run),mesh)
+run	= $(foreach s,$(SUITES),$(run_$s))
+
+run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
+    $(CRITERION_LIBS),$(UNIT:%.c=$B/%))) $(if \
+    $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
+    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done))
+	@t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
+	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)
+
+asan: B_ASAN = build/asan
+asan: SUITES = unit sim $(if $T,mesh)
+asan:
+	@[ -f $(B_ASAN)/config.mk ] || CC='$(CC)' ./configure --enable-asan \
+	    --builddir=$(B_ASAN) $(if $(WERROR),--enable-werror) >/dev/null
+	@$(MAKE) --no-print-directory B=$(B_ASAN) T='$T' SUITES='$(SUITES)' \
+	    run-suites
+
+demo: all venv
+	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
+
+bench: all $(filter $B/t/bench/%,$(TEST_BIN)) venv
+	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $(BENCH)
+
+layers:
+	@awk -f t/lib/layers.awk $(ALL_C)
+
+fmt:
+	@t/lib/fmt $(FILES)
+
+# ---- install
+
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sysconfdir)/godwit \
+	    $(DESTDIR)$(docdir)
+	install -m 755 $B/godwit $(DESTDIR)$(bindir)/godwit
+	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
+	for f in $(EXAMPLES:conf/%=%); do \
+	    install -D -m 644 conf/$$f $(DESTDIR)$(docdir)/$$f || exit; done
+
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/godwit
+	rm -rf $(DESTDIR)$(docdir)
+
+clean:
+	rm -rf $B/obj $B/t $B/xds $B/check $B/asan $B/godwit $B/*.a $B/*.list
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+-include $(shell find $B/obj -name '*.d' 2>/dev/null)
