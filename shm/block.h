@@ -1,0 +1,270 @@
+/*
+ * shm/block.h - what lies in the arena: the layout of a generation, which
+ * the master writes and the workers read in place.
+ *
+ *   root ──> listeners ──> chain ──> hcm ──> route config ──> virtual host
+ *     │                      └─> tls                            │ routes:
+ *     └────> cluster pages ──> cluster ──> balance (endpoints)  │ match, plan,
+ *              [slot/256][slot%256]  └─> tls                    │ cluster slot
+ *                                                               v
+ *   A route names a cluster by slot, not by block, so that a changed cluster
+ *   costs its own blocks, one page and the root.
+ *
+ * Invariants
+ *   I1  Every ref is 0 or names a block of the type its field's name says.
+ *   I2  Texts end in NUL, which len does not count.
+ *   I3  Slots and endpoint ids are stable by name from generation to
+ *       generation; a reused one has another tag.
+ *   I4  Plans and tls blocks are self-contained: offsets inside them count
+ *       from their own first byte, so that a worker can keep a copy.
+ *
+ * A change of this file is a change of BLOCK_LAYOUT, which the control page
+ * carries and arena_open checks. Source of the settings: the xDS v3 messages
+ * that each struct names. Test: t/unit/compile.c.
+ */
+#ifndef SHM_BLOCK_H
+#define SHM_BLOCK_H
+
+#include <stdint.h>
+
+#include "shm/arena.h"
+
+#define BLOCK_LAYOUT 0x676f647769740001ull	/* "godwit", layout 1 */
+
+enum {
+	PAGE_SLOTS = 256,		/* cluster slots per page */
+	LISTENERS_MAX = 64,		/* slots 0..63, also in a row */
+	CLUSTERS_MAX = 65536,
+};
+
+struct block_text {
+	uint32_t	len;
+	char		bytes[];	/* len bytes and a NUL */
+};
+
+struct block_list {			/* refs or slots, as the field says */
+	uint32_t	n;
+	uint32_t	at[];
+};
+
+/* Inside a self-contained block: from the block's first byte. */
+struct block_span {
+	uint32_t	off, len;	/* off 0 = unset; NUL after len */
+};
+
+/* Settings of ours that every process follows from its next turn on. */
+struct block_settings {
+	uint64_t	buffer_budget_bytes;	/* per worker */
+	uint32_t	drain_time_ms;
+	uint32_t	cause_off;	/* 1: no godwit-cause header */
+	uint32_t	log_level;	/* enum log_level */
+	uint32_t	pad;
+};
+
+struct block_root {
+	uint64_t	number;		/* of the generation */
+	struct block_settings settings;
+	block_ref	listeners;	/* list of block_listener */
+	block_ref	clusters;	/* list of pages, each a list of
+					   PAGE_SLOTS block_cluster or 0 */
+};
+
+/* config.core.v3.Http2ProtocolOptions */
+struct block_h2 {
+	uint32_t	max_concurrent_streams;
+	uint32_t	stream_window_bytes;
+	uint32_t	connection_window_bytes;
+	uint32_t	hpack_table_bytes;
+};
+
+/* Limits on one header block, whoever sends it. */
+struct block_header_limits {
+	uint32_t	bytes_max;	/* sum of name + value + 32 */
+	uint32_t	count_max;
+};
+
+/* config.listener.v3.Listener */
+struct block_listener {
+	block_ref	name;		/* text */
+	block_ref	address;	/* text "ADDR_PORT", for statistics */
+	uint32_t	slot;		/* 0..LISTENERS_MAX-1: its sockets */
+	uint32_t	tag;
+	block_ref	chains;		/* list of block_chain, >= 1 */
+};
+
+/* config.listener.v3.FilterChain */
+struct block_chain {
+	block_ref	name;		/* text, may be 0 */
+	block_ref	tls;		/* block_tls; 0 = clear text */
+	block_ref	hcm;		/* block_hcm */
+	uint32_t	handshake_timeout_ms;	/* 0 = none */
+};
+
+enum filter_kind { FILTER_ROUTER, FILTER_KINDS };
+
+struct block_filter {
+	uint32_t	kind;		/* enum filter_kind */
+	block_ref	plan;		/* its settings; 0 = none */
+};
+
+/* HttpConnectionManager */
+struct block_hcm {
+	block_ref	stat_prefix;	/* text */
+	block_ref	route_config;	/* block_route_config */
+	struct block_h2	h2;
+	struct block_header_limits limits;
+	uint32_t	idle_timeout_ms;	/* of a connection; 0 = none */
+	uint32_t	filters_n;
+	struct block_filter filters[];	/* the router is the last */
+};
+
+/* config.route.v3.RouteConfiguration */
+struct block_route_config {
+	block_ref	name;		/* text */
+	block_ref	hosts;		/* list of block_host */
+	uint32_t	domains_n;	/* sorted: see enum domain_kind, then
+					   longer before shorter */
+	uint32_t	ignore_port;	/* in the authority, 0 or 1 */
+	struct block_domain {
+		block_ref	text;	/* lower case, without the star */
+		uint16_t	kind;	/* enum domain_kind */
+		uint16_t	len;
+		uint32_t	host;	/* index into hosts */
+	}		domains[];
+};
+
+enum domain_kind { DOMAIN_EXACT, DOMAIN_SUFFIX, DOMAIN_PREFIX, DOMAIN_ANY };
+
+enum match_kind { MATCH_PREFIX, MATCH_PATH, MATCH_SEPARATED_PREFIX };
+enum match_flag { MATCH_ANY_CASE = 1, MATCH_GRPC = 2 };
+
+/* config.route.v3.Route: RouteMatch and RouteAction */
+struct block_route {
+	uint8_t		kind;		/* enum match_kind */
+	uint8_t		flags;		/* enum match_flag */
+	uint16_t	headers_n;
+	uint32_t	path_len;
+	block_ref	path;		/* text, lower case if ANY_CASE */
+	block_ref	headers;	/* block_header_match[headers_n] */
+	uint32_t	cluster;	/* slot */
+	block_ref	plan;		/* block_plan */
+	block_ref	name;		/* text, may be 0 */
+};
+
+/* config.route.v3.VirtualHost */
+struct block_host {
+	block_ref	name;		/* text */
+	uint32_t	routes_n;
+	struct block_route routes[];	/* the first that matches wins */
+};
+
+enum header_match_kind {
+	HEADER_PRESENT, HEADER_EXACT, HEADER_PREFIX, HEADER_SUFFIX,
+	HEADER_CONTAINS, HEADER_RANGE,
+};
+enum header_match_flag {
+	HEADER_INVERT = 1, HEADER_MISSING_AS_EMPTY = 2, HEADER_ANY_CASE = 4,
+};
+
+/* config.route.v3.HeaderMatcher */
+struct block_header_match {
+	block_ref	name;		/* text, lower case */
+	block_ref	value;		/* text, lower case if ANY_CASE */
+	uint8_t		kind;		/* enum header_match_kind */
+	uint8_t		flags;		/* enum header_match_flag */
+	uint8_t		pad[6];
+	int64_t		range_from, range_to;	/* [from, to) */
+};
+
+/* What a stream needs after it was routed. Self-contained (I4). */
+struct block_plan {
+	uint64_t	hash;		/* of the rest; 0 never */
+	uint32_t	bytes;		/* of the whole block */
+	uint32_t	timeout_ms;	/* RouteAction.timeout; 0 = none */
+};
+
+enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
+
+/* config.cluster.v3.Cluster */
+struct block_cluster {
+	block_ref	name;		/* text */
+	uint32_t	slot;
+	uint32_t	tag;		/* another owner of the slot: other */
+	block_ref	balance;	/* block_balance */
+	block_ref	tls;		/* block_tls; 0 = clear text */
+	uint32_t	lb_policy;	/* enum lb_policy */
+	uint32_t	connect_timeout_ms;
+	uint32_t	idle_timeout_ms;	/* of a connection; 0 = none */
+	struct block_h2	h2;
+	struct block_header_limits limits;
+};
+
+/* config.endpoint.v3.LbEndpoint. Ordered by id. */
+struct block_endpoint {
+	uint8_t		address[16];	/* IPv4 in the first 4 */
+	uint16_t	family;		/* AF_INET, AF_INET6 */
+	uint16_t	port;		/* host byte order */
+	uint32_t	id;		/* stable by cluster and address */
+	uint32_t	tag;
+	uint32_t	weight;		/* >= 1 */
+};
+
+/* What a pick needs: the usable endpoints of a cluster. */
+struct block_balance {
+	uint32_t	endpoints_n;	/* 0: no healthy upstream */
+	uint32_t	endpoints_all;	/* unusable ones counted too */
+	uint32_t	weights_differ;	/* 0: every weight is the same */
+	uint32_t	pad;
+	uint64_t	weight_total;	/* of the usable ones */
+	struct block_endpoint endpoints[];
+};
+
+/*
+ * DownstreamTlsContext or UpstreamTlsContext. Self-contained (I4).
+ * Certificates are here as PEM; the private key is named by file, read by
+ * each worker when it first uses the block, and part of the hash.
+ */
+struct block_tls {
+	uint64_t	hash;		/* of the rest and the key; 0 never */
+	uint32_t	bytes;
+	uint16_t	version_min, version_max;	/* 0x0303, 0x0304 */
+	uint8_t		server;		/* 1: downstream */
+	uint8_t		require_client_certificate;
+	uint8_t		pad[2];
+	uint32_t	sans_n;		/* 0 = any name */
+	struct block_span certificate_chain;	/* PEM; unset = none */
+	struct block_span private_key_file;
+	struct block_span trusted_ca;	/* PEM; unset = peer not verified */
+	struct block_span sni;		/* client only */
+	struct block_span ciphers;	/* TLS 1.2, OpenSSL list */
+	struct block_san {
+		uint32_t	type;	/* SubjectAltNameMatcher.SanType:
+					   1 email 2 dns 3 uri 4 ip */
+		uint32_t	kind;	/* enum header_match_kind, 1..4 */
+		struct block_span value;
+	}		sans[];
+};
+
+static inline const char *
+block_text(const struct arena *a, block_ref ref)
+{
+	if (ref == 0)
+		return "";
+	return ((const struct block_text *)arena_at(a, ref))->bytes;
+}
+
+static inline const char *
+block_span_at(const void *block, struct block_span s)
+{
+	return s.off == 0 ? NULL : (const char *)block + s.off;
+}
+
+/* The cluster at a slot, or NULL. */
+const struct block_cluster *block_cluster_find(const struct arena *a,
+	    const struct block_root *root, uint32_t slot);
+
+/* The listener at a slot, or NULL. */
+const struct block_listener *block_listener_find(const struct arena *a,
+	    const struct block_root *root, uint32_t slot);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * shm/row.h - a worker's row: its own memfd, written by it alone, read by
+ * everyone else as a hint.
+ *
+ *   | head | WORKER counts | causes | [slot] LISTENER, HTTP | [slot] CLUSTER |
+ *
+ * Invariants
+ *   I1  One writer, the worker; before it is born the keeper, which clears
+ *       the row (row_init). So plain relaxed stores count; nothing is locked.
+ *   I2  announced says which generation the worker uses, stored once a turn
+ *       with release: what an older generation reached is not read any more.
+ *       0 until the first turn.
+ *   I3  Readers never use a number from here as an index.
+ *
+ * Clusters beyond ROW_CLUSTERS share the last slot, so that a row's size does
+ * not depend on the configuration. Test: t/unit/row.c.
+ */
+#ifndef SHM_ROW_H
+#define SHM_ROW_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "shm/block.h"
+#include "shm/clock.h"
+
+typedef _Atomic uint64_t count;
+
+enum count_worker {
+#define COUNT_WORKER(id) COUNT_WORKER_##id,
+#define COUNT_LISTENER(id)
+#define COUNT_HTTP(id)
+#define COUNT_CLUSTER(id)
+#define COUNT(scope, id, kind, name, help) COUNT_##scope(id)
+#include "shm/count.def"
+#undef COUNT_WORKER
+#undef COUNT_LISTENER
+	COUNT_WORKER_N
+};
+enum count_listener {
+#define COUNT_WORKER(id)
+#define COUNT_LISTENER(id) COUNT_LISTENER_##id,
+#include "shm/count.def"
+#undef COUNT_LISTENER
+#undef COUNT_HTTP
+	COUNT_LISTENER_N
+};
+enum count_http {
+#define COUNT_LISTENER(id)
+#define COUNT_HTTP(id) COUNT_HTTP_##id,
+#include "shm/count.def"
+#undef COUNT_HTTP
+#undef COUNT_CLUSTER
+	COUNT_HTTP_N
+};
+enum count_cluster {
+#define COUNT_HTTP(id)
+#define COUNT_CLUSTER(id) COUNT_CLUSTER_##id,
+#include "shm/count.def"
+#undef COUNT_WORKER
+#undef COUNT_LISTENER
+#undef COUNT_HTTP
+#undef COUNT_CLUSTER
+#undef COUNT
+	COUNT_CLUSTER_N
+};
+
+enum { ROW_CLUSTERS = 1024, ROW_CAUSES = 64 };
+
+struct row {
+	uint64_t	layout;		/* BLOCK_LAYOUT */
+	uint32_t	slot;		/* of the worker */
+	uint32_t	pid;		/* 0: nobody lives here */
+	uint64_t	incarnation;	/* 1, 2, ...: how often it was born */
+	_Alignas(64) count announced;	/* I2 */
+	count		heartbeat_ns;	/* struct mono of the last turn */
+	_Alignas(64) count worker[COUNT_WORKER_N];
+	count		cause[ROW_CAUSES];	/* worker/cause.def */
+	struct row_listener {
+		count	listener[COUNT_LISTENER_N];
+		count	http[COUNT_HTTP_N];
+	}		listeners[LISTENERS_MAX];
+	struct row_cluster {
+		count	cluster[COUNT_CLUSTER_N];
+	}		clusters[ROW_CLUSTERS];
+};
+
+/* Makes a row's memfd, zeroed, its head filled; the descriptor, or -1. */
+int	row_new(uint32_t slot, char *why, size_t why_len);
+
+/* Maps a row: the worker writable, others not. NULL: why. fd may be closed
+ * afterwards. */
+struct row *row_open(int fd, int writable, char *why, size_t why_len);
+void	row_close(struct row *r);
+
+/* Clears gauges and marks the birth of the next incarnation; counters go on.
+ * Only while no worker lives here (I1). */
+void	row_init(struct row *r, uint32_t pid);
+
+static inline struct row_cluster *
+row_cluster(struct row *r, uint32_t slot)
+{
+	return &r->clusters[slot < ROW_CLUSTERS ? slot : ROW_CLUSTERS - 1];
+}
+
+/* The single writer needs no locked instruction. */
+static inline void
+count_add(count *c, uint64_t n)
+{
+	atomic_store_explicit(c,
+	    atomic_load_explicit(c, memory_order_relaxed) + n,
+	    memory_order_relaxed);
+}
+
+static inline void
+count_set(count *c, uint64_t n)
+{
+	atomic_store_explicit(c, n, memory_order_relaxed);
+}
+
+/* The worker's word of each turn (I2). */
+static inline void
+row_announce(struct row *r, uint64_t generation, struct mono now)
+{
+	atomic_store_explicit(&r->announced, generation,
+	    memory_order_release);
+	count_set(&r->heartbeat_ns, (uint64_t)now.ns);
+}
+
+static inline uint64_t
+count_get(const count *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * shm/stat.h - prints statistics: names from a generation, numbers from rows.
+ * The worker prints its own row, the master the sum of all, by the same code.
+ *
+ *   cluster.greeter.upstream_rq_total: 12
+ *
+ * One line each, sorted by scope and slot, Envoy's text format; zeros too.
+ * Test: t/unit/stat.c.
+ */
+#ifndef SHM_STAT_H
+#define SHM_STAT_H
+
+#include <stdio.h>
+
+#include "shm/row.h"
+
+/* cause_names[0..causes_n): the words of worker/cause.def, by number. */
+void	stat_print(FILE *out, const struct arena *a,
+	    const struct block_root *root, struct row *const *rows,
+	    int rows_n, const char *const *cause_names, int causes_n);
+
+#endif
