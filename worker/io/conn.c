@@ -1,0 +1,424 @@
+/* worker/io/conn.c - see conn.h. */
+#include "worker/io/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void	conn_ready(struct source *s, uint32_t events);
+static void	conn_flush(struct task *t);
+static void	conn_again(struct task *t);
+static void	conn_fire(struct timer *t);
+
+int
+io_init(struct io *io, struct loop *l)
+{
+	memset(io, 0, sizeof(*io));
+	io->sys = l->sys;
+	io->loop = l;
+	mem_init(&io->mem, l->sys);
+	buf_init(&io->plain, l->sys);
+	buf_init(&io->cipher, l->sys);
+	io->in = l->sys->alloc(l->sys->ctx, CONN_READ_BYTES);
+	io->in_plain = l->sys->alloc(l->sys->ctx, CONN_READ_BYTES);
+	if (io->in != NULL && io->in_plain != NULL)
+		return 0;
+	io_fini(io);
+	return -1;
+}
+
+void
+io_fini(struct io *io)
+{
+	io->sys->free(io->sys->ctx, io->in);
+	io->sys->free(io->sys->ctx, io->in_plain);
+	buf_fini(&io->plain);
+	buf_fini(&io->cipher);
+	mem_fini(&io->mem);
+}
+
+/* ---- beginning ---- */
+
+/* Everything but the descriptor; false: no memory, nothing is left. */
+static bool
+conn_init(struct conn *c, struct io *io, const struct conn_settings *s)
+{
+	c->source.ready = conn_ready;
+	c->io = io;
+	c->events = s->events;
+	c->flush.run = conn_flush;
+	c->again.run = conn_again;
+	c->timer.fire = conn_fire;
+	c->idle_timeout_ms = s->idle_timeout_ms;
+	c->fd = -1;
+	buf_init(&c->early, io->sys);
+	buf_init(&c->out, io->sys);
+	if (s->tls != NULL && (c->tls = tls_new(s->tls)) == NULL)
+		return false;
+	c->h2 = h2_open(&io->mem, &s->h2, s->h2_events, c);
+	if (c->h2 == NULL) {
+		tls_free(c->tls);
+		c->tls = NULL;
+		return false;
+	}
+	h2_take(c->h2, &c->early, CONN_TAKE_BYTES);		/* I4 */
+	return true;
+}
+
+/* Undoes conn_init, and the descriptor. No up-call of ours comes. */
+static void
+conn_fini(struct conn *c)
+{
+	struct io *io = c->io;
+
+	timer_stop(&io->loop->timers, &c->timer);
+	loop_forget(io->loop, &c->source);
+	loop_cancel(io->loop, &c->flush);
+	loop_cancel(io->loop, &c->again);
+	if (c->fd >= 0)
+		io->sys->close(io->sys->ctx, c->fd);
+	c->fd = -1;
+	if (c->tls != NULL)
+		tls_free(c->tls);
+	c->tls = NULL;
+	buf_fini(&c->early);
+	buf_fini(&c->out);
+}
+
+static bool
+conn_watch(struct conn *c, int fd, uint32_t open_timeout_ms)
+{
+	c->fd = fd;
+	if (loop_watch(c->io->loop, fd, &c->source) != 0) {
+		h2_close(c->h2, H2_CLOSE_CONNECTION);
+		conn_fini(c);
+		return false;
+	}
+	if (c->state != CONN_OPEN && open_timeout_ms > 0)
+		timer_start(&c->io->loop->timers, &c->timer, c->io->loop->now,
+		    open_timeout_ms);
+	return true;
+}
+
+static int64_t
+now_ms(const struct conn *c)
+{
+	return c->io->loop->now.ns / 1000000;
+}
+
+static void
+conn_opened(struct conn *c)
+{
+	c->state = CONN_OPEN;
+	c->active_ms = now_ms(c);
+	timer_stop(&c->io->loop->timers, &c->timer);
+	if (c->idle_timeout_ms > 0)
+		timer_start(&c->io->loop->timers, &c->timer, c->io->loop->now,
+		    c->idle_timeout_ms);
+	c->events->opened(c);
+	conn_touch(c);
+}
+
+bool
+conn_accept(struct conn *c, struct io *io, int fd,
+    const struct conn_settings *s)
+{
+	if (!conn_init(c, io, s)) {
+		io->sys->close(io->sys->ctx, fd);
+		return false;
+	}
+	c->accepted = true;
+	c->state = c->tls != NULL ? CONN_HANDSHAKE : CONN_OPEN;
+	if (!conn_watch(c, fd, s->open_timeout_ms))
+		return false;
+	if (c->state == CONN_OPEN)
+		conn_opened(c);
+	return true;
+}
+
+bool
+conn_connect(struct conn *c, struct io *io, const struct sockaddr *to,
+    socklen_t to_len, const struct conn_settings *s)
+{
+	int fd = io->sys->connect(io->sys->ctx, to, to_len);
+
+	if (fd < 0)
+		return false;
+	if (!conn_init(c, io, s)) {
+		io->sys->close(io->sys->ctx, fd);
+		return false;
+	}
+	c->state = CONN_CONNECTING;
+	return conn_watch(c, fd, s->open_timeout_ms);
+}
+
+/* ---- ending ---- */
+
+static enum h2_close
+close_of(enum conn_end end)
+{
+	return end == CONN_END_PROTOCOL ? H2_CLOSE_PROTOCOL :
+	    H2_CLOSE_CONNECTION;
+}
+
+void
+conn_end(struct conn *c, enum conn_end end, const char *why)
+{
+	if (c->end != CONN_END_NONE)
+		return;
+	c->end = end;
+	if (end == CONN_END_TLS)
+		c->tls_failure = tls_failure(c->tls);
+	snprintf(c->why, sizeof(c->why), "%s", why == NULL ? "" : why);
+	conn_touch(c);
+}
+
+void
+conn_close(struct conn *c)
+{
+	if (c->end == CONN_END_NONE)
+		c->end = CONN_END_LOCAL;
+	h2_close(c->h2, close_of(c->end));
+	c->h2 = NULL;
+	conn_fini(c);
+	c->events->closed(c);
+}
+
+void
+conn_drain(struct conn *c)
+{
+	h2_drain(c->h2);
+	if (h2_streams_n(c->h2) == 0)
+		h2_terminate(c->h2, H2_NO_ERROR);
+}
+
+static void
+conn_fire(struct timer *t)
+{
+	struct conn *c = CONTAINER(t, struct conn, timer);
+	int64_t idle_ms = now_ms(c) - c->active_ms;
+	int64_t left_ms = c->idle_timeout_ms - idle_ms;
+
+	if (c->state != CONN_OPEN) {
+		conn_end(c, CONN_END_CONNECT_TIMEOUT, c->state ==
+		    CONN_HANDSHAKE ? "the TLS handshake took too long" :
+		    "the connection was not made in time");
+		return;
+	}
+	if (h2_streams_n(c->h2) > 0)
+		left_ms = c->idle_timeout_ms;
+	if (left_ms <= 0)
+		h2_terminate(c->h2, H2_NO_ERROR);
+	else
+		timer_start(&c->io->loop->timers, t, c->io->loop->now,
+		    left_ms);
+}
+
+/* ---- reading ---- */
+
+/* One span off the wire through TLS, if any, to the session. */
+static void
+conn_take_in(struct conn *c, const uint8_t *p, size_t n)
+{
+	size_t plain_n;
+
+	if (c->tls == NULL) {
+		if (!h2_feed(c->h2, p, n))
+			conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
+		return;
+	}
+	tls_feed(c->tls, p, n);
+	while ((plain_n = tls_read(c->tls, c->io->in_plain, CONN_READ_BYTES,
+	    &c->out)) > 0 && c->end == CONN_END_NONE) {
+		if (c->state == CONN_HANDSHAKE)
+			conn_opened(c);
+		if (!h2_feed(c->h2, c->io->in_plain, plain_n))
+			conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
+	}
+	if (c->state == CONN_HANDSHAKE &&
+	    tls_state(c->tls) == TLS_ESTABLISHED)
+		conn_opened(c);
+	if (tls_state(c->tls) == TLS_FAILED)
+		conn_end(c, CONN_END_TLS, tls_why(c->tls));
+	if (tls_state(c->tls) == TLS_CLOSED)
+		conn_end(c, CONN_END_PEER, "the peer closed TLS");
+	conn_touch(c);
+}
+
+static void
+conn_read(struct conn *c)
+{
+	struct io *io = c->io;
+	ssize_t n = 0;
+
+	for (int i = 0; i < CONN_READS && c->end == CONN_END_NONE; i++) {
+		n = io->sys->recv(io->sys->ctx, c->fd, io->in,
+		    CONN_READ_BYTES);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			conn_end(c, CONN_END_PEER, strerror(errno));
+			return;
+		}
+		if (n == 0) {
+			conn_end(c, CONN_END_PEER, "the peer closed");
+			return;
+		}
+		c->active_ms = now_ms(c);
+		conn_take_in(c, io->in, (size_t)n);
+		if (n < CONN_READ_BYTES)
+			return;
+	}
+	loop_soon(io->loop, &c->again);
+}
+
+/* ---- connecting ---- */
+
+static void
+conn_connected(struct conn *c)
+{
+	struct io *io = c->io;
+	int error = io->sys->connected(io->sys->ctx, c->fd);
+
+	if (error != 0) {
+		conn_end(c, CONN_END_CONNECT, strerror(error));
+		return;
+	}
+	if (c->tls == NULL) {
+		conn_opened(c);
+		return;
+	}
+	c->state = CONN_HANDSHAKE;
+	tls_read(c->tls, io->in_plain, CONN_READ_BYTES, &c->out);
+	conn_touch(c);
+}
+
+static void
+conn_ready(struct source *s, uint32_t events)
+{
+	struct conn *c = CONTAINER(s, struct conn, source);
+
+	if (c->end != CONN_END_NONE)
+		return;
+	if (c->state == CONN_CONNECTING) {
+		if (events & (SYS_WRITE | SYS_HANGUP))
+			conn_connected(c);
+		if (c->state == CONN_CONNECTING)
+			return;
+	}
+	if (events & (SYS_READ | SYS_HANGUP))
+		conn_read(c);
+	/* A hang-up's end of file may be behind a short read. */
+	if (events & SYS_HANGUP && c->end == CONN_END_NONE)
+		loop_soon(c->io->loop, &c->again);
+	if (events & SYS_WRITE && buf_len(&c->out) > 0)
+		conn_touch(c);
+}
+
+static void
+conn_again(struct task *t)
+{
+	struct conn *c = CONTAINER(t, struct conn, again);
+
+	if (c->end == CONN_END_NONE && c->state != CONN_CONNECTING)
+		conn_read(c);
+	conn_touch(c);
+}
+
+/* ---- writing ---- */
+
+void
+conn_touch(struct conn *c)
+{
+	loop_at_end(c->io->loop, &c->flush);
+}
+
+void
+conn_wake(void *conn)
+{
+	conn_touch(conn);
+}
+
+/* Sends b; what the socket does not take goes to c->out. False: blocked, or
+ * the connection is lost. b is empty afterwards unless it is c->out. */
+static bool
+conn_send(struct conn *c, struct buf *b)
+{
+	struct io *io = c->io;
+	size_t len = buf_len(b);
+	ssize_t n = io->sys->send(io->sys->ctx, c->fd, b->data + b->pos, len);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		conn_end(c, CONN_END_PEER, strerror(errno));
+		return false;
+	}
+	if (n > 0)
+		buf_take(b, (size_t)n);
+	if (buf_len(b) == 0)
+		return true;
+	if (b != &c->out) {
+		if (!buf_put(&c->out, b->data + b->pos, buf_len(b)))
+			conn_end(c, CONN_END_LOCAL, "no memory");
+		buf_clear(b);
+	}
+	return false;
+}
+
+/* One round of frames; *more says whether there are others. False: no more
+ * can be written now. */
+static bool
+conn_write(struct conn *c, bool *more)
+{
+	struct buf *plain = &c->io->plain, *cipher = &c->io->cipher;
+
+	if (buf_len(&c->early) > 0) {
+		buf_put(plain, c->early.data + c->early.pos,
+		    buf_len(&c->early));
+		buf_fini(&c->early);
+	}
+	*more = h2_take(c->h2, plain, CONN_TAKE_BYTES);
+	if (buf_len(plain) == 0)
+		return false;
+	if (c->tls == NULL)
+		return conn_send(c, plain);
+	if (!tls_write(c->tls, plain->data + plain->pos, buf_len(plain),
+	    cipher))
+		conn_end(c, CONN_END_TLS, tls_why(c->tls));
+	buf_clear(plain);
+	return buf_len(cipher) > 0 && conn_send(c, cipher);
+}
+
+static void
+conn_flush_open(struct conn *c)
+{
+	bool more = true;
+
+	if (buf_len(&c->out) > 0 && !conn_send(c, &c->out))
+		return;
+	for (int i = 0; more; i++) {
+		if (i == CONN_READS) {
+			loop_soon(c->io->loop, &c->again);
+			return;
+		}
+		if (!conn_write(c, &more))
+			break;
+	}
+	if (h2_over(c->h2) && buf_len(&c->out) == 0)
+		conn_end(c, h2_why(c->h2)[0] == '\0' ? CONN_END_LOCAL :
+		    CONN_END_PROTOCOL, h2_why(c->h2));
+}
+
+/* The end-of-turn task: writes, and ends what is to end (I2, I3). */
+static void
+conn_flush(struct task *t)
+{
+	struct conn *c = CONTAINER(t, struct conn, flush);
+
+	if (c->state == CONN_OPEN)
+		conn_flush_open(c);
+	else if (c->state == CONN_HANDSHAKE && buf_len(&c->out) > 0)
+		conn_send(c, &c->out);
+	if (c->end != CONN_END_NONE)
+		conn_close(c);
+}

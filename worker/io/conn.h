@@ -1,0 +1,113 @@
+/*
+ * worker/io/conn.h - a connection: a socket, TLS or not, and an HTTP/2
+ * session, from the first byte to the last.
+ *
+ *   conn_connect ──> CONNECTING ──> HANDSHAKE ──> OPEN ──> closed
+ *   conn_accept ───────────────────────^────────────^
+ *                                    (TLS)       (clear)
+ *
+ * Invariants
+ *   I1  Reading: one recv into the worker's buffer, until a short read, at
+ *       most CONN_READS a turn; then the ready list.
+ *   I2  Writing: once at the end of a turn in which something was touched:
+ *       all frames of the session, one TLS pass, one send. While the socket
+ *       takes no more, no frames are made: flow control holds the callers.
+ *   I3  A connection ends at the end of a turn, never inside an up-call; then
+ *       the session's streams are closed, then closed is the last up-call.
+ *   I4  A session's preface is taken as soon as it is made (mem.h I3).
+ *
+ * Test: t/sim/, t/mesh/.
+ */
+#ifndef WORKER_IO_CONN_H
+#define WORKER_IO_CONN_H
+
+#include "worker/io/h2.h"
+#include "worker/io/loop.h"
+#include "worker/io/tls.h"
+
+enum { CONN_READ_BYTES = 65536, CONN_READS = 4, CONN_TAKE_BYTES = 49152 };
+
+/* What all connections of a worker share. */
+struct io {
+	struct sys	*sys;
+	struct loop	*loop;
+	struct mem	 mem;
+	struct buf	 plain, cipher;	/* out of the session; records of it */
+	uint8_t		*in;		/* CONN_READ_BYTES, received */
+	uint8_t		*in_plain;	/* as many, decrypted */
+};
+
+int	io_init(struct io *io, struct loop *l);
+void	io_fini(struct io *io);
+
+enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN };
+
+enum conn_end {
+	CONN_END_NONE,
+	CONN_END_PEER,			/* it closed, or the network did */
+	CONN_END_CONNECT,		/* refused, unreachable */
+	CONN_END_CONNECT_TIMEOUT,	/* TCP or TLS took too long */
+	CONN_END_TLS,			/* handshake or record refused */
+	CONN_END_PROTOCOL,		/* HTTP/2 broken */
+	CONN_END_LOCAL,			/* by us: idle, drained, stopped */
+};
+
+struct conn;
+
+struct conn_events {
+	void	(*opened)(struct conn *c);	/* after the handshake */
+	/* c is the owner's again, its descriptor closed. */
+	void	(*closed)(struct conn *c);
+};
+
+struct conn {
+	struct source	 source;
+	struct io	*io;
+	const struct conn_events *events;
+	struct task	 flush, again;
+	struct timer	 timer;		/* until open; then idleness */
+	struct tls	*tls;		/* NULL: clear text */
+	struct h2	*h2;
+	struct buf	 early;		/* frames made before it was open */
+	struct buf	 out;		/* what the socket did not take */
+	int64_t		 active_ms;	/* last bytes received */
+	uint32_t	 idle_timeout_ms;	/* 0 = none */
+	int		 fd;
+	enum conn_state	 state;
+	enum conn_end	 end;
+	enum tls_failure tls_failure;	/* with CONN_END_TLS */
+	bool		 accepted;	/* by us; else connected */
+	char		 why[320];	/* the end, in words */
+};
+
+struct conn_settings {
+	struct h2_settings h2;
+	const struct h2_events *h2_events;
+	const struct conn_events *events;
+	struct tls_context *tls;	/* NULL: clear text */
+	uint32_t	open_timeout_ms;	/* connect and TLS; 0 = none */
+	uint32_t	idle_timeout_ms;
+};
+
+/* Takes over an accepted socket; c is zeroed memory of the owner, who is the
+ * owner of the session too (h2_owner gives c). False: fd is closed, c is as
+ * it was, and no up-call comes. */
+bool	conn_accept(struct conn *c, struct io *io, int fd,
+	    const struct conn_settings *s);
+/* The same towards to. Frames may be submitted at once; they wait. */
+bool	conn_connect(struct conn *c, struct io *io, const struct sockaddr *to,
+	    socklen_t to_len, const struct conn_settings *s);
+
+/* Write at the end of this turn. The wake of h2_events calls it. */
+void	conn_touch(struct conn *c);
+/* GOAWAY; closed once the open streams are done. */
+void	conn_drain(struct conn *c);
+/* Ends it at the end of this turn (I3). why may be NULL. */
+void	conn_end(struct conn *c, enum conn_end end, const char *why);
+/* Ends it here: for the worker's own end, outside of all up-calls. */
+void	conn_close(struct conn *c);
+
+/* For h2_events.wake, whose owner is the conn. */
+void	conn_wake(void *conn);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * worker/io/h2.h - the codec boundary: HTTP/2 sessions of either role, bytes
+ * in and frames out, streams and header blocks up. nghttp2 is behind it and
+ * nowhere else, so that another codec could stand here.
+ *
+ *   bytes ──h2_feed──> [session] ──h2_events──> owner of the stream
+ *   bytes <──h2_take── [session] <── h2_answer, h2_request, h2_data, h2_end,
+ *                                    h2_trailers, h2_reset, h2_consume
+ *
+ * A stream's two directions, each on its own:
+ *
+ *   in    headers ──> data ... ──> end | trailers      (up-calls)
+ *   out   h2_request/h2_answer ──> h2_data ... ──> h2_end | h2_trailers
+ *   then  closed: the last up-call, once, whatever happened
+ *
+ * Invariants
+ *   I1  A struct h2_stream is its owner's memory, from open or h2_request
+ *       until the closed up-call, and no longer.
+ *   I2  After h2_reset the only up-call left is closed.
+ *   I3  Connection credit is returned on receipt, stream credit only by
+ *       h2_consume: one slow reader can't stall its neighbours.
+ *   I4  h2_take takes whole frames, and nghttp2's frame buffer is not looked
+ *       at between two calls: all sessions of a worker share one (mem.h I3).
+ *   I5  From inside h2_take come only sent and closed.
+ *
+ * Source: RFC 9113; dependencies.md section 1. Test: t/unit/h2.c, t/sim/.
+ */
+#ifndef WORKER_IO_H2_H
+#define WORKER_IO_H2_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/io/buf.h"
+#include "worker/io/chunk.h"
+#include "worker/io/header.h"
+#include "worker/io/mem.h"
+
+struct h2;
+
+/* Why a stream closed. */
+enum h2_close {
+	H2_CLOSE_DONE,		/* both sides ended */
+	H2_CLOSE_RESET,		/* the peer reset it */
+	H2_CLOSE_REFUSED,	/* the peer did not process it: REFUSED_STREAM,
+				   or beyond its GOAWAY */
+	H2_CLOSE_PROTOCOL,	/* the peer broke the protocol on it */
+	H2_CLOSE_LOCAL,		/* h2_reset */
+	H2_CLOSE_CONNECTION,	/* the connection went */
+};
+
+enum h2_error {			/* RFC 9113 section 7 */
+	H2_NO_ERROR = 0, H2_PROTOCOL_ERROR = 1, H2_INTERNAL_ERROR = 2,
+	H2_REFUSED_STREAM = 7, H2_CANCEL = 8, H2_ENHANCE_YOUR_CALM = 11,
+};
+
+struct h2_stream {
+	struct h2	*h2;
+	struct h2_stream *next, **prev;	/* all streams of the session */
+	int32_t		 id;
+	uint32_t	 peer_code;	/* of the RST_STREAM received */
+	struct headers	*in;		/* the block being received */
+	struct headers	*out_trailers;	/* to send after the data */
+	struct chunks	 out;		/* data to send */
+	bool	in_started;	/* request or final response was delivered */
+	bool	in_ended;	/* the peer's END_STREAM came */
+	bool	in_too_large;	/* the block broke the limits: not kept */
+	bool	out_started, out_ended;	/* by our calls, not yet on the wire */
+	bool	out_deferred;	/* nghttp2 waits for h2_data */
+	bool	out_paused;	/* nghttp2 waits for the next h2_take */
+	bool	peer_reset, dead;
+};
+
+struct h2_events {
+	/* Server: a request begins. A stream that is all zero, or NULL to
+	 * refuse it (REFUSED_STREAM). */
+	struct h2_stream *(*open)(void *owner);
+	/* The request, or the final response; h is the callee's now. NULL:
+	 * the block broke the limits. end: nothing follows. */
+	void	(*headers)(struct h2_stream *s, struct headers *h, bool end);
+	void	(*data)(struct h2_stream *s, const uint8_t *p, size_t n);
+	/* The peer's end, with trailers (the callee's) or without (NULL). */
+	void	(*end)(struct h2_stream *s, struct headers *trailers);
+	/* n bytes of h2_data went into frames. */
+	void	(*sent)(struct h2_stream *s, size_t n);
+	void	(*closed)(struct h2_stream *s, enum h2_close why);
+	/* The peer takes no new streams. */
+	void	(*goaway)(void *owner);
+	/* There is something to take: call h2_take at the end of the turn. */
+	void	(*wake)(void *owner);
+};
+
+struct h2_settings {
+	bool		server;
+	uint32_t	max_concurrent_streams;	/* announced, or assumed of the
+						   peer before its SETTINGS */
+	uint32_t	stream_window_bytes, connection_window_bytes;
+	uint32_t	hpack_table_bytes;
+	uint32_t	header_bytes_max, header_count_max;
+};
+
+/* NULL: no memory. The preface is waiting: take it before another session of
+ * mem is touched (I4). */
+struct h2	*h2_open(struct mem *mem, const struct h2_settings *s,
+		    const struct h2_events *events, void *owner);
+/* Ends all streams (closed with why), then the session. Not from an up-call
+ * of its own. */
+void	h2_close(struct h2 *h, enum h2_close why);
+void	*h2_owner(const struct h2_stream *s);
+
+/* False: the session is over, why is one sentence; take what is left, close.*/
+bool	h2_feed(struct h2 *h, const uint8_t *p, size_t n);
+/* Appends frames to out until there are none or it holds limit bytes. True:
+ * there is more. */
+bool	h2_take(struct h2 *h, struct buf *out, size_t limit);
+/* True: neither side has anything left to say. */
+bool	h2_over(const struct h2 *h);
+/* What the peer broke, or "". */
+const char *h2_why(const struct h2 *h);
+
+/* Client: opens a stream. s is all zero; h: one reference stays the caller's.
+ * end: no data follows. False: no memory, or no new streams here. */
+bool	h2_request(struct h2 *h, struct h2_stream *s, struct headers *head,
+	    bool end);
+/* Server: the final response. */
+bool	h2_answer(struct h2_stream *s, struct headers *head, bool end);
+/* Copies n bytes; false: no memory. */
+bool	h2_data(struct h2_stream *s, const uint8_t *p, size_t n);
+/* Ends our side; trailers may be NULL, one reference stays the caller's. */
+bool	h2_end(struct h2_stream *s, struct headers *trailers);
+void	h2_reset(struct h2_stream *s, enum h2_error code);
+/* Gives back n bytes of stream credit (I3). */
+void	h2_consume(struct h2_stream *s, size_t n);
+
+/* Server: no new streams, the open ones go on (RFC 9113 section 6.8). */
+void	h2_drain(struct h2 *h);
+/* GOAWAY and over, when the open streams are gone. */
+void	h2_terminate(struct h2 *h, enum h2_error code);
+
+uint32_t h2_streams_n(const struct h2 *h);
+/* "nghttp2 1.52.0" */
+const char *h2_library(void);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * worker/io/loop.h - the event loop: one turn after another, each with the
+ * same parts.
+ *
+ *   wait ──> top ──> edges ──> ready tasks ──> timers due ──> end of turn
+ *            (newest (<= 256)  (queued before                 flush once
+ *         generation)           this turn)
+ *
+ * Invariants
+ *   I1  A source is told of each edge once; who stops before EAGAIN puts its
+ *       task on the ready list.
+ *   I2  The clock is read once a turn: loop->now.
+ *   I3  Tasks put on the end list run once at the end of this turn, in order;
+ *       that is where sessions write, so that a turn costs one send each.
+ *   I4  A source that is closed in a turn is not called again in it, even
+ *       when its event was already fetched (loop_forget).
+ *
+ * Why our own: the turn is the performance design (reference/nghttp2-floor.md,
+ * section 6). Test: t/unit/loop.c.
+ */
+#ifndef WORKER_IO_LOOP_H
+#define WORKER_IO_LOOP_H
+
+#include <stdbool.h>
+
+#include "worker/io/sys.h"
+#include "worker/io/timer.h"
+
+enum { LOOP_EVENTS_MAX = 256 };
+
+/* The object that a source, task or timer is a member of. */
+#define CONTAINER(p, type, member) \
+	((type *)(void *)((uint8_t *)(p) - offsetof(type, member)))
+
+struct source {				/* something with a descriptor */
+	void	(*ready)(struct source *s, uint32_t events);
+};
+
+struct task {				/* something to do later */
+	struct task	*next;
+	void		(*run)(struct task *t);
+	bool		 queued;
+};
+
+struct task_queue {
+	struct task	*first, **last;
+};
+
+struct loop {
+	struct sys	*sys;
+	struct mono	 now;
+	struct timers	 timers;
+	struct task_queue ready;	/* run in this or the next turn */
+	struct task	 mark;		/* where this turn's part of it ends */
+	struct task_queue end;		/* run at the end of this turn */
+	struct sys_event events[LOOP_EVENTS_MAX];
+	int		 events_n;	/* of this turn */
+	bool		 stop;		/* loop_run returns */
+	void		(*top)(void *arg);	/* top of each turn, or NULL */
+	void		*top_arg;
+};
+
+void	loop_init(struct loop *l, struct sys *sys);
+
+/* One turn. Waits at most max_wait_ms, less when a timer or task is due. */
+void	loop_turn(struct loop *l, int max_wait_ms);
+
+/* Turns until l->stop. */
+void	loop_run(struct loop *l);
+
+int	loop_watch(struct loop *l, int fd, struct source *s);
+/* Drops the events of this turn that still point to s (I4). */
+void	loop_forget(struct loop *l, struct source *s);
+
+/* Idempotent while the task is queued. */
+void	loop_soon(struct loop *l, struct task *t);
+void	loop_at_end(struct loop *l, struct task *t);
+/* Takes a queued task off its list, whichever it is; O(length). */
+void	loop_cancel(struct loop *l, struct task *t);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * worker/io/tls_context.h - what tls.c and tls_context.c share; nobody else
+ * includes it.
+ */
+#ifndef WORKER_IO_TLS_CONTEXT_H
+#define WORKER_IO_TLS_CONTEXT_H
+
+#include <openssl/ssl.h>
+
+#include "worker/io/tls.h"
+
+struct tls_context {
+	SSL_CTX		*ssl;
+	BIO_METHOD	*bio;		/* spans in, a buf out: tls.c */
+	uint32_t	 refs;
+	bool		 server;
+	bool		 verify;	/* there is a CA to verify with */
+	char		*sni;		/* client; NULL = none */
+	struct tls_san	*sans;		/* copies */
+	unsigned	 sans_n;
+};
+
+enum { TLS_WHY_BYTES = 448, TLS_URI_BYTES = 256, TLS_KEY_UPDATES_MAX = 32 };
+
+struct tls {
+	SSL		*ssl;
+	struct tls_context *context;	/* counted */
+	const uint8_t	*in;		/* the span that was fed */
+	size_t		 in_len;
+	struct buf	*out;		/* of the call in progress */
+	enum tls_state	 state;
+	enum tls_failure failure;
+	int		 key_updates;
+	char		 peer_uri[TLS_URI_BYTES];
+	char		 why[TLS_WHY_BYTES];
+};
+
+/* tls.c, for the context: */
+BIO_METHOD	*tls_bio_new(void);
+void		 tls_message(int sent, int version, int type, const void *p,
+		    size_t n, SSL *ssl, void *arg);
+
+/* tls_verify.c: SSL_CTX_set_cert_verify_callback; arg is the context. */
+int	tls_verify(X509_STORE_CTX *store, void *context);
+/* The certificate's first URI SAN into to[0..n), "" if it has none. */
+void	tls_uri_find(X509 *certificate, char *to, size_t n);
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * worker/io/tls_verify.c - whether a peer's certificate is one we expect: the
+ * chain by OpenSSL, then a SAN by our rules (tls.h I4).
+ *
+ * Names compare by type: a rule for a URI never looks at a DNS name. A name
+ * with a NUL in it matches nothing. A DNS name "*.x" in the certificate stands
+ * for one label, as in RFC 9525 section 6.3. Source: Envoy's
+ * SubjectAltNameMatcher. Test: t/unit/tls.c.
+ */
+#include <arpa/inet.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "worker/io/tls_context.h"
+
+struct name {				/* of a certificate */
+	enum tls_san_type type;
+	const char	*p;
+	size_t		 len;
+};
+
+static bool
+name_of(const GENERAL_NAME *g, struct name *n)
+{
+	const ASN1_STRING *s;
+	int type;
+
+	s = GENERAL_NAME_get0_value(g, &type);
+	switch (type) {
+	case GEN_EMAIL:
+		n->type = TLS_SAN_EMAIL;
+		break;
+	case GEN_DNS:
+		n->type = TLS_SAN_DNS;
+		break;
+	case GEN_URI:
+		n->type = TLS_SAN_URI;
+		break;
+	case GEN_IPADD:
+		n->type = TLS_SAN_IP;
+		break;
+	default:
+		return false;
+	}
+	n->p = (const char *)ASN1_STRING_get0_data(s);
+	n->len = (size_t)ASN1_STRING_length(s);
+	return type == GEN_IPADD || memchr(n->p, '\0', n->len) == NULL;
+}
+
+static bool
+ip_matches(const struct name *n, const char *want)
+{
+	uint8_t ip[16];
+
+	if (n->len == 4)
+		return inet_pton(AF_INET, want, ip) == 1 &&
+		    memcmp(ip, n->p, 4) == 0;
+	return n->len == 16 && inet_pton(AF_INET6, want, ip) == 1 &&
+	    memcmp(ip, n->p, 16) == 0;
+}
+
+/* The star stands for one whole label. */
+static bool
+wildcard_matches(const struct name *n, const char *want)
+{
+	const char *dot = strchr(want, '.');
+
+	return n->len > 2 && n->p[0] == '*' && n->p[1] == '.' &&
+	    dot != NULL && dot != want && strlen(dot) == n->len - 1 &&
+	    strncasecmp(dot, n->p + 1, n->len - 1) == 0;
+}
+
+static bool
+bytes_match(const struct name *n, const char *p, const char *want,
+    size_t len)
+{
+	if (n->type == TLS_SAN_DNS)
+		return strncasecmp(p, want, len) == 0;
+	return memcmp(p, want, len) == 0;
+}
+
+static bool
+text_matches(const struct name *n, const struct tls_san *san)
+{
+	size_t len = strlen(san->value);
+
+	if (n->len < len && san->match != TLS_MATCH_EXACT)
+		return false;
+	switch (san->match) {
+	case TLS_MATCH_EXACT:
+		return (n->len == len &&
+		    bytes_match(n, n->p, san->value, len)) ||
+		    (n->type == TLS_SAN_DNS &&
+		    wildcard_matches(n, san->value));
+	case TLS_MATCH_PREFIX:
+		return bytes_match(n, n->p, san->value, len);
+	case TLS_MATCH_SUFFIX:
+		return bytes_match(n, n->p + n->len - len, san->value, len);
+	case TLS_MATCH_CONTAINS:
+		for (size_t i = 0; i + len <= n->len; i++)
+			if (bytes_match(n, n->p + i, san->value, len))
+				return true;
+		return false;
+	}
+	return false;
+}
+
+static bool
+name_matches(const struct tls_context *c, const struct name *n)
+{
+	for (unsigned i = 0; i < c->sans_n; i++) {
+		const struct tls_san *san = &c->sans[i];
+
+		if (san->type != n->type)
+			continue;
+		if (n->type == TLS_SAN_IP ? ip_matches(n, san->value) :
+		    text_matches(n, san))
+			return true;
+	}
+	return false;
+}
+
+static bool
+san_matches(const struct tls_context *c, X509 *certificate)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate,
+	    NID_subject_alt_name, NULL, NULL);
+	bool matches = false;
+	struct name n;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !matches; i++)
+		matches = name_of(sk_GENERAL_NAME_value(names, i), &n) &&
+		    name_matches(c, &n);
+	GENERAL_NAMES_free(names);
+	return matches;
+}
+
+void
+tls_uri_find(X509 *certificate, char *to, size_t to_len)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate,
+	    NID_subject_alt_name, NULL, NULL);
+	struct name n;
+
+	to[0] = '\0';
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		if (!name_of(sk_GENERAL_NAME_value(names, i), &n) ||
+		    n.type != TLS_SAN_URI || n.len >= to_len)
+			continue;
+		memcpy(to, n.p, n.len);
+		to[n.len] = '\0';
+		break;
+	}
+	GENERAL_NAMES_free(names);
+}
+
+static void
+chain_why(struct tls *t, X509_STORE_CTX *store)
+{
+	int error = X509_STORE_CTX_get_error(store);
+
+	t->failure = TLS_FAIL_VERIFY;
+	snprintf(t->why, sizeof(t->why), "the peer's certificate is not "
+	    "one that a CA we trust vouches for now: %s",
+	    X509_verify_cert_error_string(error));
+}
+
+static void
+san_why(struct tls *t, X509 *certificate)
+{
+	char uri[TLS_URI_BYTES];
+
+	tls_uri_find(certificate, uri, sizeof(uri));
+	t->failure = TLS_FAIL_SAN;
+	snprintf(t->why, sizeof(t->why), "the peer's certificate names %s, "
+	    "expected %s%.100s%s", uri[0] == '\0' ? "no URI" : uri,
+	    t->context->sans_n > 1 ? "one like " : "",
+	    t->context->sans[0].value,
+	    t->context->sans_n > 1 ? " or another of the list" : "");
+}
+
+int
+tls_verify(X509_STORE_CTX *store, void *context)
+{
+	const struct tls_context *c = context;
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store,
+	    SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls *t = SSL_get_app_data(ssl);
+	X509 *certificate = X509_STORE_CTX_get0_cert(store);
+
+	if (c->verify && X509_verify_cert(store) != 1) {
+		chain_why(t, store);
+		return 0;
+	}
+	if (c->sans_n > 0 && !san_matches(c, certificate)) {
+		san_why(t, certificate);
+		X509_STORE_CTX_set_error(store,
+		    X509_V_ERR_APPLICATION_VERIFICATION);
+		return 0;
+	}
+	return 1;
+}
