@@ -1,0 +1,290 @@
+/* worker/listen.c - see listen.h. */
+#include "worker/listen.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "shm/log.h"
+#include "worker/relay.h"
+
+enum { ACCEPTS = 64, PAUSE_MS = 100 };
+
+static void	downstream_opened(struct conn *c);
+static void	downstream_closed(struct conn *c);
+
+static const struct conn_events downstream_events = {
+	.opened = downstream_opened, .closed = downstream_closed,
+};
+
+/* ---- connections ---- */
+
+static void
+settings_fill(struct conn_settings *s, const struct block_chain *chain,
+    const struct block_hcm *hcm, const struct tls_plan *tls)
+{
+	*s = (struct conn_settings){
+	    .h2 = {
+		.server = true,
+		.max_concurrent_streams = hcm->h2.max_concurrent_streams,
+		.stream_window_bytes = hcm->h2.stream_window_bytes,
+		.connection_window_bytes = hcm->h2.connection_window_bytes,
+		.hpack_table_bytes = hcm->h2.hpack_table_bytes,
+		.header_bytes_max = hcm->limits.bytes_max,
+		.header_count_max = hcm->limits.count_max,
+	    },
+	    .h2_events = &relay_events,
+	    .events = &downstream_events,
+	    .tls = tls == NULL ? NULL : tls->context,
+	    .open_timeout_ms = chain->handshake_timeout_ms,
+	    .idle_timeout_ms = hcm->idle_timeout_ms,
+	};
+}
+
+static void
+downstream_link(struct downstream *d)
+{
+	struct worker *w = d->worker;
+
+	d->next = w->downstreams;
+	d->prev = &w->downstreams;
+	if (d->next != NULL)
+		d->next->prev = &d->next;
+	w->downstreams = d;
+}
+
+static void
+downstream_free(struct downstream *d)
+{
+	if (d->tls != NULL)
+		tls_plan_put(d->tls);
+	mem_free(&d->worker->io.mem, d);
+}
+
+/* The caller's object, its TLS settings found; NULL: no memory, or settings
+ * that can't be used. */
+static struct downstream *
+downstream_new(struct worker *w, uint32_t listener,
+    const struct block_chain *chain)
+{
+	struct downstream *d = mem_alloc(&w->io.mem, sizeof(*d));
+
+	if (d == NULL)
+		return NULL;
+	memset(d, 0, sizeof(*d));
+	d->worker = w;
+	d->listener = listener;
+	d->counts = &w->row->listeners[listener];
+	if (chain->tls != 0)
+		d->tls = tls_plan_get(&w->plans,
+		    arena_at(&w->arena, chain->tls));
+	if (chain->tls != 0 && (d->tls == NULL || d->tls->context == NULL)) {
+		downstream_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+bool
+connection_adopt(struct worker *w, int fd, uint32_t listener)
+{
+	const struct block_listener *l = block_listener_find(&w->arena,
+	    w->root, listener);
+	const struct block_list *chains;
+	const struct block_chain *chain;
+	struct downstream *d = NULL;
+	struct conn_settings s;
+
+	if (l != NULL) {
+		chains = arena_at(&w->arena, l->chains);
+		chain = arena_at(&w->arena, chains->at[0]);
+		d = downstream_new(w, listener, chain);
+	}
+	if (d == NULL) {
+		w->sys->close(w->sys->ctx, fd);
+		return false;
+	}
+	settings_fill(&s, chain, arena_at(&w->arena, chain->hcm), d->tls);
+	count_one(d->counts->listener, COUNT_LISTENER_downstream_cx_total);
+	if (!conn_accept(&d->conn, &w->io, fd, &s)) {
+		downstream_free(d);
+		return false;
+	}
+	count_one(d->counts->listener, COUNT_LISTENER_downstream_cx_active);
+	downstream_link(d);
+	return true;
+}
+
+static void
+downstream_opened(struct conn *c)
+{
+	struct downstream *d = CONTAINER(c, struct downstream, conn);
+
+	if (c->tls != NULL)
+		count_one(d->counts->listener, COUNT_LISTENER_ssl_handshake);
+}
+
+static void
+tls_end_count(const struct downstream *d)
+{
+	count *counts = d->counts->listener;
+
+	count_one(counts, COUNT_LISTENER_ssl_connection_error);
+	switch (d->conn.tls_failure) {
+	case TLS_FAIL_NO_CERTIFICATE:
+		count_one(counts, COUNT_LISTENER_ssl_fail_verify_no_cert);
+		break;
+	case TLS_FAIL_VERIFY:
+		count_one(counts, COUNT_LISTENER_ssl_fail_verify_error);
+		break;
+	case TLS_FAIL_SAN:
+		count_one(counts, COUNT_LISTENER_ssl_fail_verify_san);
+		break;
+	case TLS_FAIL_NONE:
+	case TLS_FAIL_OTHER:
+		break;
+	}
+}
+
+static void
+end_log(const struct downstream *d)
+{
+	struct worker *w = d->worker;
+	const struct block_listener *l = block_listener_find(&w->arena,
+	    w->root, d->listener);
+
+	if (!worker_may_log(w))
+		return;
+	log_info("listener %s: a caller's connection was ended: %s",
+	    l == NULL ? "(removed)" : block_text(&w->arena, l->name),
+	    d->conn.why);
+}
+
+static void
+downstream_closed(struct conn *c)
+{
+	struct downstream *d = CONTAINER(c, struct downstream, conn);
+
+	count_less(d->counts->listener, COUNT_LISTENER_downstream_cx_active);
+	if (c->end == CONN_END_TLS)
+		tls_end_count(d);
+	if (c->end == CONN_END_CONNECT_TIMEOUT)
+		count_one(d->counts->listener,
+		    COUNT_LISTENER_handshake_timeout);
+	if (c->end == CONN_END_PROTOCOL)
+		count_one(http_counts(d),
+		    COUNT_HTTP_downstream_cx_protocol_error);
+	if (c->end != CONN_END_LOCAL && c->end != CONN_END_PEER)
+		end_log(d);
+	*d->prev = d->next;
+	if (d->next != NULL)
+		d->next->prev = d->prev;
+	if (d->worker->draining && d->worker->downstreams == NULL)
+		d->worker->loop.stop = true;
+	downstream_free(d);
+}
+
+/* ---- sockets ---- */
+
+static void
+listening_accept(struct listening *l)
+{
+	struct worker *w = l->worker;
+	int fd = -1;
+
+	if (w->root == NULL || w->draining)
+		return;
+	for (int i = 0; i < ACCEPTS; i++) {
+		fd = w->sys->accept(w->sys->ctx, l->fd);
+		if (fd < 0)
+			break;
+		connection_adopt(w, fd, l->listener);
+	}
+	if (fd >= 0) {
+		loop_soon(&w->loop, &l->again);
+	} else if (errno != EAGAIN && errno != EINTR &&
+	    errno != ECONNABORTED) {
+		if (worker_may_log(w))
+			log_warn("can't accept a connection: %s; trying "
+			    "again in %d ms", strerror(errno), PAUSE_MS);
+		timer_start(&w->loop.timers, &l->pause, w->loop.now,
+		    PAUSE_MS);
+	} else if (errno != EAGAIN) {
+		loop_soon(&w->loop, &l->again);
+	}
+}
+
+static void
+listening_ready(struct source *s, uint32_t events)
+{
+	(void)events;
+	listening_accept(CONTAINER(s, struct listening, source));
+}
+
+static void
+listening_again(struct task *t)
+{
+	listening_accept(CONTAINER(t, struct listening, again));
+}
+
+static void
+listening_pause_over(struct timer *t)
+{
+	listening_accept(CONTAINER(t, struct listening, pause));
+}
+
+int
+listen_open(struct worker *w, const struct worker_start *start, char *why,
+    size_t why_len)
+{
+	size_t n = (size_t)start->sockets_n;
+
+	if (n == 0)
+		return 0;
+	w->listening = w->sys->alloc(w->sys->ctx, n * sizeof(*w->listening));
+	if (w->listening == NULL)
+		return why_set(why, why_len, "no memory for %zu sockets", n);
+	for (size_t i = 0; i < n; i++) {
+		struct listening *l = &w->listening[i];
+
+		l->source.ready = listening_ready;
+		l->again.run = listening_again;
+		l->pause.fire = listening_pause_over;
+		l->worker = w;
+		l->listener = start->sockets[i].listener;
+		l->fd = start->sockets[i].fd;
+		if (loop_watch(&w->loop, l->fd, &l->source) != 0)
+			return why_set(why, why_len, "a listening socket "
+			    "can't be watched: %s", strerror(errno));
+		w->listening_n++;
+	}
+	return 0;
+}
+
+void
+listen_resume(struct worker *w)
+{
+	for (int i = 0; i < w->listening_n; i++)
+		loop_soon(&w->loop, &w->listening[i].again);
+}
+
+void
+listen_drain(struct worker *w)
+{
+	for (struct downstream *d = w->downstreams; d != NULL; d = d->next)
+		conn_drain(&d->conn);
+}
+
+void
+listen_fini(struct worker *w)
+{
+	while (w->downstreams != NULL)
+		conn_close(&w->downstreams->conn);
+	for (int i = 0; i < w->listening_n; i++) {
+		loop_forget(&w->loop, &w->listening[i].source);
+		loop_cancel(&w->loop, &w->listening[i].again);
+		timer_stop(&w->loop.timers, &w->listening[i].pause);
+		w->sys->close(w->sys->ctx, w->listening[i].fd);
+	}
+	w->sys->free(w->sys->ctx, w->listening);
+	w->listening_n = 0;
+}

@@ -1,0 +1,302 @@
+/* worker/pool.c - see pool.h. */
+#include "worker/pool.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "shm/log.h"
+#include "worker/attempt.h"
+
+static void	upstream_opened(struct conn *c);
+static void	upstream_closed(struct conn *c);
+
+static const struct conn_events upstream_events = {
+	.opened = upstream_opened, .closed = upstream_closed,
+};
+
+static uint64_t
+tls_hash(const struct worker *w, block_ref tls)
+{
+	return tls == 0 ? 0 :
+	    ((const struct block_tls *)arena_at(&w->arena, tls))->hash;
+}
+
+static bool
+serves(const struct upstream *u, const struct block_endpoint *e,
+    uint64_t tls)
+{
+	return u->endpoint == e->id && u->endpoint_tag == e->tag &&
+	    (u->tls == NULL ? 0 : u->tls->hash) == tls &&
+	    u->conn.end == CONN_END_NONE;
+}
+
+static struct upstream **
+bucket(struct worker *w, uint32_t endpoint)
+{
+	return &w->pool[endpoint % POOL_BUCKETS];
+}
+
+static socklen_t
+address_fill(struct sockaddr_storage *to, const struct block_endpoint *e)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)(void *)to;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)to;
+
+	memset(to, 0, sizeof(*to));
+	to->ss_family = e->family;
+	if (e->family == AF_INET) {
+		memcpy(&in->sin_addr, e->address, 4);
+		in->sin_port = htons(e->port);
+		return sizeof(*in);
+	}
+	memcpy(&in6->sin6_addr, e->address, 16);
+	in6->sin6_port = htons(e->port);
+	return sizeof(*in6);
+}
+
+static void
+settings_fill(struct conn_settings *s, const struct block_cluster *c,
+    const struct tls_plan *tls)
+{
+	*s = (struct conn_settings){
+	    .h2 = {
+		.max_concurrent_streams = c->h2.max_concurrent_streams,
+		.stream_window_bytes = c->h2.stream_window_bytes,
+		.connection_window_bytes = c->h2.connection_window_bytes,
+		.hpack_table_bytes = c->h2.hpack_table_bytes,
+		.header_bytes_max = c->limits.bytes_max,
+		.header_count_max = c->limits.count_max,
+	    },
+	    .h2_events = &attempt_events,
+	    .events = &upstream_events,
+	    .tls = tls == NULL ? NULL : tls->context,
+	    .open_timeout_ms = c->connect_timeout_ms,
+	    .idle_timeout_ms = c->idle_timeout_ms,
+	};
+}
+
+static void
+upstream_link(struct upstream *u)
+{
+	struct worker *w = u->worker;
+	struct upstream **at = bucket(w, u->endpoint);
+
+	u->bucket_next = *at;
+	*at = u;
+	u->next = w->upstreams;
+	u->prev = &w->upstreams;
+	if (u->next != NULL)
+		u->next->prev = &u->next;
+	w->upstreams = u;
+}
+
+static void
+upstream_free(struct upstream *u)
+{
+	if (u->tls != NULL)
+		tls_plan_put(u->tls);
+	mem_free(&u->worker->io.mem, u);
+}
+
+static struct upstream *
+upstream_alloc(struct worker *w, const struct block_cluster *c,
+    const struct block_endpoint *e)
+{
+	struct upstream *u = mem_alloc(&w->io.mem, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	memset(u, 0, sizeof(*u));
+	u->worker = w;
+	u->counts = row_cluster(w->row, c->slot);
+	u->cluster = c->slot;
+	u->cluster_tag = c->tag;
+	u->endpoint = e->id;
+	u->endpoint_tag = e->tag;
+	if (c->tls != 0)
+		u->tls = tls_plan_get(&w->plans, arena_at(&w->arena, c->tls));
+	if (c->tls != 0 && (u->tls == NULL || u->tls->context == NULL)) {
+		upstream_free(u);
+		return NULL;
+	}
+	return u;
+}
+
+static struct upstream *
+upstream_new(struct worker *w, const struct block_cluster *c,
+    const struct block_endpoint *e)
+{
+	struct upstream *u = upstream_alloc(w, c, e);
+	struct sockaddr_storage to;
+	struct conn_settings s;
+
+	if (u == NULL)
+		return NULL;
+	settings_fill(&s, c, u->tls);
+	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_cx_total);
+	if (!conn_connect(&u->conn, &w->io, (struct sockaddr *)&to,
+	    address_fill(&to, e), &s)) {
+		count_one(u->counts->cluster,
+		    COUNT_CLUSTER_upstream_cx_connect_fail);
+		upstream_free(u);
+		return NULL;
+	}
+	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_cx_active);
+	upstream_link(u);
+	return u;
+}
+
+struct upstream *
+pool_get(struct worker *w, const struct block_cluster *c,
+    const struct block_endpoint *e)
+{
+	uint64_t tls = tls_hash(w, c->tls);
+	struct upstream *u;
+
+	for (u = *bucket(w, e->id); u != NULL; u = u->bucket_next)
+		if (serves(u, e, tls))
+			return u;
+	return upstream_new(w, c, e);
+}
+
+uint32_t
+pool_active(void *arg, const struct block_endpoint *e)
+{
+	struct worker *w = arg;
+	uint32_t n = 0;
+
+	for (struct upstream *u = *bucket(w, e->id); u != NULL;
+	    u = u->bucket_next)
+		if (u->endpoint == e->id && u->endpoint_tag == e->tag)
+			n += h2_streams_n(u->conn.h2);
+	return n;
+}
+
+/* ---- ends ---- */
+
+void
+pool_retire(struct upstream *u)
+{
+	struct upstream **at = bucket(u->worker, u->endpoint);
+
+	if (u->retired)
+		return;
+	u->retired = true;
+	while (*at != u)
+		at = &(*at)->bucket_next;
+	*at = u->bucket_next;
+	pool_idle(u);
+}
+
+void
+pool_idle(struct upstream *u)
+{
+	if (u->retired && u->conn.h2 != NULL &&
+	    h2_streams_n(u->conn.h2) == 0)
+		conn_end(&u->conn, CONN_END_LOCAL, NULL);
+}
+
+static void
+upstream_opened(struct conn *c)
+{
+	struct upstream *u = CONTAINER(c, struct upstream, conn);
+
+	if (c->tls != NULL)
+		count_one(u->counts->cluster, COUNT_CLUSTER_ssl_handshake);
+}
+
+static void
+end_count(const struct upstream *u)
+{
+	count *counts = u->counts->cluster;
+
+	count_less(counts, COUNT_CLUSTER_upstream_cx_active);
+	switch (u->conn.end) {
+	case CONN_END_CONNECT:
+		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_fail);
+		break;
+	case CONN_END_CONNECT_TIMEOUT:
+		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_fail);
+		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_timeout);
+		break;
+	case CONN_END_TLS:
+		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_fail);
+		count_one(counts, COUNT_CLUSTER_ssl_connection_error);
+		break;
+	case CONN_END_PROTOCOL:
+		count_one(counts, COUNT_CLUSTER_upstream_cx_protocol_error);
+		break;
+	case CONN_END_PEER:
+		count_one(counts, COUNT_CLUSTER_upstream_cx_destroy_remote);
+		break;
+	case CONN_END_NONE:
+	case CONN_END_LOCAL:
+		break;
+	}
+}
+
+static void
+upstream_closed(struct conn *c)
+{
+	struct upstream *u = CONTAINER(c, struct upstream, conn);
+	struct worker *w = u->worker;
+	const struct block_cluster *cluster = block_cluster_find(&w->arena,
+	    w->root, u->cluster);
+
+	end_count(u);
+	if (c->end != CONN_END_LOCAL && c->why[0] != '\0' &&
+	    worker_may_log(w))
+		log_info("cluster %s: connection ended: %s",
+		    cluster == NULL ? "(removed)" :
+		    block_text(&w->arena, cluster->name), c->why);
+	pool_retire(u);
+	*u->prev = u->next;
+	if (u->next != NULL)
+		u->next->prev = u->prev;
+	upstream_free(u);
+}
+
+/* ---- generations ---- */
+
+static bool
+still_named(struct worker *w, const struct upstream *u)
+{
+	const struct block_cluster *c = block_cluster_find(&w->arena,
+	    w->root, u->cluster);
+	const struct block_balance *b;
+	uint32_t low = 0, high, mid;
+
+	if (c == NULL || c->tag != u->cluster_tag || c->balance == 0)
+		return false;
+	b = arena_at(&w->arena, c->balance);
+	high = b->endpoints_n;
+	while (low < high) {		/* ordered by id: block.h */
+		mid = low + (high - low) / 2;
+		if (b->endpoints[mid].id < u->endpoint)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < b->endpoints_n &&
+	    serves(u, &b->endpoints[low], tls_hash(w, c->tls));
+}
+
+void
+pool_sweep(struct worker *w)
+{
+	struct upstream *u, *next;
+
+	for (u = w->upstreams; u != NULL; u = next) {
+		next = u->next;
+		if (!still_named(w, u))
+			pool_retire(u);
+	}
+}
+
+void
+pool_fini(struct worker *w)
+{
+	while (w->upstreams != NULL)
+		conn_close(&w->upstreams->conn);
+}

@@ -1,0 +1,315 @@
+/* worker/relay.c - see relay.h. */
+#include "worker/relay.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "worker/attempt.h"
+#include "worker/filter.h"
+#include "worker/reply.h"
+#include "worker/route.h"
+
+static void	relay_timeout(struct timer *t);
+
+static struct stream *
+stream_of(struct h2_stream *h2)
+{
+	return (struct stream *)(void *)h2;
+}
+
+static struct worker *
+worker_of(const struct stream *s)
+{
+	return s->down->worker;
+}
+
+/* ---- the byte budget (I2) ---- */
+
+static struct stream *
+longest_stalled(struct worker *w)
+{
+	struct stream *worst = NULL;
+
+	for (struct stream *s = w->streams; s != NULL; s = s->next) {
+		size_t held = s->held_bytes +
+		    (s->attempt == NULL ? 0 : s->attempt->held_bytes);
+
+		if (held > 0 && !s->h2.dead &&
+		    (worst == NULL || s->moved_ns < worst->moved_ns))
+			worst = s;
+	}
+	return worst;
+}
+
+static void
+budget_check(struct worker *w)
+{
+	struct stream *s;
+
+	if (w->held_bytes <= w->root->settings.buffer_budget_bytes)
+		return;
+	s = longest_stalled(w);
+	if (s == NULL)
+		return;
+	count_one(w->row->worker, COUNT_WORKER_over_budget);
+	relay_fail(s, CAUSE_over_budget);
+	h2_reset(&s->h2, H2_ENHANCE_YOUR_CALM);
+}
+
+/* ---- the request ---- */
+
+static struct h2_stream *
+down_open(void *owner)
+{
+	struct downstream *d = owner;
+	struct worker *w = d->worker;
+	struct stream *s;
+
+	if (w->root == NULL)
+		return NULL;
+	s = mem_alloc(&w->io.mem, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	memset(s, 0, sizeof(*s));
+	s->down = d;
+	s->timeout.fire = relay_timeout;
+	s->moved_ns = w->loop.now.ns;
+	s->next = w->streams;
+	s->prev = &w->streams;
+	if (s->next != NULL)
+		s->next->prev = &s->next;
+	w->streams = s;
+	count_one(http_counts(d), COUNT_HTTP_downstream_rq_total);
+	count_one(http_counts(d), COUNT_HTTP_downstream_rq_active);
+	return &s->h2;
+}
+
+/* The connection's settings of the generation in use, or NULL: its listener
+ * is gone. */
+static const struct block_hcm *
+hcm_find(const struct worker *w, uint32_t listener)
+{
+	const struct block_listener *l = block_listener_find(&w->arena,
+	    w->root, listener);
+	const struct block_list *chains;
+	const struct block_chain *chain;
+
+	if (l == NULL)
+		return NULL;
+	chains = arena_at(&w->arena, l->chains);
+	chain = arena_at(&w->arena, chains->at[0]);
+	return arena_at(&w->arena, chain->hcm);
+}
+
+static void
+down_headers(struct h2_stream *h2, struct headers *h, bool end)
+{
+	struct stream *s = stream_of(h2);
+	const struct block_hcm *hcm = hcm_find(worker_of(s),
+	    s->down->listener);
+
+	s->request = h;
+	s->request_ended = end;
+	if (h == NULL) {
+		s->grpc = true;		/* it can't be asked any more */
+		count_one(http_counts(s->down),
+		    COUNT_HTTP_downstream_rq_too_large);
+		relay_fail(s, CAUSE_headers_too_large);
+		return;
+	}
+	s->grpc = route_is_grpc(h);
+	if (hcm == NULL)
+		relay_fail(s, CAUSE_no_route);
+	else
+		filter_headers(s, hcm);
+}
+
+static void
+down_data(struct h2_stream *h2, const uint8_t *p, size_t n)
+{
+	struct stream *s = stream_of(h2);
+
+	if (s->answer_ended)
+		return;			/* the caller is told to stop */
+	filter_data(s, p, n);
+	budget_check(worker_of(s));
+}
+
+static void
+down_end(struct h2_stream *h2, struct headers *trailers)
+{
+	struct stream *s = stream_of(h2);
+
+	s->request_ended = true;
+	if (!s->answer_ended)
+		filter_end(s, trailers);
+	if (trailers != NULL)
+		headers_put(trailers);
+}
+
+void
+relay_request_sent(struct stream *s, size_t n)
+{
+	s->moved_ns = worker_of(s)->loop.now.ns;
+	h2_consume(&s->h2, n);
+}
+
+/* ---- the answer ---- */
+
+static void
+answer_done(struct stream *s)
+{
+	s->answer_ended = true;
+	timer_stop(&worker_of(s)->loop.timers, &s->timeout);
+	if (s->attempt != NULL && !s->request_ended)
+		attempt_drop(s->attempt, H2_CANCEL);
+}
+
+void
+relay_answer(struct stream *s, struct headers *h, bool end)
+{
+	assert(!s->answer_started);
+	s->answer_started = true;
+	if (!h2_answer(&s->h2, h, end))
+		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+	headers_put(h);
+	if (end)
+		answer_done(s);
+}
+
+void
+relay_answer_data(struct stream *s, const uint8_t *p, size_t n)
+{
+	struct worker *w = worker_of(s);
+
+	if (s->h2.dead)
+		return;
+	s->held_bytes += n;
+	w->held_bytes += n;
+	if (!h2_data(&s->h2, p, n))
+		relay_fail(s, CAUSE_no_memory);
+	budget_check(w);
+}
+
+void
+relay_answer_end(struct stream *s, struct headers *trailers)
+{
+	if (!s->h2.dead)
+		h2_end(&s->h2, trailers);
+	if (trailers != NULL)
+		headers_put(trailers);
+	answer_done(s);
+}
+
+static void
+down_sent(struct h2_stream *h2, size_t n)
+{
+	struct stream *s = stream_of(h2);
+
+	s->held_bytes -= n;
+	worker_of(s)->held_bytes -= n;
+	s->moved_ns = worker_of(s)->loop.now.ns;
+	if (s->attempt != NULL)
+		h2_consume(&s->attempt->h2, n);
+}
+
+/* ---- ends ---- */
+
+void
+relay_fail(struct stream *s, enum cause cause)
+{
+	struct worker *w = worker_of(s);
+
+	if (s->answer_ended || s->h2.dead)
+		return;
+	s->cause = cause;
+	count_one(w->row->cause, cause);
+	if (s->attempt != NULL)
+		attempt_drop(s->attempt, H2_CANCEL);
+	if (!s->answer_started)
+		reply_whole(s);
+	else if (s->grpc)
+		reply_trailers(s);
+	else
+		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+	s->answer_started = true;
+	answer_done(s);
+}
+
+static void
+relay_timeout(struct timer *t)
+{
+	struct stream *s = CONTAINER(t, struct stream, timeout);
+
+	if (s->attempt != NULL)
+		count_one(s->attempt->upstream->counts->cluster,
+		    COUNT_CLUSTER_upstream_rq_timeout);
+	relay_fail(s, CAUSE_route_timeout);
+}
+
+static void
+close_count(struct stream *s, enum h2_close why)
+{
+	count *http = http_counts(s->down);
+	count *causes = worker_of(s)->row->cause;
+
+	count_less(http, COUNT_HTTP_downstream_rq_active);
+	switch (why) {
+	case H2_CLOSE_DONE:
+		count_one(http, COUNT_HTTP_downstream_rq_completed);
+		break;
+	case H2_CLOSE_RESET:
+	case H2_CLOSE_REFUSED:
+		count_one(http, COUNT_HTTP_downstream_rq_rx_reset);
+		count_one(causes, CAUSE_caller_reset);
+		break;
+	case H2_CLOSE_CONNECTION:
+		count_one(causes, CAUSE_caller_gone);
+		break;
+	case H2_CLOSE_PROTOCOL:
+	case H2_CLOSE_LOCAL:
+		count_one(http, COUNT_HTTP_downstream_rq_tx_reset);
+		break;
+	}
+}
+
+static void
+down_closed(struct h2_stream *h2, enum h2_close why)
+{
+	struct stream *s = stream_of(h2);
+	struct downstream *d = s->down;
+	struct worker *w = d->worker;
+
+	close_count(s, why);
+	timer_stop(&w->loop.timers, &s->timeout);
+	if (s->attempt != NULL)
+		attempt_drop(s->attempt, H2_CANCEL);		/* I3 */
+	if (s->request != NULL)
+		headers_put(s->request);
+	if (s->plan != NULL)
+		plan_put(s->plan);
+	w->held_bytes -= s->held_bytes;
+	*s->prev = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+	mem_free(&w->io.mem, s);
+	if (w->draining && h2_streams_n(d->conn.h2) == 0)
+		h2_terminate(d->conn.h2, H2_NO_ERROR);
+}
+
+static void
+down_goaway(void *owner)
+{
+	(void)owner;		/* callers need not say so; their end will */
+}
+
+const struct h2_events relay_events = {
+	.open = down_open,
+	.headers = down_headers,
+	.data = down_data,
+	.end = down_end,
+	.sent = down_sent,
+	.closed = down_closed,
+	.goaway = down_goaway,
+	.wake = conn_wake,
+};

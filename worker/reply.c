@@ -1,0 +1,134 @@
+/* worker/reply.c - see reply.h. */
+#include "worker/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_BYTES_MAX = 1024 };
+
+void
+reply_encode(const char *text, char *to, size_t cap)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t n = 0;
+
+	for (; *text != '\0'; text++) {
+		uint8_t c = (uint8_t)*text;
+		bool plain = c >= 0x20 && c < 0x7e && c != '%';
+
+		if (n + (plain ? 1 : 3) >= cap)
+			break;
+		if (plain) {
+			to[n++] = (char)c;
+			continue;
+		}
+		to[n++] = '%';
+		to[n++] = hex[c >> 4];
+		to[n++] = hex[c & 15];
+	}
+	to[n] = '\0';
+}
+
+static bool
+add_number(struct headers *h, const char *name, int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", n);
+	return headers_add_text(h, name, text);
+}
+
+static bool
+add_cause(struct headers *h, const struct stream *s)
+{
+	if (s->down->worker->root->settings.cause_off)
+		return true;
+	return headers_add_text(h, "godwit-cause", cause_rows[s->cause].word);
+}
+
+static bool
+add_status(struct headers *h, const struct stream *s)
+{
+	const struct cause_row *row = &cause_rows[s->cause];
+	char message[MESSAGE_BYTES_MAX];
+
+	reply_encode(row->text, message, sizeof(message));
+	return add_number(h, "grpc-status", row->grpc) &&
+	    (message[0] == '\0' ||
+	    headers_add_text(h, "grpc-message", message)) && add_cause(h, s);
+}
+
+static bool
+head_grpc(struct headers *h, const struct stream *s)
+{
+	return headers_add_text(h, ":status", "200") &&
+	    headers_add_text(h, "content-type", "application/grpc") &&
+	    add_status(h, s);
+}
+
+static bool
+head_plain(struct headers *h, const struct stream *s)
+{
+	const struct cause_row *row = &cause_rows[s->cause];
+
+	return add_number(h, ":status", row->http) &&
+	    add_number(h, "content-length", (int)strlen(row->text)) &&
+	    (row->text[0] == '\0' ||
+	    headers_add_text(h, "content-type", "text/plain")) &&
+	    add_cause(h, s);
+}
+
+/* The text of a plain answer; to HEAD there is none. */
+static const char *
+body_of(const struct stream *s)
+{
+	const struct header *method = headers_find(s->request, HEADER_method);
+
+	if (method != NULL && method->value_len == 4 &&
+	    memcmp(method->value, "HEAD", 4) == 0)
+		return "";
+	return cause_rows[s->cause].text;
+}
+
+static bool
+send_plain(struct stream *s, struct headers *h)
+{
+	const char *body = body_of(s);
+	size_t n = strlen(body);
+
+	if (!h2_answer(&s->h2, h, n == 0))
+		return false;
+	if (n == 0)
+		return true;
+	s->held_bytes += n;
+	s->down->worker->held_bytes += n;
+	return h2_data(&s->h2, (const uint8_t *)body, n) &&
+	    h2_end(&s->h2, NULL);
+}
+
+void
+reply_whole(struct stream *s)
+{
+	struct headers *h = headers_new(&s->down->worker->io.mem);
+	bool sent = false;
+
+	if (h != NULL && s->grpc)
+		sent = head_grpc(h, s) && h2_answer(&s->h2, h, true);
+	else if (h != NULL)
+		sent = head_plain(h, s) && send_plain(s, h);
+	if (!sent)
+		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+	if (h != NULL)
+		headers_put(h);
+}
+
+void
+reply_trailers(struct stream *s)
+{
+	struct headers *h = headers_new(&s->down->worker->io.mem);
+
+	if (h == NULL || !add_status(h, s) || !h2_end(&s->h2, h))
+		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+	if (h != NULL)
+		headers_put(h);
+}

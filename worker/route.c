@@ -1,0 +1,281 @@
+/* worker/route.c - see route.h. */
+#include "worker/route.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct text {				/* not NUL-terminated */
+	const char	*p;
+	size_t		 len;
+};
+
+enum { JOINED_BYTES_MAX = 8192 };
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* want is already lower case when any_case. */
+static bool
+same(const char *p, const char *want, size_t len, bool any_case)
+{
+	if (!any_case)
+		return memcmp(p, want, len) == 0;
+	for (size_t i = 0; i < len; i++)
+		if (lower(p[i]) != want[i])
+			return false;
+	return true;
+}
+
+static struct text
+text_of(const struct header *h)
+{
+	if (h == NULL)
+		return (struct text){ "", 0 };
+	return (struct text){ (const char *)h->value, h->value_len };
+}
+
+/* ---- virtual host ---- */
+
+static struct text
+without_port(struct text host)
+{
+	size_t i = host.len;
+
+	while (i > 0 && host.p[i - 1] >= '0' && host.p[i - 1] <= '9')
+		i--;
+	if (i > 0 && i < host.len && host.p[i - 1] == ':')
+		host.len = i - 1;
+	return host;
+}
+
+static bool
+domain_matches(const struct arena *a, const struct block_domain *d,
+    struct text host)
+{
+	const char *want = block_text(a, d->text);
+
+	switch ((enum domain_kind)d->kind) {
+	case DOMAIN_EXACT:
+		return host.len == d->len &&
+		    same(host.p, want, d->len, true);
+	case DOMAIN_SUFFIX:	/* the star stands for something */
+		return host.len > d->len &&
+		    same(host.p + host.len - d->len, want, d->len, true);
+	case DOMAIN_PREFIX:
+		return host.len > d->len && same(host.p, want, d->len, true);
+	case DOMAIN_ANY:
+		return true;
+	}
+	return false;
+}
+
+static const struct block_host *
+host_find(const struct arena *a, const struct block_route_config *config,
+    struct text host)
+{
+	const struct block_list *hosts;
+
+	if (config->ignore_port)
+		host = without_port(host);
+	for (uint32_t i = 0; i < config->domains_n; i++)
+		if (domain_matches(a, &config->domains[i], host)) {
+			hosts = arena_at(a, config->hosts);
+			return arena_at(a, hosts->at[config->domains[i].host]);
+		}
+	return NULL;
+}
+
+/* ---- headers ---- */
+
+/* The value; a repeated header's values joined by commas, in room. */
+static bool
+value_find(const struct headers *h, const char *name, size_t len,
+    char *room, struct text *value)
+{
+	size_t used = 0;
+	int n = 0;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		const struct header *at = &h->at[i];
+
+		if (at->name_len != len || memcmp(at->name, name, len) != 0)
+			continue;
+		if (n++ == 0) {
+			*value = text_of(at);
+			continue;
+		}
+		if (n == 2) {
+			used = value->len < JOINED_BYTES_MAX ? value->len :
+			    JOINED_BYTES_MAX;
+			memcpy(room, value->p, used);
+		}
+		if (used + 1 + at->value_len <= JOINED_BYTES_MAX) {
+			room[used++] = ',';
+			memcpy(room + used, at->value, at->value_len);
+			used += at->value_len;
+		}
+		*value = (struct text){ room, used };
+	}
+	return n > 0;
+}
+
+static bool
+contains(struct text v, struct text want, bool any_case)
+{
+	for (size_t i = 0; i + want.len <= v.len; i++)
+		if (same(v.p + i, want.p, want.len, any_case))
+			return true;
+	return false;
+}
+
+/* [from, to) of a decimal number; anything else is no match. */
+static bool
+in_range(struct text v, const struct block_header_match *m)
+{
+	char digits[24], *end;
+	long long n;
+
+	if (v.len == 0 || v.len >= sizeof(digits))
+		return false;
+	memcpy(digits, v.p, v.len);
+	digits[v.len] = '\0';
+	errno = 0;
+	n = strtoll(digits, &end, 10);
+	return errno == 0 && end == digits + v.len && digits[0] != ' ' &&
+	    n >= m->range_from && n < m->range_to;
+}
+
+static bool
+value_matches(const struct arena *a, const struct block_header_match *m,
+    struct text v)
+{
+	const struct block_text *t = m->value == 0 ? NULL :
+	    arena_at(a, m->value);
+	struct text want = { t == NULL ? "" : t->bytes,
+	    t == NULL ? 0 : t->len };
+	bool any_case = m->flags & HEADER_ANY_CASE;
+
+	switch ((enum header_match_kind)m->kind) {
+	case HEADER_PRESENT:
+		return true;
+	case HEADER_EXACT:
+		return v.len == want.len && same(v.p, want.p, v.len, any_case);
+	case HEADER_PREFIX:
+		return v.len >= want.len &&
+		    same(v.p, want.p, want.len, any_case);
+	case HEADER_SUFFIX:
+		return v.len >= want.len && same(v.p + v.len - want.len,
+		    want.p, want.len, any_case);
+	case HEADER_CONTAINS:
+		return contains(v, want, any_case);
+	case HEADER_RANGE:
+		return in_range(v, m);
+	}
+	return false;
+}
+
+/* A missing header satisfies "present, inverted" and nothing else, unless it
+ * counts as empty (envoy-xds.md 1.4, HeaderMatcher). */
+static bool
+header_matches(const struct arena *a, const struct block_header_match *m,
+    const struct headers *h)
+{
+	const struct block_text *name = arena_at(a, m->name);
+	bool invert = m->flags & HEADER_INVERT;
+	char room[JOINED_BYTES_MAX];
+	struct text v = { "", 0 };
+
+	if (!value_find(h, name->bytes, name->len, room, &v) &&
+	    !(m->flags & HEADER_MISSING_AS_EMPTY))
+		return m->kind == HEADER_PRESENT && invert;
+	return value_matches(a, m, v) != invert;
+}
+
+/* ---- routes ---- */
+
+static bool
+path_matches(const struct arena *a, const struct block_route *r,
+    struct text path)
+{
+	const char *want = block_text(a, r->path);
+	bool any_case = r->flags & MATCH_ANY_CASE;
+
+	if (path.len < r->path_len ||
+	    !same(path.p, want, r->path_len, any_case))
+		return false;
+	switch ((enum match_kind)r->kind) {
+	case MATCH_PREFIX:
+		return true;
+	case MATCH_PATH:
+		return path.len == r->path_len;
+	case MATCH_SEPARATED_PREFIX:
+		return path.len == r->path_len || path.p[r->path_len] == '/';
+	}
+	return false;
+}
+
+static bool
+route_matches(const struct arena *a, const struct block_route *r,
+    struct text path, const struct headers *h)
+{
+	const struct block_header_match *m;
+
+	if (!path_matches(a, r, path))
+		return false;
+	if (r->flags & MATCH_GRPC && !route_is_grpc(h))
+		return false;
+	if (r->headers_n == 0)
+		return true;
+	m = arena_at(a, r->headers);
+	for (uint32_t i = 0; i < r->headers_n; i++)
+		if (!header_matches(a, &m[i], h))
+			return false;
+	return true;
+}
+
+/* Paths match without their query. */
+static struct text
+path_of(const struct headers *h)
+{
+	struct text path = text_of(headers_find(h, HEADER_path));
+	const char *query = memchr(path.p, '?', path.len);
+
+	if (query != NULL)
+		path.len = (size_t)(query - path.p);
+	return path;
+}
+
+const struct block_route *
+route_find(const struct arena *a, const struct block_route_config *config,
+    const struct headers *h)
+{
+	const struct header *authority = headers_find(h, HEADER_authority);
+	struct text path = path_of(h);
+	const struct block_host *host;
+
+	if (authority == NULL)
+		authority = headers_find(h, HEADER_host);
+	host = host_find(a, config, text_of(authority));
+	if (host == NULL)
+		return NULL;
+	for (uint32_t i = 0; i < host->routes_n; i++)
+		if (route_matches(a, &host->routes[i], path, h))
+			return &host->routes[i];
+	return NULL;
+}
+
+int
+route_is_grpc(const struct headers *h)
+{
+	static const char grpc[] = "application/grpc";
+	struct text v = text_of(headers_find(h, HEADER_content_type));
+	size_t len = sizeof(grpc) - 1;
+
+	return v.len >= len && memcmp(v.p, grpc, len) == 0 &&
+	    (v.len == len || v.p[len] == '+');
+}

@@ -1,0 +1,25 @@
+/*
+ * worker/route.h - which route a request takes: pure, over the arena, no
+ * allocation, no copy.
+ *
+ *   authority ──> domain (exact, longest suffix, longest prefix, any)
+ *             ──> virtual host ──> the first route whose path and headers match
+ *
+ * Source: envoy/config/route/v3/route_components.proto (VirtualHost.domains,
+ * RouteMatch, HeaderMatcher); reference/envoy-xds.md 1.4.
+ * Test: t/unit/route.c.
+ */
+#ifndef WORKER_ROUTE_H
+#define WORKER_ROUTE_H
+
+#include "shm/block.h"
+#include "worker/io/header.h"
+
+/* NULL: no virtual host, or none of its routes. Good for this turn. */
+const struct block_route *route_find(const struct arena *a,
+	    const struct block_route_config *config, const struct headers *h);
+
+/* content-type is application/grpc or application/grpc+... */
+int	route_is_grpc(const struct headers *h);
+
+#endif

@@ -1,0 +1,147 @@
+/*
+ * worker/state.h - what the files of worker/ share: the worker, and the
+ * objects that a request goes through.
+ *
+ *   downstream (a caller's connection)          upstream (to an endpoint)
+ *      └ stream ─────── stream->attempt ──────────> attempt ┘
+ *                <────── attempt->stream ───────────
+ *
+ * Invariants
+ *   I1  A stream and its attempt point to each other or not at all.
+ *   I2  Nothing here keeps an address into the arena, but worker->root, which
+ *       is renewed at the top of each turn. What is needed later is a plan, a
+ *       slot or an id.
+ *   I3  held_bytes of both directions of all streams sum up to
+ *       worker->held_bytes.
+ */
+#ifndef WORKER_STATE_H
+#define WORKER_STATE_H
+
+#include "shm/publish.h"
+#include "shm/row.h"
+#include "worker/cause.h"
+#include "worker/io/conn.h"
+#include "worker/plan.h"
+
+enum { FILTERS_MAX = 8, POOL_BUCKETS = 1024 };
+
+struct worker;
+
+/* A listening socket. */
+struct listening {
+	struct source	 source;
+	struct task	 again;		/* more to accept */
+	struct timer	 pause;		/* out of descriptors */
+	struct worker	*worker;
+	uint32_t	 listener;	/* slot */
+	int		 fd;
+};
+
+/* A caller's connection. */
+struct downstream {
+	struct conn	 conn;		/* first: h2_owner is the conn */
+	struct worker	*worker;
+	struct downstream *next, **prev;
+	struct tls_plan	*tls;		/* NULL: clear text */
+	struct row_listener *counts;
+	uint32_t	 listener;	/* slot */
+};
+
+/* A caller's request. */
+struct stream {
+	struct h2_stream h2;		/* first */
+	struct downstream *down;
+	struct stream	*next, **prev;	/* of the worker */
+	struct attempt	*attempt;	/* NULL: none now */
+	struct headers	*request;
+	struct plan	*plan;		/* NULL until it is routed */
+	struct timer	 timeout;	/* of the route */
+	int64_t		 moved_ns;	/* when the caller last took bytes */
+	size_t		 held_bytes;	/* of the answer, in h2.out */
+	enum cause	 cause;		/* CAUSE_none: the service's answer */
+	uint8_t		 filters[FILTERS_MAX];	/* enum filter_kind */
+	uint8_t		 filters_n;
+	bool		 grpc;
+	bool		 request_ended, answer_started, answer_ended;
+};
+
+/* One try of a request at one endpoint. */
+struct attempt {
+	struct h2_stream h2;		/* first */
+	struct stream	*stream;	/* NULL: nobody waits any more */
+	struct upstream	*upstream;
+	size_t		 held_bytes;	/* of the request, in h2.out */
+};
+
+/* A connection to an endpoint. */
+struct upstream {
+	struct conn	 conn;		/* first */
+	struct worker	*worker;
+	struct upstream	*bucket_next;	/* in the pool, while not retired */
+	struct upstream	*next, **prev;	/* of the worker */
+	struct tls_plan	*tls;		/* NULL: clear text */
+	struct row_cluster *counts;
+	uint32_t	 cluster, cluster_tag;
+	uint32_t	 endpoint, endpoint_tag;
+	bool		 retired;	/* takes no new attempts */
+};
+
+struct worker {
+	struct sys	*sys;
+	struct loop	 loop;
+	struct io	 io;
+	struct arena	 arena;
+	uint64_t	 turn;		/* of publish_observe */
+	struct generation generation;
+	const struct block_root *root;	/* NULL until the first (I2) */
+	struct row	*row;
+	struct plans	 plans;
+	struct upstream	*pool[POOL_BUCKETS];	/* by endpoint id */
+	struct upstream	*upstreams;
+	struct downstream *downstreams;
+	struct stream	*streams;
+	uint32_t	*turns;		/* round robin, by cluster slot */
+	uint32_t	 turns_n;
+	uint64_t	 held_bytes;	/* I3 */
+	uint32_t	 slot;
+	int		 log_left;	/* lines about peers, this second */
+	int64_t		 log_second;
+	bool		 draining;
+	struct timer	 drain_timer;
+	struct listening *listening;
+	int		 listening_n;
+	struct source	 control, wake;
+	int		 control_fd, wake_fd;
+	struct responder *responder;
+	void		(*top)(void *);
+	void		*top_arg;
+};
+
+/* Lines about what peers did: at most so many a second (worker.c). */
+bool	worker_may_log(struct worker *w);
+
+static inline struct downstream *
+downstream_of(const struct h2_stream *s)
+{
+	return h2_owner(s);
+}
+
+static inline count *
+http_counts(const struct downstream *d)
+{
+	return d->counts->http;
+}
+
+static inline void
+count_one(count *counts, int id)
+{
+	count_add(&counts[id], 1);
+}
+
+static inline void
+count_less(count *counts, int id)
+{
+	count_add(&counts[id], (uint64_t)-1);
+}
+
+#endif
