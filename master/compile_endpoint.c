@@ -1,0 +1,275 @@
+/*
+ * master/compile_endpoint.c - the endpoints of a cluster: which of them can
+ * be picked, each with an id that it keeps.
+ *
+ * Usable are those of unknown or good health. When they are fewer than
+ * healthy_panic_threshold percent of all (50 unless set, as in Envoy), health
+ * is not believed and all are usable; 0 turns that off.
+ *
+ * Source: config.endpoint.v3.ClusterLoadAssignment. Test: t/unit/compile.c.
+ */
+#include "master/compile_parts.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef Envoy__Config__Endpoint__V3__LocalityLbEndpoints Locality;
+typedef Envoy__Config__Endpoint__V3__LbEndpoint Endpoint;
+
+#define HEALTH(name) ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__##name
+#define HOST(name) \
+	ENVOY__CONFIG__ENDPOINT__V3__LB_ENDPOINT__HOST_IDENTIFIER_##name
+
+enum { PANIC_PERCENT = 50 };
+
+struct found {
+	struct block_endpoint endpoint;
+	bool		 usable;
+};
+
+/* What gathers while the localities are walked. */
+struct walk {
+	const struct at	*up;		/* the load_assignment */
+	const LoadAssignment *m;
+	struct name_id	 cluster;
+	struct found	*found;
+	size_t		 found_n, usable_n;
+};
+
+/* Whose id it is: cluster, by the tag that no other had, and address. */
+struct key {
+	uint32_t	cluster_tag;
+	uint16_t	family, port;
+	uint8_t		address[16];
+};
+
+static const struct rule endpoint_rules[] = {
+	{ "health_status", RULE_LATER,
+	    .text = "UNKNOWN|HEALTHY|UNHEALTHY|DRAINING|TIMEOUT" },
+	{ "load_balancing_weight", RULE_RANGE, 1, UINT32_MAX, "at least 1" },
+	{ NULL, RULE_SET, 0, 0, NULL },
+};
+
+static void
+endpoint_address(struct block_endpoint *to,
+    const struct sockaddr_storage *from)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
+
+	to->family = (uint16_t)from->ss_family;
+	if (to->family == AF_INET) {
+		memcpy(to->address, &v4->sin_addr, 4);
+		to->port = ntohs(v4->sin_port);
+	} else {
+		memcpy(to->address, &v6->sin6_addr, 16);
+		to->port = ntohs(v6->sin6_port);
+	}
+}
+
+static bool
+same_place(const struct block_endpoint *a, const struct block_endpoint *b)
+{
+	return a->family == b->family && a->port == b->port &&
+	    memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+/* Endpoint number i was there already: looks for where. */
+static int
+endpoint_twice(struct compiler *c, const struct walk *w, const struct at *at)
+{
+	const struct block_endpoint *e = &w->found[w->found_n].endpoint;
+	struct sockaddr_storage address;
+	socklen_t len;
+	char text[80];
+	size_t i, j, n = 0;
+
+	for (i = 0; i < w->m->n_endpoints; i++)
+		for (j = 0; j < w->m->endpoints[i]->n_lb_endpoints; j++) {
+			if (!same_place(&w->found[n++].endpoint, e))
+				continue;
+			const struct at locality = AT_ITEM(w->up, "endpoints",
+			    i);
+			const struct at first = AT_ITEM(&locality,
+			    "lb_endpoints", j);
+			const struct at place = AT(&first, "endpoint");
+			const struct at where = AT(&place, "address");
+
+			if (address_read(c, &where, w->m->endpoints[i]->
+			    lb_endpoints[j]->endpoint->address, &address,
+			    &len) < 0)
+				return -1;
+			address_text(&address, text, sizeof(text));
+			return refuse_twice(c, at, &first, "endpoint", text);
+		}
+	return -1;
+}
+
+static int
+endpoint_id(struct compiler *c, const struct walk *w, const struct at *at,
+    struct block_endpoint *to)
+{
+	struct key key = { w->cluster.tag, to->family, to->port, { 0 } };
+	struct name_id id;
+	int taken;
+
+	memcpy(key.address, to->address, sizeof(key.address));
+	taken = names_take(c->names, NAMES_ENDPOINT, &key, sizeof(key), &id);
+	if (taken < 0)
+		return refuse(c, at, "there is room for %d endpoints, those "
+		    "that this change removes included", ENDPOINTS_MAX);
+	if (taken > 0)
+		return endpoint_twice(c, w, at);
+	to->id = id.id;
+	to->tag = id.tag;
+	return 0;
+}
+
+static int
+compile_endpoint(struct compiler *c, struct walk *w, const struct at *at,
+    const Endpoint *m)
+{
+	const struct at place = AT(at, "endpoint");
+	const struct at where = AT(&place, "address");
+	struct found *f = &w->found[w->found_n];
+	struct sockaddr_storage address;
+	socklen_t len;
+
+	if (m->host_identifier_case != HOST(ENDPOINT))
+		return refuse(c, &place, "is missing, expected an address");
+	if (rule_check(c, at, &m->base, endpoint_rules) < 0 ||
+	    address_read(c, &where, m->endpoint->address, &address, &len) < 0)
+		return -1;
+	endpoint_address(&f->endpoint, &address);
+	if (endpoint_id(c, w, at, &f->endpoint) < 0)
+		return -1;
+	f->endpoint.weight = number_or(m->load_balancing_weight, 1);
+	f->usable = m->health_status == HEALTH(UNKNOWN) ||
+	    m->health_status == HEALTH(HEALTHY);
+	w->found_n++;
+	w->usable_n += f->usable ? 1 : 0;
+	return 0;
+}
+
+static int
+compile_locality(struct compiler *c, struct walk *w, const struct at *at,
+    const Locality *m)
+{
+	static const struct rule rules[] = {
+		{ "priority", RULE_RANGE, 0, 128, "0..128" },
+		{ "priority", RULE_LATER, .text = "0" },
+		{ "load_balancing_weight", RULE_RANGE, 1, UINT32_MAX,
+		    "at least 1" },
+		{ NULL, RULE_SET, 0, 0, NULL },
+	};
+	uint64_t weights = 0;
+	size_t i;
+
+	if (rule_check(c, at, &m->base, rules) < 0)
+		return -1;
+	for (i = 0; i < m->n_lb_endpoints; i++) {
+		const struct at item = AT_ITEM(at, "lb_endpoints", i);
+
+		if (compile_endpoint(c, w, &item, m->lb_endpoints[i]) < 0)
+			return -1;
+		weights += w->found[w->found_n - 1].endpoint.weight;
+	}
+	return weights <= UINT32_MAX ? 0 :
+	    refuse(c, at, "its endpoints weigh %llu together, expected at "
+	    "most 4294967295", (unsigned long long)weights);
+}
+
+static int
+assignment_check(struct compiler *c, const struct at *at,
+    const LoadAssignment *m)
+{
+	static const struct rule rules[] = {
+		{ "cluster_name", RULE_SET, .text = "a name" },
+		{ NULL, RULE_SET, 0, 0, NULL },
+	};
+	static const struct rule policy_rules[] = {
+		{ "overprovisioning_factor", RULE_RANGE, 1, UINT32_MAX,
+		    "at least 1" },
+		{ NULL, RULE_SET, 0, 0, NULL },
+	};
+	const struct at policy = AT(at, "policy");
+
+	if (rule_check(c, at, &m->base, rules) < 0)
+		return -1;
+	return m->policy == NULL ? 0 :
+	    rule_check(c, &policy, &m->policy->base, policy_rules);
+}
+
+static int
+panic_percent(struct compiler *c, const struct at *up, const Cluster *m,
+    double *percent)
+{
+	static const struct rule rules[] = {
+		{ "value", RULE_RANGE, 0, 100, "0..100" },
+		{ NULL, RULE_SET, 0, 0, NULL },
+	};
+	const struct at config = AT(up, "common_lb_config");
+	const struct at at = AT(&config, "healthy_panic_threshold");
+	const Envoy__Type__V3__Percent *p = m->common_lb_config == NULL ?
+	    NULL : m->common_lb_config->healthy_panic_threshold;
+
+	*percent = p == NULL ? PANIC_PERCENT : p->value;
+	return p == NULL ? 0 : rule_check(c, &at, &p->base, rules);
+}
+
+static int
+found_compare(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	return x->endpoint.id < y->endpoint.id ? -1 :
+	    x->endpoint.id > y->endpoint.id;
+}
+
+static int
+put_balance(struct compiler *c, struct walk *w, double panic,
+    block_ref *ref)
+{
+	bool all = (double)w->usable_n * 100 < panic * (double)w->found_n;
+	size_t i, n = all ? w->found_n : w->usable_n;
+	struct block_balance *b = put_block(c, sizeof(*b) +
+	    n * sizeof(b->endpoints[0]), ref);
+
+	if (b == NULL)
+		return -1;
+	if (w->found_n > 1)
+		qsort(w->found, w->found_n, sizeof(*w->found), found_compare);
+	for (i = 0; i < w->found_n; i++)
+		if (all || w->found[i].usable)
+			b->endpoints[b->endpoints_n++] = w->found[i].endpoint;
+	b->endpoints_all = (uint32_t)w->found_n;
+	c->out->generation.endpoints_n += (uint32_t)w->found_n;
+	return 0;
+}
+
+int
+compile_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
+    struct name_id cluster, block_ref *ref)
+{
+	const struct at at = AT(up, "load_assignment");
+	struct walk w = { &at, m->load_assignment, cluster, NULL, 0, 0 };
+	double panic;
+	size_t i, n = 0;
+
+	if (assignment_check(c, &at, w.m) < 0 ||
+	    panic_percent(c, up, m, &panic) < 0)
+		return -1;
+	for (i = 0; i < w.m->n_endpoints; i++)
+		n += w.m->endpoints[i]->n_lb_endpoints;
+	if ((w.found = scratch(c, n * sizeof(*w.found))) == NULL)
+		return -1;
+	for (i = 0; i < w.m->n_endpoints; i++) {
+		const struct at item = AT_ITEM(&at, "endpoints", i);
+
+		if (compile_locality(c, &w, &item, w.m->endpoints[i]) < 0)
+			return -1;
+	}
+	return put_balance(c, &w, panic, ref);
+}

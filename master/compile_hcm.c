@@ -1,0 +1,141 @@
+/*
+ * master/compile_hcm.c - the HTTP connection manager: what we say to callers,
+ * its filters, and its routes.
+ *
+ * What godwit does today, and what is therefore refused when a file asks for
+ * something else (hcm_rules): no request id, no x-forwarded-for, no server
+ * header of our own, no timers on streams but the route's. Unset means
+ * Envoy's default, and is accepted without a word also where we don't do yet
+ * what Envoy would: generate_request_id, drain_timeout, delayed_close_timeout,
+ * stream_idle_timeout.
+ *
+ * Source: HttpConnectionManager. Test: t/unit/compile.c.
+ */
+#include "master/compile_parts.h"
+
+#include <stddef.h>
+
+#define FILTER_CASE(name) \
+	ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_FILTER__CONFIG_TYPE_##name
+#define ROUTER \
+	&envoy__extensions__filters__http__router__v3__router__descriptor
+
+enum { FILTERS_MAX = 64 };
+
+static const struct rule hcm_rules[] = {
+	{ "codec_type", RULE_LATER, .text = "AUTO|HTTP2" },
+	{ "stat_prefix", RULE_SET, .text = "a word for statistics" },
+	{ "rds", RULE_LATER, .text = NULL },
+	{ "route_config", RULE_SET, .text = "a RouteConfiguration" },
+	{ "http_filters", RULE_ITEMS, 1, FILTERS_MAX, "1..64, the last of "
+	    "them the router" },
+	{ "max_request_headers_kb", RULE_RANGE, 1, 8192, "1..8192" },
+	{ "server_name", RULE_LATER, .text = "envoy" },
+	{ "drain_timeout", RULE_LATER, .text = "5s" },
+	{ "use_remote_address", RULE_LATER, .text = "false" },
+	{ "generate_request_id", RULE_LATER, .text = "true|false" },
+	{ "forward_client_cert_details", RULE_LATER, .text = "SANITIZE" },
+	{ "xff_num_trusted_hops", RULE_LATER, .text = "0" },
+	{ "stream_idle_timeout", RULE_LATER, .text = "300s|0s" },
+	{ "delayed_close_timeout", RULE_LATER, .text = "1s" },
+	{ "request_timeout", RULE_LATER, .text = "0s" },
+	{ "normalize_path", RULE_LATER, .text = "false" },
+	{ "merge_slashes", RULE_LATER, .text = "false" },
+	{ "server_header_transformation", RULE_LATER,
+	    .text = "OVERWRITE|PASS_THROUGH" },
+	{ "always_set_request_id_in_response", RULE_LATER, .text = "false" },
+	{ "strip_matching_host_port", RULE_LATER, .text = "false" },
+	{ "strip_any_host_port", RULE_LATER, .text = "false" },
+	{ "stream_error_on_invalid_http_message", RULE_LATER,
+	    .text = "false" },
+	{ "request_headers_timeout", RULE_LATER, .text = "0s" },
+	{ NULL, RULE_SET, 0, 0, NULL },
+};
+
+static const struct rule router_rules[] = {
+	{ "respect_expected_rq_timeout", RULE_LATER, .text = "false" },
+	{ NULL, RULE_SET, 0, 0, NULL },
+};
+
+/* One filter: 1 when it is put, 0 when it is off. */
+static int
+compile_filter(struct compiler *c, const struct at *up, const HttpFilter *m,
+    struct block_filter *to)
+{
+	static const struct rule rules[] = {
+		{ "name", RULE_SET, .text = "a name" },
+		{ NULL, RULE_SET, 0, 0, NULL },
+	};
+	const struct at at = AT(up, "typed_config"), off = AT(up, "disabled");
+	const ProtobufCMessage *typed;
+	const Any *any = m->config_type_case == FILTER_CASE(TYPED_CONFIG) ?
+	    m->typed_config : NULL;
+
+	if (rule_check(c, up, &m->base, rules) < 0)
+		return -1;
+	if (m->is_optional && any != NULL &&
+	    load_type_find(any->type_url) == NULL)
+		return 0;		/* what the operator allowed */
+	if ((typed = any_open(c, &at, any)) == NULL)
+		return -1;
+	if (typed->descriptor != ROUTER)
+		return refuse(c, &at, "%s is no HTTP filter, expected Router",
+		    typed->descriptor->short_name);
+	if (m->disabled)
+		return refuse(c, &off, "the router can't be turned off");
+	to->kind = FILTER_ROUTER;
+	return rule_check(c, &at, typed, router_rules) < 0 ? -1 : 1;
+}
+
+/* Exactly one router, and it ends the list. */
+static int
+compile_filters(struct compiler *c, const struct at *up,
+    const ConnectionManager *m, struct block_hcm *b)
+{
+	const struct at all = AT(up, "http_filters");
+	struct block_filter *last;
+	size_t i;
+	int put;
+
+	for (i = 0; i < m->n_http_filters; i++) {
+		const struct at at = AT_ITEM(up, "http_filters", i);
+
+		last = b->filters_n == 0 ? NULL :
+		    &b->filters[b->filters_n - 1];
+		put = compile_filter(c, &at, m->http_filters[i],
+		    &b->filters[b->filters_n]);
+		if (put < 0)
+			return -1;
+		if (put == 1 && last != NULL && last->kind == FILTER_ROUTER)
+			return refuse(c, &at, "nothing comes after the "
+			    "router, expected it once, as the last");
+		b->filters_n += (uint32_t)put;
+	}
+	if (b->filters_n == 0)
+		return refuse(c, &all, "has no router, expected one as the "
+		    "last");
+	return 0;
+}
+
+int
+compile_hcm(struct compiler *c, const struct at *at,
+    const ConnectionManager *m, block_ref *ref)
+{
+	const struct at h2 = AT(at, "http2_protocol_options");
+	const struct at common = AT(at, "common_http_protocol_options");
+	const struct at routes = AT(at, "route_config");
+	struct block_hcm *b;
+
+	if (rule_check(c, at, &m->base, hcm_rules) < 0 ||
+	    (b = put_block(c, sizeof(*b) + m->n_http_filters *
+	    sizeof(b->filters[0]), ref)) == NULL ||
+	    put_text(c, m->stat_prefix, &b->stat_prefix) < 0 ||
+	    compile_h2(c, &h2, m->http2_protocol_options, &b->h2) < 0 ||
+	    compile_common_http(c, &common, m->common_http_protocol_options,
+	    &b->idle_timeout_ms, &b->limits) < 0 ||
+	    compile_filters(c, at, m, b) < 0)
+		return -1;
+	/* The other limit in kb is for what upstreams send. */
+	b->limits.bytes_max = number_or(m->max_request_headers_kb, 60) << 10;
+	return compile_routes(c, &routes, m->route_config, &b->route_config);
+}

@@ -1,0 +1,230 @@
+/*
+ * master/compile_listener.c - listeners: an address to bind, one filter chain,
+ * and the HTTP connection manager in it.
+ *
+ * A listener's slot belongs to its name and its address together: one that
+ * moves to another address is bound anew in another slot, and the old sockets
+ * go with the old slot.
+ *
+ * Differs from Envoy: with TLS, transport_socket_connect_timeout is 10 s when
+ * unset (Envoy waits for ever; set 0s for that).
+ *
+ * Accepted without effect: per_connection_buffer_limit_bytes (the budget of
+ * bytes is per worker, godwit.buffer_budget_bytes), traffic_direction,
+ * metadata, and a tls_inspector, since no chain chooses by what it would see.
+ *
+ * Source: config.listener.v3.Listener. Test: t/unit/compile.c.
+ */
+#include "master/compile_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FILTER_CASE(name) \
+	ENVOY__CONFIG__LISTENER__V3__FILTER__CONFIG_TYPE_##name
+#define LISTENER_FILTER_CASE(name) \
+	ENVOY__CONFIG__LISTENER__V3__LISTENER_FILTER__CONFIG_TYPE_##name
+#define HCM \
+	&envoy__extensions__filters__network__http_connection_manager__v3__http_connection_manager__descriptor
+#define TLS_INSPECTOR \
+	&envoy__extensions__filters__listener__tls_inspector__v3__tls_inspector__descriptor
+
+enum { HANDSHAKE_TIMEOUT_MS = 10000, ADDRESS_TEXT_BYTES = 80 };
+
+/* ---- filter chains */
+
+static const struct rule chain_rules[] = {
+	{ "filter_chain_match", RULE_LATER, .text = NULL },
+	{ "filters", RULE_ITEMS, 1, 1, "one: an HttpConnectionManager" },
+	{ NULL, RULE_SET, 0, 0, NULL },
+};
+
+static int
+chain_filter(struct compiler *c, const struct at *up,
+    const Envoy__Config__Listener__V3__Filter *m, block_ref *ref)
+{
+	static const struct rule rules[] = {
+		{ "name", RULE_SET, .text = "a name" },
+		{ NULL, RULE_SET, 0, 0, NULL },
+	};
+	const struct at at = AT(up, "typed_config");
+	const ProtobufCMessage *typed;
+
+	if (rule_check(c, up, &m->base, rules) < 0 ||
+	    (typed = any_open(c, &at, m->config_type_case ==
+	    FILTER_CASE(TYPED_CONFIG) ? m->typed_config : NULL)) == NULL)
+		return -1;
+	if (typed->descriptor != HCM)
+		return refuse(c, &at, "%s is no network filter, expected "
+		    "HttpConnectionManager", typed->descriptor->short_name);
+	return compile_hcm(c, &at, (const ConnectionManager *)typed, ref);
+}
+
+static int
+compile_chain(struct compiler *c, const struct at *up, const FilterChain *m,
+    block_ref *ref)
+{
+	const struct at tls = AT(up, "transport_socket");
+	const struct at timeout = AT(up, "transport_socket_connect_timeout");
+	const struct at filter = AT_ITEM(up, "filters", 0);
+	struct block_chain *b;
+	uint32_t ms;
+
+	if (rule_check(c, up, &m->base, chain_rules) < 0 ||
+	    (b = put_block(c, sizeof(*b), ref)) == NULL ||
+	    put_name(c, m->name, &b->name) < 0 ||
+	    compile_transport(c, &tls, m->transport_socket, true, &b->tls) <
+	    0 || duration_ms(c, &timeout, m->transport_socket_connect_timeout,
+	    HANDSHAKE_TIMEOUT_MS, &ms) < 0)
+		return -1;
+	b->handshake_timeout_ms = b->tls == 0 ? 0 : ms;
+	return chain_filter(c, &filter, m->filters[0], &b->hcm);
+}
+
+/* ---- listeners */
+
+static const struct rule listener_rules[] = {
+	{ "address", RULE_SET, .text = "a socket_address" },
+	{ "default_filter_chain", RULE_LATER, .text = NULL },
+	{ "filter_chains", RULE_ITEMS, 1, 1, "one: to choose among several "
+	    "is not built yet" },
+	{ "bind_to_port", RULE_LATER, .text = "true" },
+	{ "enable_reuse_port", RULE_LATER, .text = "true" },
+	{ "tcp_backlog_size", RULE_RANGE, 1, INT32_MAX, "1..2147483647" },
+	{ NULL, RULE_SET, 0, 0, NULL },
+};
+
+static int
+listener_filters(struct compiler *c, const struct at *up, const Listener *m)
+{
+	const Envoy__Config__Listener__V3__ListenerFilter *f;
+	const ProtobufCMessage *typed;
+	size_t i;
+
+	for (i = 0; i < m->n_listener_filters; i++) {
+		const struct at item = AT_ITEM(up, "listener_filters", i);
+		const struct at at = AT(&item, "typed_config");
+
+		f = m->listener_filters[i];
+		typed = any_open(c, &at, f->config_type_case ==
+		    LISTENER_FILTER_CASE(TYPED_CONFIG) ? f->typed_config :
+		    NULL);
+		if (typed == NULL)
+			return -1;
+		if (typed->descriptor != TLS_INSPECTOR)
+			return refuse(c, &at, "%s is no listener filter, "
+			    "expected TlsInspector",
+			    typed->descriptor->short_name);
+	}
+	return 0;
+}
+
+/* What the keeper must bind, and the slot for it. */
+static int
+listener_bind(struct compiler *c, const struct at *up, const Listener *m,
+    const char *name, struct compile_listener *to, struct name_id *id)
+{
+	char key[1024], address[ADDRESS_TEXT_BYTES];
+	int n;
+
+	address_text(&to->address, address, sizeof(address));
+	n = snprintf(key, sizeof(key), "%s %s", address, name);
+	if (n < 0 || (size_t)n >= sizeof(key))
+		return refuse(c, up, "its name is over %zu bytes long",
+		    sizeof(key) - sizeof(address));
+	if (names_take(c->names, NAMES_LISTENER, key, (size_t)n, id) < 0)
+		return refuse(c, up, "there is room for %d listeners, those "
+		    "that this change removes included", LISTENERS_MAX);
+	to->slot = id->id;
+	to->backlog = number_or(m->tcp_backlog_size, INT32_MAX);
+	snprintf(to->name, sizeof(to->name), "%s", name);
+	return 0;
+}
+
+/* Against the listeners before it. */
+static int
+listener_unique(struct compiler *c, const struct at *list,
+    Listener *const *all, size_t i, const struct compile_listener *to)
+{
+	const struct compile_listener *other;
+	char address[ADDRESS_TEXT_BYTES];
+	size_t j;
+
+	address_text(&to->address, address, sizeof(address));
+	for (j = 0; j < i; j++) {
+		const struct at here = AT_ITEM(list, "listeners", i);
+		const struct at there = AT_ITEM(list, "listeners", j);
+		const struct at name = AT(&here, "name");
+		const struct at first_name = AT(&there, "name");
+		const struct at at = AT(&here, "address");
+		const struct at first = AT(&there, "address");
+
+		other = &c->out->listeners[j];
+		if (*all[i]->name != '\0' &&
+		    strcmp(all[i]->name, all[j]->name) == 0)
+			return refuse_twice(c, &name, &first_name, "listener",
+			    all[i]->name);
+		if (other->address_len == to->address_len &&
+		    memcmp(&other->address, &to->address, to->address_len) ==
+		    0)
+			return refuse_twice(c, &at, &first, "address",
+			    address);
+	}
+	return 0;
+}
+
+static int
+compile_listener(struct compiler *c, const struct at *at, const Listener *m,
+    struct compile_listener *to, block_ref *ref)
+{
+	const struct at chain = AT_ITEM(at, "filter_chains", 0);
+	char address[ADDRESS_TEXT_BYTES];
+	struct block_listener *b;
+	struct block_list *chains;
+	struct name_id id;
+
+	address_text(&to->address, address, sizeof(address));
+	if (listener_filters(c, at, m) < 0 ||
+	    listener_bind(c, at, m, *m->name == '\0' ? address : m->name, to,
+	    &id) < 0 || (b = put_block(c, sizeof(*b), ref)) == NULL ||
+	    put_text(c, *m->name == '\0' ? address : m->name, &b->name) < 0 ||
+	    put_text(c, *m->stat_prefix == '\0' ? address : m->stat_prefix,
+	    &b->address) < 0 ||
+	    (chains = put_list(c, 1, &b->chains)) == NULL)
+		return -1;
+	b->slot = id.id;
+	b->tag = id.tag;
+	return compile_chain(c, &chain, m->filter_chains[0], &chains->at[0]);
+}
+
+int
+compile_listeners(struct compiler *c, const struct at *up,
+    Listener *const *listeners, size_t n, block_ref *ref)
+{
+	const struct at all = AT(up, "listeners");
+	struct block_list *list;
+	struct compile_listener *to;
+	size_t i;
+
+	if (n > LISTENERS_MAX)
+		return refuse(c, &all, "has %zu items, expected at most %d",
+		    n, LISTENERS_MAX);
+	if ((list = put_list(c, n, ref)) == NULL)
+		return -1;
+	for (i = 0; i < n; i++) {
+		const struct at at = AT_ITEM(up, "listeners", i);
+		const struct at address = AT(&at, "address");
+
+		to = &c->out->listeners[i];
+		if (rule_check(c, &at, &listeners[i]->base, listener_rules) <
+		    0 || address_read(c, &address, listeners[i]->address,
+		    &to->address, &to->address_len) < 0 ||
+		    listener_unique(c, up, listeners, i, to) < 0 ||
+		    compile_listener(c, &at, listeners[i], to, &list->at[i]) <
+		    0)
+			return -1;
+		c->out->listeners_n++;
+	}
+	c->out->generation.listeners_n = (uint32_t)n;
+	return 0;
+}

@@ -1,0 +1,201 @@
+/*
+ * master/compile_parts.h - what the files of the compiler share, and nobody
+ * else.
+ *
+ *   compile.c
+ *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
+ *     └── compile_listener.c   ── tls
+ *           └── compile_hcm.c  ── http
+ *                 └── compile_route.c ── compile_match.c
+ *   tls:  compile_tls.c ── compile_source.c    http: compile_http.c
+ *   all of them: compile_at.c (places, refusals), compile_rule.c (limits),
+ *   compile_put.c (texts and blocks)
+ *
+ * Every function that can refuse returns -1 (or NULL) after refuse() said
+ * why; its caller passes that on and nothing else.
+ */
+#ifndef MASTER_COMPILE_PARTS_H
+#define MASTER_COMPILE_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "master/compile.h"
+#include "master/names.h"
+#include "shm/arena.h"
+#include "xds/proto/envoy/config/bootstrap.pb-c.h"
+#include "xds/proto/envoy/extensions/http_connection_manager.pb-c.h"
+#include "xds/proto/envoy/extensions/http_options.pb-c.h"
+#include "xds/proto/envoy/extensions/raw_buffer.pb-c.h"
+#include "xds/proto/envoy/extensions/router.pb-c.h"
+#include "xds/proto/envoy/extensions/tls.pb-c.h"
+#include "xds/proto/envoy/extensions/tls_inspector.pb-c.h"
+
+/* The messages by the names that everyone calls them. */
+typedef Google__Protobuf__Any Any;
+typedef Google__Protobuf__Duration Duration;
+typedef Google__Protobuf__UInt32Value UInt32;
+typedef Envoy__Type__Matcher__V3__StringMatcher StringMatcher;
+typedef Envoy__Config__Bootstrap__V3__Bootstrap Bootstrap;
+typedef Envoy__Config__Core__V3__Address Address;
+typedef Envoy__Config__Core__V3__SocketAddress SocketAddress;
+typedef Envoy__Config__Core__V3__DataSource DataSource;
+typedef Envoy__Config__Core__V3__TransportSocket TransportSocket;
+typedef Envoy__Config__Core__V3__HttpProtocolOptions CommonHttp;
+typedef Envoy__Config__Core__V3__Http2ProtocolOptions Http2;
+typedef Envoy__Config__Cluster__V3__Cluster Cluster;
+typedef Envoy__Config__Endpoint__V3__ClusterLoadAssignment LoadAssignment;
+typedef Envoy__Config__Listener__V3__Listener Listener;
+typedef Envoy__Config__Listener__V3__FilterChain FilterChain;
+typedef Envoy__Config__Route__V3__RouteConfiguration RouteConfiguration;
+typedef Envoy__Config__Route__V3__VirtualHost VirtualHost;
+typedef Envoy__Config__Route__V3__Route Route;
+typedef Envoy__Config__Route__V3__RouteMatch RouteMatch;
+typedef Envoy__Config__Route__V3__RouteAction RouteAction;
+typedef Envoy__Config__Route__V3__HeaderMatcher HeaderMatcher;
+typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
+    ConnectionManager;
+typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpFilter
+    HttpFilter;
+typedef Envoy__Extensions__Upstreams__Http__V3__HttpProtocolOptions
+    HttpOptions;
+
+struct intern;				/* what was put already: compile_put.c */
+
+struct compiler {
+	struct arena	*arena;
+	struct names	*names;
+	const struct yaml *yaml;
+	struct load_arena *memory;	/* thrown away with the messages */
+	struct compiled	*out;
+	struct intern	*interned;
+	uint32_t	 interned_n, interned_cap;
+	struct block_list *pages[CLUSTERS_MAX / PAGE_SLOTS];
+	block_ref	 page_refs[CLUSTERS_MAX / PAGE_SLOTS];
+	char		*why;
+	size_t		 why_len;
+};
+
+/* ---- compile_at.c: where the message stands that is being compiled */
+
+struct at {
+	const struct at	*up;		/* NULL: the root's field */
+	const char	*field;
+	const char	*key;		/* of a map; NULL = not in one */
+	int64_t		 index;		/* in a list; -1 = not in one */
+};
+#define AT(up, field) { (up), (field), NULL, -1 }
+#define AT_ITEM(up, field, i) { (up), (field), NULL, (int64_t)(i) }
+#define AT_KEY(up, field, key) { (up), (field), (key), -1 }
+
+/* "static_resources.clusters[3].lb_policy"; cut, never overrun. */
+void	at_path(const struct at *at, char *path, size_t path_len);
+
+/* Says why: "file:line:col: path: reason". Always -1. */
+int	refuse(struct compiler *c, const struct at *at, const char *fmt, ...)
+	    __attribute__((format(printf, 3, 4)));
+/* refuse() for a second use of what may be used once; names both places. */
+int	refuse_twice(struct compiler *c, const struct at *at,
+	    const struct at *first, const char *what, const char *name);
+/* Warns about a place on the log. */
+void	warn_at(struct compiler *c, const struct at *at, const char *what);
+
+/* ---- compile_rule.c: limits of single fields, as tables */
+
+enum rule_kind {
+	RULE_SET,	/* there, and not empty */
+	RULE_RANGE,	/* a number, when it is set, is min..max */
+	RULE_LENGTH,	/* a text, when it is set, has min..max bytes */
+	RULE_ITEMS,	/* a list has min..max items */
+	RULE_LATER,	/* not built yet: unset, or one of the values in text */
+};
+
+struct rule {
+	const char	*field;		/* NULL ends the table */
+	enum rule_kind	 kind;
+	int64_t		 min, max;	/* of a Duration: microseconds */
+	const char	*text;		/* what was expected; LATER: "0s|5s" */
+};
+
+/* Checks a message by a table, and that its enums have a name. */
+int	rule_check(struct compiler *c, const struct at *at,
+	    const ProtobufCMessage *m, const struct rule *rules);
+
+/* ---- compile_put.c: values and blocks */
+
+/* Room for a block of the arena, zeroed. NULL: refused. */
+void	*put_block(struct compiler *c, size_t bytes, block_ref *ref);
+struct block_list *put_list(struct compiler *c, size_t n, block_ref *ref);
+/* One block for every equal text. */
+int	put_text(struct compiler *c, const char *s, block_ref *ref);
+/* The same, 0 for "". */
+int	put_name(struct compiler *c, const char *s, block_ref *ref);
+/* One block for every equal self-contained block. */
+int	put_plan(struct compiler *c, const void *block, size_t bytes,
+	    block_ref *ref);
+void	put_end(struct compiler *c);
+
+/* Never 0. */
+uint64_t put_hash(const void *bytes, size_t n, uint64_t seed);
+
+/* Memory of the messages, zeroed. NULL: refused. */
+void	*scratch(struct compiler *c, size_t bytes);
+/* A copy with A-Z as a-z. NULL: refused. */
+char	*lower(struct compiler *c, const char *s);
+
+uint32_t number_or(const UInt32 *v, uint32_t unset);
+/* Whole milliseconds, rounded up so that a short time does not become "none".
+ * d may be NULL: unset_ms. */
+int	duration_ms(struct compiler *c, const struct at *at, const Duration *d,
+	    uint32_t unset_ms, uint32_t *ms);
+/* The message in an Any, which may be NULL. NULL: refused. */
+const ProtobufCMessage *any_open(struct compiler *c, const struct at *at,
+	    const Any *any);
+/* An address and port of the Internet. */
+int	address_read(struct compiler *c, const struct at *at,
+	    const Address *a, struct sockaddr_storage *to, socklen_t *len);
+/* "10.0.0.1_80", "[__1]_80": as Envoy's statistics write it. */
+void	address_text(const struct sockaddr_storage *a, char *text,
+	    size_t text_len);
+
+/* ---- compile_source.c: bytes from files and other sources */
+
+/* PEM certificates. */
+int	source_certificates(struct compiler *c, const struct at *at,
+	    const DataSource *s, const char **pem, size_t *len);
+/* A private key stays in its file: *file is its name and *hash tells one
+ * content from another. */
+int	source_key(struct compiler *c, const struct at *at,
+	    const DataSource *s, const char **file, uint64_t *hash);
+
+/* ---- one function per kind of resource */
+
+int	compile_clusters(struct compiler *c, const struct at *up,
+	    Cluster *const *clusters, size_t n, block_ref *ref);
+int	compile_endpoints(struct compiler *c, const struct at *up,
+	    const Cluster *m, struct name_id cluster, block_ref *ref);
+int	compile_listeners(struct compiler *c, const struct at *up,
+	    Listener *const *listeners, size_t n, block_ref *ref);
+int	compile_hcm(struct compiler *c, const struct at *at,
+	    const ConnectionManager *m, block_ref *ref);
+int	compile_routes(struct compiler *c, const struct at *at,
+	    const RouteConfiguration *m, block_ref *ref);
+int	compile_match(struct compiler *c, const struct at *at,
+	    const RouteMatch *m, struct block_route *to);
+/* A matcher of texts. */
+int	compile_string(struct compiler *c, const struct at *at,
+	    const StringMatcher *m, const char **text,
+	    enum header_match_kind *kind);
+/* A transport socket, NULL for clear text, in front of callers (server) or
+ * towards a cluster. */
+int	compile_transport(struct compiler *c, const struct at *at,
+	    const TransportSocket *m, bool server, block_ref *ref);
+/* The options of both sides. m may be NULL: the defaults. */
+int	compile_h2(struct compiler *c, const struct at *at, const Http2 *m,
+	    struct block_h2 *to);
+int	compile_common_http(struct compiler *c, const struct at *at,
+	    const CommonHttp *m, uint32_t *idle_timeout_ms,
+	    struct block_header_limits *limits);
+
+#endif

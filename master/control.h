@@ -1,0 +1,92 @@
+/*
+ * master/control.h - what the processes say to each other: one struct per
+ * message over SOCK_SEQPACKET, descriptors beside it.
+ *
+ *   at start    master ──LISTENER × n──> keeper
+ *                      ──START + arena─>        binds, makes rows
+ *                      <─WORKER + row, wake × workers──
+ *                      <─SERVE + admin.sock────
+ *   reload      keeper ──RELOAD──> master ──RELOADED | FAIL──> keeper
+ *   godwit -s   caller ──COMMAND──> keeper ──TEXT × n, OK | FAIL──> caller
+ *
+ * Invariants
+ *   I1  A message that control_receive hands out is whole and of this layout,
+ *       its kind and counts are in range, its texts end, and it brings as
+ *       many descriptors as its kind says. Who may say it is the receiver's
+ *       question.
+ *   I2  Descriptors of a refused message are closed.
+ *
+ * Keeper and roles are one binary; a caller of -s may be of another, which
+ * the layout tells. Test: t/unit/control.c.
+ */
+#ifndef MASTER_CONTROL_H
+#define MASTER_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#define CONTROL_LAYOUT 0x67770001u
+
+enum control_kind {
+	CONTROL_LISTENER, CONTROL_START, CONTROL_WORKER, CONTROL_SERVE,
+	CONTROL_RELOAD, CONTROL_RELOADED, CONTROL_FAIL, CONTROL_COMMAND,
+	CONTROL_TEXT, CONTROL_OK,
+	CONTROL_KINDS
+};
+
+enum {
+	CONTROL_FDS_MAX = 2, CONTROL_TEXT_BYTES = 1024,
+	CONTROL_GROUPS_MAX = 64, CONTROL_WORKERS_MAX = 256,
+};
+
+/* What the keeper needs to know of the settings. */
+struct control_settings {
+	uint32_t	workers_n;
+	uint32_t	drain_time_ms;
+	uint32_t	log_level;	/* enum log_level */
+	uint32_t	user_set;	/* 0: the children stay who we are */
+	uint32_t	uid, gid;
+	uint32_t	groups_n;
+	uint32_t	groups[CONTROL_GROUPS_MAX];
+	char		run_dir[256];
+};
+
+struct control_listener {		/* to bind */
+	uint32_t	slot;
+	uint32_t	backlog;
+	uint32_t	address_len;
+	uint32_t	pad;
+	char		name[128];
+	struct sockaddr_storage address;
+};
+
+struct control {
+	uint32_t	layout;		/* CONTROL_LAYOUT; control_send's */
+	uint32_t	kind;		/* enum control_kind */
+	uint64_t	generation;	/* START, RELOADED */
+	union {
+		struct control_listener	listener;	/* LISTENER */
+		struct control_settings	settings;	/* START, RELOADED */
+		uint32_t	slot;			/* WORKER */
+		char		text[CONTROL_TEXT_BYTES];	/* the rest */
+	};
+};
+
+/* A connected pair, close-on-exec; fds[0], the keeper's, does not block. -1:
+ * errno. */
+int	control_pair(int fds[2]);
+int	control_nonblocking(int fd);
+
+/* Sends m with as many of fds as its kind has, NULL for none. -1: errno. */
+int	control_send(int fd, struct control *m, const int *fds);
+
+/* Sends a message of one text, cut where it is too long. */
+int	control_say(int fd, enum control_kind kind, const char *text);
+
+/* 1: a message, its descriptors in fds (-1 where there is none); 0: the other
+ * side is gone; -1: errno, EPROTO for what breaks I1, EAGAIN. */
+int	control_receive(int fd, struct control *m, int fds[CONTROL_FDS_MAX]);
+
+#endif

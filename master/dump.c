@@ -1,0 +1,221 @@
+/* master/dump.c - see dump.h. Slots, ids and tags are written "slot/tag". */
+#include "master/dump.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "shm/block.h"
+
+static const char *const domain_names[] = {
+	[DOMAIN_EXACT] = "exact", [DOMAIN_SUFFIX] = "suffix",
+	[DOMAIN_PREFIX] = "prefix", [DOMAIN_ANY] = "any",
+};
+static const char *const match_names[] = {
+	[MATCH_PREFIX] = "prefix", [MATCH_PATH] = "path",
+	[MATCH_SEPARATED_PREFIX] = "separated_prefix",
+};
+static const char *const header_names[] = {
+	[HEADER_PRESENT] = "present", [HEADER_EXACT] = "exact",
+	[HEADER_PREFIX] = "prefix", [HEADER_SUFFIX] = "suffix",
+	[HEADER_CONTAINS] = "contains", [HEADER_RANGE] = "range",
+};
+static const char *const policy_names[] = {
+	[LB_ROUND_ROBIN] = "round_robin", [LB_LEAST_REQUEST] = "least_request",
+	[LB_RANDOM] = "random",
+};
+static const char *const san_names[] = { "?", "email", "dns", "uri", "ip" };
+static const char *const filter_names[] = { [FILTER_ROUTER] = "router" };
+
+static void
+dump_h2(FILE *out, const struct block_h2 *b,
+    const struct block_header_limits *l)
+{
+	fprintf(out, "    h2 streams=%u stream_window=%u connection_window=%u "
+	    "hpack=%u\n", b->max_concurrent_streams, b->stream_window_bytes,
+	    b->connection_window_bytes, b->hpack_table_bytes);
+	fprintf(out, "    headers bytes=%u count=%u\n", l->bytes_max,
+	    l->count_max);
+}
+
+static void
+dump_span(FILE *out, const struct block_tls *b, const char *what,
+    struct block_span s)
+{
+	if (s.off != 0)
+		fprintf(out, "      %s \"%s\"\n", what, block_span_at(b, s));
+}
+
+static void
+dump_tls(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_tls *b;
+	uint32_t i;
+
+	if (ref == 0) {
+		fprintf(out, "    clear text\n");
+		return;
+	}
+	b = arena_at(a, ref);
+	fprintf(out, "    tls %s %04x..%04x%s hash=%016" PRIx64 "\n",
+	    b->server ? "server" : "client", b->version_min, b->version_max,
+	    b->require_client_certificate ? " client certificate" : "",
+	    b->hash);
+	fprintf(out, "      certificate_chain %u bytes, trusted_ca %u bytes\n",
+	    b->certificate_chain.len, b->trusted_ca.len);
+	dump_span(out, b, "private_key_file", b->private_key_file);
+	dump_span(out, b, "sni", b->sni);
+	dump_span(out, b, "ciphers", b->ciphers);
+	for (i = 0; i < b->sans_n; i++)
+		fprintf(out, "      san %s %s \"%s\"\n",
+		    san_names[b->sans[i].type], header_names[b->sans[i].kind],
+		    block_span_at(b, b->sans[i].value));
+}
+
+static void
+dump_balance(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_balance *b = arena_at(a, ref);
+	char ip[INET6_ADDRSTRLEN];
+	uint32_t i;
+
+	fprintf(out, "    endpoints %u of %u\n", b->endpoints_n,
+	    b->endpoints_all);
+	for (i = 0; i < b->endpoints_n; i++) {
+		const struct block_endpoint *e = &b->endpoints[i];
+
+		inet_ntop(e->family, e->address, ip, sizeof(ip));
+		fprintf(out, "      %u/%u %s port %u weight %u\n", e->id,
+		    e->tag, ip, e->port, e->weight);
+	}
+}
+
+static void
+dump_cluster(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_cluster *b = arena_at(a, ref);
+
+	fprintf(out, "cluster %u/%u \"%s\" %s connect=%ums idle=%ums\n",
+	    b->slot, b->tag, block_text(a, b->name),
+	    policy_names[b->lb_policy], b->connect_timeout_ms,
+	    b->idle_timeout_ms);
+	dump_h2(out, &b->h2, &b->limits);
+	dump_tls(out, a, b->tls);
+	dump_balance(out, a, b->balance);
+}
+
+static void
+dump_header(FILE *out, const struct arena *a,
+    const struct block_header_match *b)
+{
+	fprintf(out, "          header \"%s\" %s", block_text(a, b->name),
+	    header_names[b->kind]);
+	if (b->kind == HEADER_RANGE)
+		fprintf(out, " [%" PRId64 ", %" PRId64 ")", b->range_from,
+		    b->range_to);
+	else if (b->kind != HEADER_PRESENT)
+		fprintf(out, " \"%s\"", block_text(a, b->value));
+	fprintf(out, "%s%s%s\n", b->flags & HEADER_ANY_CASE ? " any case" : "",
+	    b->flags & HEADER_MISSING_AS_EMPTY ? " missing as empty" : "",
+	    b->flags & HEADER_INVERT ? " inverted" : "");
+}
+
+static void
+dump_route(FILE *out, const struct arena *a, const struct block_route *b)
+{
+	const struct block_plan *plan = arena_at(a, b->plan);
+	const struct block_header_match *headers;
+	uint32_t i;
+
+	fprintf(out, "        route \"%s\" %s \"%s\"%s%s -> cluster %u "
+	    "timeout=%ums hash=%016" PRIx64 "\n", block_text(a, b->name),
+	    match_names[b->kind], block_text(a, b->path),
+	    b->flags & MATCH_ANY_CASE ? " any case" : "",
+	    b->flags & MATCH_GRPC ? " grpc" : "", b->cluster,
+	    plan->timeout_ms, plan->hash);
+	if (b->headers_n == 0)
+		return;
+	headers = arena_at(a, b->headers);
+	for (i = 0; i < b->headers_n; i++)
+		dump_header(out, a, &headers[i]);
+}
+
+static void
+dump_routes(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_route_config *b = arena_at(a, ref);
+	const struct block_list *hosts = arena_at(a, b->hosts);
+	uint32_t i, j;
+
+	fprintf(out, "    route config \"%s\"%s\n", block_text(a, b->name),
+	    b->ignore_port ? " ignore port" : "");
+	for (i = 0; i < b->domains_n; i++)
+		fprintf(out, "      domain %s \"%s\" -> host %u\n",
+		    domain_names[b->domains[i].kind],
+		    block_text(a, b->domains[i].text), b->domains[i].host);
+	for (i = 0; i < hosts->n; i++) {
+		const struct block_host *h = arena_at(a, hosts->at[i]);
+
+		fprintf(out, "      host %u \"%s\"\n", i,
+		    block_text(a, h->name));
+		for (j = 0; j < h->routes_n; j++)
+			dump_route(out, a, &h->routes[j]);
+	}
+}
+
+static void
+dump_chain(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_chain *b = arena_at(a, ref);
+	const struct block_hcm *hcm = arena_at(a, b->hcm);
+	uint32_t i;
+
+	fprintf(out, "  chain \"%s\" handshake=%ums\n", block_text(a, b->name),
+	    b->handshake_timeout_ms);
+	dump_tls(out, a, b->tls);
+	fprintf(out, "    http \"%s\" idle=%ums\n",
+	    block_text(a, hcm->stat_prefix), hcm->idle_timeout_ms);
+	dump_h2(out, &hcm->h2, &hcm->limits);
+	for (i = 0; i < hcm->filters_n; i++)
+		fprintf(out, "    filter %s\n",
+		    filter_names[hcm->filters[i].kind]);
+	dump_routes(out, a, hcm->route_config);
+}
+
+static void
+dump_listener(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_listener *b = arena_at(a, ref);
+	const struct block_list *chains = arena_at(a, b->chains);
+	uint32_t i;
+
+	fprintf(out, "listener %u/%u \"%s\" %s\n", b->slot, b->tag,
+	    block_text(a, b->name), block_text(a, b->address));
+	for (i = 0; i < chains->n; i++)
+		dump_chain(out, a, chains->at[i]);
+}
+
+void
+dump(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_root *root = arena_at(a, ref);
+	const struct block_list *pages = arena_at(a, root->clusters);
+	const struct block_list *listeners = arena_at(a, root->listeners);
+	const struct block_list *page;
+	uint32_t i, j;
+
+	fprintf(out, "generation %" PRIu64 " budget=%" PRIu64 " drain=%ums "
+	    "cause_off=%u log_level=%u\n", root->number,
+	    root->settings.buffer_budget_bytes, root->settings.drain_time_ms,
+	    root->settings.cause_off, root->settings.log_level);
+	for (i = 0; i < pages->n; i++) {
+		if (pages->at[i] == 0)
+			continue;
+		page = arena_at(a, pages->at[i]);
+		for (j = 0; j < page->n; j++)
+			if (page->at[j] != 0)
+				dump_cluster(out, a, page->at[j]);
+	}
+	for (i = 0; i < listeners->n; i++)
+		dump_listener(out, a, listeners->at[i]);
+}

@@ -1,0 +1,558 @@
+/* master/keeper.c - see keeper.h. */
+#include "master/keeper.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "master/keeper_state.h"
+#include "shm/log.h"
+
+/* The place of each descriptor in the poll array. */
+enum {
+	POLL_SIGNALS, POLL_MASTER, POLL_CONTROL, POLL_CLIENTS,
+	POLL_WORKERS = POLL_CLIENTS + KEEPER_CLIENTS,
+	POLL_N = POLL_WORKERS + CONTROL_WORKERS_MAX,
+};
+
+/* Drained workers end by their own clock; this is for those that don't. */
+enum { DRAIN_SLACK_MS = 1000 };
+
+/* ---- children */
+
+/* In the child. */
+static void
+become(const struct keeper *k, const struct role *r, char *const *args)
+{
+	char name[32];
+	const char *what;
+
+	if (r->kind == ROLE_WORKER)
+		row_init(k->workers[r->start.slot].row, (uint32_t)getpid());
+	role_exec(r, r->kind == ROLE_WORKER ? &k->settings : NULL, args,
+	    &what);
+	role_name(r, name, sizeof(name));
+	log_error("%s can't start: %s: %s", name, what, strerror(errno));
+	_exit(127);
+}
+
+int
+keeper_spawn(struct keeper *k, struct child *c, const struct role *r,
+    char *const *args, int fds[2])
+{
+	char name[32];
+	pid_t pid = fork();
+
+	if (pid == 0)
+		become(k, r, args);
+	close(fds[1]);
+	if (pid == -1) {
+		role_name(r, name, sizeof(name));
+		log_error("%s can't start: fork: %s", name, strerror(errno));
+		close(fds[0]);
+		return -1;
+	}
+	c->pid = pid;
+	c->control_fd = fds[0];
+	c->born = k->now;
+	return 0;
+}
+
+/* The master gets our own arguments and reads the file they name. */
+static int
+master_start(struct keeper *k)
+{
+	struct role r;
+	int fds[2];
+
+	role_init(&r, ROLE_MASTER, 0);
+	if (control_pair(fds) == -1) {
+		log_error("master can't start: %s", strerror(errno));
+		return -1;
+	}
+	r.start.control_fd = fds[1];
+	return keeper_spawn(k, &k->master, &r, k->argv + 1, fds);
+}
+
+static void
+child_close(struct child *c)
+{
+	if (c->control_fd != -1)
+		close(c->control_fd);
+	c->control_fd = -1;
+}
+
+/* ---- phases */
+
+static void
+fail(struct keeper *k, const char *why)
+{
+	log_error("%s", why);
+	k->exit_code = 1;
+	keeper_stop(k);
+}
+
+void
+keeper_status(const struct keeper *k, char *out, size_t out_len)
+{
+	char text[LISTEN_ADDRESS_BYTES];
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (int i = 0; i < k->listeners_n && n < out_len; i++) {
+		keeper_listen_text(&k->listeners[i].listener, text);
+		n += (size_t)snprintf(out + n, out_len - n, "%s %s, ",
+		    k->listeners[i].listener.name, text);
+	}
+	if (n < out_len)
+		snprintf(out + n, out_len - n, "%d worker%s, generation %llu",
+		    k->workers_n, k->workers_n == 1 ? "" : "s",
+		    (unsigned long long)k->generation);
+}
+
+static void
+serve(struct keeper *k)
+{
+	char status[1024];
+
+	k->state = KEEPER_SERVING;
+	keeper_status(k, status, sizeof(status));
+	log_info("godwit is serving: %s, run_dir %s", status, k->dir.path);
+	notify_ready(&k->notify, status);
+	keeper_reload_next(k);
+}
+
+void
+keeper_drain(struct keeper *k)
+{
+	int64_t ms = (int64_t)k->settings.drain_time_ms + DRAIN_SLACK_MS;
+
+	if (k->state < KEEPER_SERVING) {
+		keeper_stop(k);
+		return;
+	}
+	if (k->state >= KEEPER_DRAINING)
+		return;
+	k->state = KEEPER_DRAINING;
+	k->due = mono_after_ms(k->now, ms);
+	log_info("draining: ends with the last stream, at the latest in "
+	    "%u ms", k->settings.drain_time_ms);
+	notify_stopping(&k->notify, ms + KEEPER_KILL_MS);
+	keeper_workers_say(k, WORKER_DRAIN);
+	/* With the workers' own, which they close when their queues are
+	 * empty, these were the last: new callers are refused. */
+	for (int i = 0; i < k->listeners_n; i++)
+		keeper_listen_close(&k->listeners[i]);
+}
+
+void
+keeper_stop(struct keeper *k)
+{
+	if (k->state == KEEPER_STOPPING)
+		return;
+	if (k->state < KEEPER_DRAINING)
+		notify_stopping(&k->notify, KEEPER_KILL_MS);
+	k->state = KEEPER_STOPPING;
+	k->due = mono_after_ms(k->now, KEEPER_KILL_MS);
+	keeper_workers_say(k, WORKER_STOP);
+	child_close(&k->master);
+}
+
+/* What does not end by itself. */
+static void
+kill_all(struct keeper *k)
+{
+	struct child *c;
+
+	for (int i = 0; i < k->workers_n; i++) {
+		c = &k->workers[i].child;
+		if (c->pid == 0)
+			continue;
+		log_warn("worker %d, pid %d, does not stop: killed", i,
+		    (int)c->pid);
+		kill(c->pid, SIGKILL);
+		k->exit_code = 1;
+	}
+	if (k->master.pid != 0)
+		kill(k->master.pid, SIGKILL);
+	k->due = mono_after_ms(k->now, KEEPER_KILL_MS);
+}
+
+/* Milliseconds until it must be called again; -1: when something happens. */
+static int64_t
+end_step(struct keeper *k)
+{
+	if (k->state < KEEPER_DRAINING)
+		return -1;
+	if (keeper_workers_alive(k) == 0) {
+		keeper_stop(k);
+		if (k->master.pid == 0) {
+			k->over = true;
+			return 0;
+		}
+	}
+	if (mono_between_ms(k->now, k->due) <= 0) {
+		if (k->state == KEEPER_DRAINING) {
+			log_warn("the drain time is over: what is still open "
+			    "is cut");
+			keeper_stop(k);
+		} else
+			kill_all(k);
+	}
+	return mono_between_ms(k->now, k->due) + 1;
+}
+
+/* ---- the master's words */
+
+static void
+master_start_said(struct keeper *k, const struct control *m, int arena_fd)
+{
+	char why[512];
+
+	k->settings = m->settings;
+	k->generation = m->generation;
+	k->arena_fd = arena_fd;
+	k->state = KEEPER_WARMING;
+	log_level_set((enum log_level)k->settings.log_level);
+	if (keeper_workers_open(k, why, sizeof(why)) == -1)
+		fail(k, why);
+}
+
+/* False: it may not say that now. */
+static bool
+master_said(struct keeper *k, const struct control *m, const int *fds)
+{
+	bool starting = k->state == KEEPER_STARTING;
+
+	switch (m->kind) {
+	case CONTROL_LISTENER:
+		if (!starting || k->listeners_n == LISTENERS_MAX)
+			return false;
+		k->wanted[k->listeners_n++] = m->listener;
+		return true;
+	case CONTROL_START:
+		if (starting)
+			master_start_said(k, m, fds[0]);
+		return starting;
+	case CONTROL_RELOADED:
+		k->generation = m->generation;
+		k->settings.drain_time_ms = m->settings.drain_time_ms;
+		k->settings.log_level = m->settings.log_level;
+		log_level_set((enum log_level)m->settings.log_level);
+		keeper_reload_done(k, NULL);
+		return true;
+	case CONTROL_FAIL:
+		keeper_reload_done(k, m->text);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+master_heard(struct keeper *k)
+{
+	struct control m;
+	int fds[CONTROL_FDS_MAX], got = 0;
+
+	while (k->master.control_fd != -1 &&
+	    (got = control_receive(k->master.control_fd, &m, fds)) == 1)
+		if (!master_said(k, &m, fds)) {
+			errno = EPROTO;
+			got = -1;
+			break;
+		}
+	if (k->master.control_fd == -1 || (got == -1 && errno == EAGAIN))
+		return;
+	if (got == -1 && errno == EPROTO && k->master.pid != 0) {
+		log_error("the master said what it may not: it is killed");
+		kill(k->master.pid, SIGKILL);
+	}
+	child_close(&k->master);	/* its death is reaped */
+}
+
+/* ---- deaths */
+
+static void
+status_text(int status, char *out, size_t out_len)
+{
+	if (WIFSIGNALED(status))
+		snprintf(out, out_len, "killed by signal %d, %s",
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(out, out_len, "exit status %d", WEXITSTATUS(status));
+}
+
+/* At the start it has said itself what is wrong, unless a signal cut its
+ * words off. */
+static void
+master_died(struct keeper *k, int status)
+{
+	char how[96];
+
+	k->master.pid = 0;
+	master_heard(k);
+	child_close(&k->master);
+	status_text(status, how, sizeof(how));
+	if (k->state <= KEEPER_WARMING) {
+		if (WIFSIGNALED(status))
+			log_error("the master died while it started: %s", how);
+		k->exit_code = 1;
+		keeper_stop(k);
+	} else if (k->state == KEEPER_SERVING) {
+		log_error("the master died (%s): the workers serve on with "
+		    "generation %llu; reloads are refused until godwit is "
+		    "restarted", how, (unsigned long long)k->generation);
+		keeper_dir_unbind_admin(&k->dir);
+		close(k->admin_fd);
+		k->admin_fd = -1;
+		keeper_reload_done(k, "the master died");
+	}
+}
+
+static void
+worker_dead(struct keeper *k, int slot, int status)
+{
+	char how[96];
+	pid_t pid = k->workers[slot].child.pid;
+
+	child_close(&k->workers[slot].child);
+	k->workers[slot].child.pid = 0;
+	status_text(status, how, sizeof(how));
+	if (k->state >= KEEPER_DRAINING && status == 0)
+		log_debug("worker %d, pid %d, is done", slot, (int)pid);
+	else
+		log_error("worker %d, pid %d, died: %s", slot, (int)pid, how);
+	keeper_worker_died(k, slot);
+}
+
+static void
+reap(struct keeper *k)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == k->master.pid)
+			master_died(k, status);
+		for (int i = 0; i < k->workers_n; i++)
+			if (pid == k->workers[i].child.pid)
+				worker_dead(k, i, status);
+	}
+}
+
+/* ---- signals */
+
+static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
+	SIGUSR2, SIGCHLD };
+
+static int
+signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&set, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+		return -1;
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void
+signal_take(struct keeper *k, int number)
+{
+	switch (number) {
+	case SIGCHLD:
+		reap(k);
+		break;
+	case SIGHUP:
+		keeper_reload_ask(k);
+		break;
+	case SIGTERM: case SIGQUIT:
+		if (k->state == KEEPER_DRAINING)
+			keeper_stop(k);
+		else
+			keeper_drain(k);
+		break;
+	case SIGINT:
+		keeper_stop(k);
+		break;
+	case SIGUSR1:
+		log_info("nothing to reopen: the log goes to standard error");
+		break;
+	default:
+		log_warn("%s: godwit can't upgrade itself in place yet",
+		    strsignal(number));
+	}
+}
+
+static void
+signals_heard(struct keeper *k)
+{
+	struct signalfd_siginfo s;
+
+	while (read(k->signal_fd, &s, sizeof(s)) == sizeof(s))
+		signal_take(k, (int)s.ssi_signo);
+}
+
+/* ---- the loop */
+
+static void
+poll_fill(const struct keeper *k, struct pollfd *p)
+{
+	for (int i = 0; i < POLL_N; i++)
+		p[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	p[POLL_SIGNALS].fd = k->signal_fd;
+	p[POLL_MASTER].fd = k->master.control_fd;
+	p[POLL_CONTROL].fd = k->control_fd;
+	for (int i = 0; i < KEEPER_CLIENTS; i++)
+		p[POLL_CLIENTS + i].fd = k->clients[i].fd;
+	for (int i = 0; i < k->workers_n; i++)
+		p[POLL_WORKERS + i].fd = k->workers[i].child.control_fd;
+}
+
+/* Signals come last: what a child said before it died is heard first. */
+static void
+poll_take(struct keeper *k, const struct pollfd *p)
+{
+	if (p[POLL_MASTER].revents != 0)
+		master_heard(k);
+	for (int i = 0; i < k->workers_n; i++)
+		if (p[POLL_WORKERS + i].revents != 0 &&
+		    keeper_worker_heard(k, i) && k->state == KEEPER_WARMING)
+			serve(k);
+	for (int i = 0; i < KEEPER_CLIENTS; i++)
+		if (p[POLL_CLIENTS + i].revents != 0)
+			keeper_client_heard(k, &k->clients[i]);
+	if (p[POLL_CONTROL].revents != 0)
+		keeper_client_accept(k);
+	if (p[POLL_SIGNALS].revents != 0)
+		signals_heard(k);
+}
+
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	if (a == -1 || b == -1)
+		return a == -1 ? b : a;
+	return a < b ? a : b;
+}
+
+/* What is due. Milliseconds until something is again; -1: nothing is. */
+static int
+due_step(struct keeper *k)
+{
+	int64_t ms = end_step(k);
+
+	ms = sooner(ms, keeper_workers_step(k));
+	ms = sooner(ms, notify_step(&k->notify, k->now));
+	if (ms < 0)
+		return -1;
+	return ms > 60000 ? 60000 : (int)ms;
+}
+
+static void
+turn(struct keeper *k)
+{
+	struct pollfd p[POLL_N];
+	int n, ms;
+
+	k->now = clock_now();
+	ms = due_step(k);
+	if (k->over)
+		return;
+	poll_fill(k, p);
+	n = poll(p, POLL_N, ms);
+	k->now = clock_now();
+	if (n > 0)
+		poll_take(k, p);
+}
+
+/* ---- life */
+
+/* Each listener takes LISTEN_SLOTS descriptors here, each call two in a
+ * worker. */
+static void
+descriptors_raise(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static int
+keeper_open(struct keeper *k)
+{
+	k->now = k->born = clock_now();
+	k->arena_fd = k->control_fd = k->admin_fd = k->dir.lock_fd = -1;
+	k->master.control_fd = -1;
+	for (int i = 0; i < KEEPER_CLIENTS; i++)
+		k->clients[i].fd = -1;
+	descriptors_raise();
+	notify_open(&k->notify, k->now);
+	k->signal_fd = signals_open();
+	if (k->signal_fd == -1) {
+		log_error("signalfd: %s", strerror(errno));
+		return -1;
+	}
+	return master_start(k);
+}
+
+static void
+keeper_close(struct keeper *k)
+{
+	for (int i = 0; i < k->listeners_n; i++)
+		keeper_listen_close(&k->listeners[i]);
+	keeper_workers_close(k);
+	keeper_dir_close(&k->dir);
+	keeper_clients_close(k);	/* after the folder is free again */
+	if (k->control_fd != -1)
+		close(k->control_fd);
+	if (k->admin_fd != -1)
+		close(k->admin_fd);
+	if (k->arena_fd != -1)
+		close(k->arena_fd);
+	if (k->signal_fd != -1)
+		close(k->signal_fd);
+	notify_close(&k->notify);
+}
+
+int
+keeper_run(const struct options *o, char *const *argv)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+	bool served;
+	int rc;
+
+	log_open("keeper", LOG_INFO);
+	if (k == NULL) {
+		log_error("no memory");
+		return 1;
+	}
+	k->options = o;
+	k->argv = argv;
+	k->over = keeper_open(k) == -1;
+	k->exit_code = k->over;
+	while (!k->over)
+		turn(k);
+	served = k->generation > 0;
+	keeper_close(k);
+	rc = k->exit_code;
+	free(k);
+	if (served && rc == 0)
+		log_info("godwit is down");
+	return rc;
+}

@@ -1,0 +1,50 @@
+/*
+ * master/names.h - which slot or id a name has, and since when.
+ *
+ *   names_begin -> names_take ... -> names_commit   names not taken are freed
+ *                                \-> names_abort    all is as it was before
+ *
+ * Invariants
+ *   N1  A name that is taken in every stage keeps its id and tag.
+ *   N2  What a stage frees can be taken from the next stage on, not in the
+ *       same: while workers move from one generation to the next, no id means
+ *       one thing in the old and another in the new.
+ *   N3  Each new owner gets a tag that no owner had before it.
+ *   N4  The lowest free id is taken: ids stay dense, tables by id small.
+ *
+ * Test: t/unit/names.c.
+ */
+#ifndef MASTER_NAMES_H
+#define MASTER_NAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum names_kind { NAMES_LISTENER, NAMES_CLUSTER, NAMES_ENDPOINT, NAMES_KINDS };
+
+enum { ENDPOINTS_MAX = 1 << 20 };	/* ids of endpoints, of all clusters */
+
+struct name_id {
+	uint32_t	id;
+	uint32_t	tag;		/* from 1 */
+};
+
+struct names;
+struct names	*names_new(void);
+void	names_free(struct names *n);
+
+void	names_begin(struct names *n);
+/* The id of a key, which may be any bytes. 0: taken; 1: it was taken already
+ * since names_begin; -1: no id is left (or no memory). */
+int	names_take(struct names *n, enum names_kind kind, const void *key,
+	    size_t key_len, struct name_id *id);
+/* The id of a key that was taken since names_begin, or -1. */
+int	names_find(const struct names *n, enum names_kind kind,
+	    const void *key, size_t key_len, struct name_id *id);
+void	names_commit(struct names *n);
+void	names_abort(struct names *n);
+
+/* How many names of a kind have an id. */
+size_t	names_count(const struct names *n, enum names_kind kind);
+
+#endif

@@ -1,0 +1,284 @@
+/* master/role.c - see role.h. */
+#include "master/role.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shm/block.h"
+#include "shm/log.h"
+
+extern char **environ;
+
+/* What a child may know of our environment: where to find things, how to
+ * write dates, and how instrumented builds behave. Nothing that could be a
+ * secret, and not the service manager's socket. A last '*' stands for any
+ * rest of the name. */
+static const char *const keep[] = {
+	"PATH", "HOME", "TZ", "LANG", "LC_*", "XDG_RUNTIME_DIR",
+	"LD_LIBRARY_PATH", "LD_PRELOAD", "OPENSSL_CONF", "OPENSSL_MODULES",
+	"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",
+	"GCOV_*", "LLVM_PROFILE_FILE", "MALLOC_*", "GLIBC_TUNABLES",
+};
+
+enum {
+	ENVIRONMENT_MAX = 256,
+	FDS_BYTES = 64 + WORKER_SOCKETS_MAX * sizeof("listen63:1234567"),
+};
+
+/* The names of the table; -1 in the struct: not there. */
+static const struct {
+	const char	*name;
+	size_t		 at;
+} table[] = {
+	{ "control", offsetof(struct worker_start, control_fd) },
+	{ "arena", offsetof(struct worker_start, arena_fd) },
+	{ "row", offsetof(struct worker_start, row_fd) },
+	{ "wake", offsetof(struct worker_start, wake_fd) },
+	{ "stats", offsetof(struct worker_start, stats_fd) },
+};
+enum { TABLE_N = sizeof(table) / sizeof(table[0]) };
+
+static int *
+table_fd(struct role *r, size_t i)
+{
+	return (int *)(void *)((char *)&r->start + table[i].at);
+}
+
+void
+role_init(struct role *r, enum role_kind kind, uint32_t slot)
+{
+	memset(r, 0, sizeof(*r));
+	r->kind = kind;
+	r->start.slot = slot;
+	for (size_t i = 0; i < TABLE_N; i++)
+		*table_fd(r, i) = -1;
+}
+
+void
+role_name(const struct role *r, char *name, size_t name_len)
+{
+	if (r->kind == ROLE_MASTER)
+		snprintf(name, name_len, "master");
+	else
+		snprintf(name, name_len, "worker %u", r->start.slot);
+}
+
+/* ---- before the exec */
+
+/* "" when it does not fit. */
+static void
+fds_write(const struct role *r, char *out, size_t out_len)
+{
+	struct role copy = *r;
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < TABLE_N && n < out_len; i++)
+		if (*table_fd(&copy, i) != -1)
+			n += (size_t)snprintf(out + n, out_len - n, "%s:%d ",
+			    table[i].name, *table_fd(&copy, i));
+	for (int i = 0; i < r->start.sockets_n && n < out_len; i++)
+		n += (size_t)snprintf(out + n, out_len - n, "listen%u:%d ",
+		    r->start.sockets[i].listener, r->start.sockets[i].fd);
+	if (n >= out_len)
+		out[0] = '\0';
+}
+
+static bool
+kept(const char *variable)
+{
+	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++) {
+		size_t n = strcspn(keep[i], "*");
+
+		if (strncmp(variable, keep[i], n) == 0 &&
+		    (keep[i][n] == '*' || variable[n] == '='))
+			return true;
+	}
+	return false;
+}
+
+static void
+environment(char **out, char *role, char *fds)
+{
+	int n = 0;
+
+	for (char **e = environ; *e != NULL && n < ENVIRONMENT_MAX - 3; e++)
+		if (kept(*e))
+			out[n++] = *e;
+	out[n++] = role;
+	out[n++] = fds;
+	out[n] = NULL;
+}
+
+/* I1. */
+static int
+descriptors_keep(const struct role *r)
+{
+	struct role copy = *r;
+
+	/* Ours are close-on-exec already; this is for what we inherited. */
+	(void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	for (size_t i = 0; i < TABLE_N; i++)
+		if (*table_fd(&copy, i) != -1 &&
+		    fcntl(*table_fd(&copy, i), F_SETFD, 0) == -1)
+			return -1;
+	for (int i = 0; i < r->start.sockets_n; i++)
+		if (fcntl(r->start.sockets[i].fd, F_SETFD, 0) == -1)
+			return -1;
+	return 0;
+}
+
+int
+role_drop(const struct control_settings *s)
+{
+	gid_t groups[CONTROL_GROUPS_MAX];
+
+	if (!s->user_set)
+		return 0;
+	for (uint32_t i = 0; i < s->groups_n; i++)
+		groups[i] = s->groups[i];
+	if (setgroups(s->groups_n, groups) == -1)
+		return -1;
+	if (setresgid(s->gid, s->gid, s->gid) == -1)
+		return -1;
+	return setresuid(s->uid, s->uid, s->uid);
+}
+
+/* A terminal and a service manager signal all of us; only the keeper acts,
+ * and tells the others on their control sockets. */
+static void
+signals_ignore(void)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
+		SIGUSR1, SIGUSR2, SIGPIPE };
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void
+role_exec(const struct role *r, const struct control_settings *s,
+    char *const *args, const char **what)
+{
+	static char fds[sizeof("GODWIT_FDS=") + FDS_BYTES];
+	char name[64], title[96], role[96];
+	char *envp[ENVIRONMENT_MAX], *argv[ENVIRONMENT_MAX];
+	int n = 0;
+
+	role_name(r, name, sizeof(name));
+	snprintf(title, sizeof(title), "godwit: %s", name);
+	snprintf(role, sizeof(role), "GODWIT_ROLE=%s", name);
+	strcpy(fds, "GODWIT_FDS=");
+	fds_write(r, fds + strlen(fds), sizeof(fds) - strlen(fds));
+	environment(envp, role, fds);
+	argv[n++] = title;
+	for (; *args != NULL && n < ENVIRONMENT_MAX - 1; args++)
+		argv[n++] = *args;
+	argv[n] = NULL;
+	signals_ignore();
+	*what = "its descriptors";
+	if (descriptors_keep(r) == -1)
+		return;
+	*what = "the change to its user";
+	if (s != NULL && role_drop(s) == -1)
+		return;
+	*what = "the execution of /proc/self/exe";
+	execve("/proc/self/exe", argv, envp);
+}
+
+/* ---- after the exec */
+
+static int
+fd_take(const char *text, char **end, int *fd)
+{
+	long n;
+
+	errno = 0;
+	n = strtol(text, end, 10);
+	if (errno != 0 || *end == text || n < 3 || n > INT32_MAX)
+		return -1;
+	*fd = (int)n;
+	return fcntl(*fd, F_SETFD, FD_CLOEXEC);
+}
+
+static int
+socket_take(struct role *r, const char *text, char **end)
+{
+	struct worker_socket *s = &r->start.sockets[r->start.sockets_n];
+	unsigned long slot = strtoul(text, end, 10);
+
+	if (*end == text || **end != ':' || slot >= LISTENERS_MAX ||
+	    r->start.sockets_n == WORKER_SOCKETS_MAX ||
+	    fd_take(*end + 1, end, &s->fd) == -1)
+		return -1;
+	s->listener = (uint32_t)slot;
+	r->start.sockets_n++;
+	return 0;
+}
+
+/* One "name:fd" of the table; *end is left behind it. */
+static int
+entry_take(struct role *r, const char *text, char **end)
+{
+	if (strncmp(text, "listen", 6) == 0)
+		return socket_take(r, text + 6, end);
+	for (size_t i = 0; i < TABLE_N; i++) {
+		size_t n = strlen(table[i].name);
+
+		if (strncmp(text, table[i].name, n) == 0 && text[n] == ':')
+			return fd_take(text + n + 1, end, table_fd(r, i));
+	}
+	return -1;
+}
+
+static int
+fds_read(struct role *r, const char *text, char *why, size_t why_len)
+{
+	char *end;
+
+	while (*text != '\0') {
+		if (entry_take(r, text, &end) == -1)
+			return why_set(why, why_len, "GODWIT_FDS is broken at "
+			    "\"%.32s\"; only godwit sets it", text);
+		text = end + strspn(end, " ");
+	}
+	if (r->start.control_fd == -1 || (r->kind == ROLE_WORKER &&
+	    (r->start.arena_fd == -1 || r->start.row_fd == -1)))
+		return why_set(why, why_len, "GODWIT_FDS lacks a descriptor; "
+		    "only godwit sets it");
+	return 0;
+}
+
+int
+role_take(struct role *r, char *why, size_t why_len)
+{
+	const char *role = getenv("GODWIT_ROLE"), *fds = getenv("GODWIT_FDS");
+	unsigned slot = 0;
+	int rc, used = 0;
+
+	role_init(r, ROLE_NONE, 0);
+	if (role == NULL)
+		return 0;
+	if (sscanf(role, "worker %3u%n", &slot, &used) == 1 &&
+	    role[used] == '\0' && slot < CONTROL_WORKERS_MAX)
+		role_init(r, ROLE_WORKER, slot);
+	else if (strcmp(role, "master") == 0)
+		role_init(r, ROLE_MASTER, 0);
+	else
+		return why_set(why, why_len, "GODWIT_ROLE=%s is no role; only "
+		    "godwit sets it", role);
+	rc = fds_read(r, fds == NULL ? "" : fds, why, why_len);
+	unsetenv("GODWIT_ROLE");
+	unsetenv("GODWIT_FDS");
+	return rc;
+}

@@ -1,0 +1,57 @@
+/*
+ * master/role.h - what a child is: its role, and which of its
+ * descriptors is what; written by the keeper before the exec, read by main
+ * after it.
+ *
+ *   GODWIT_ROLE="worker 2"
+ *   GODWIT_FDS="control:4 arena:7 row:12 wake:13 stats:14 listen0:20 ..."
+ *                                             slot of the listener ^
+ * Invariants
+ *   I1  Only the descriptors of the table survive the exec, and the role
+ *       makes them close-on-exec again.
+ *   I2  The child's environment is what keep[] in role.c names, and
+ *       these two; both are gone once they are read.
+ *
+ * Test: t/unit/keeper.c.
+ */
+#ifndef MASTER_ROLE_H
+#define MASTER_ROLE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "master/control.h"
+#include "worker/worker.h"
+
+enum role_kind { ROLE_NONE, ROLE_MASTER, ROLE_WORKER };
+
+struct role {
+	enum role_kind	kind;
+	/* A master has control_fd only. */
+	struct worker_start start;
+};
+
+/* All descriptors -1, no sockets. */
+void	role_init(struct role *r, enum role_kind kind, uint32_t slot);
+
+/* The role of this process, out of its environment; ROLE_NONE: none is set.
+ * -1: why. */
+int	role_take(struct role *r, char *why, size_t why_len);
+
+/*
+ * Becomes the role: after the fork, in the child. Drops to the user when s
+ * says so (NULL: no settings yet), marks everything but the table
+ * close-on-exec, and executes this same binary with args after the title.
+ * Returns only when that failed: errno, and *what failed.
+ */
+void	role_exec(const struct role *r, const struct control_settings *s,
+	    char *const *args, const char **what);
+
+/* "master", "worker 2". */
+void	role_name(const struct role *r, char *name, size_t name_len);
+
+/* setgroups, setresgid, setresuid as s says; nothing when it names no user.
+ * -1: errno. */
+int	role_drop(const struct control_settings *s);
+
+#endif
