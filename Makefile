@@ -124,7 +124,7 @@ $B/obj/%.o: %.c $B/config.mk | $(PB_H)
 	    -MMD -MP -c -o $@ $<
 
 # Generated C is not ours to polish: no warnings.
-$B/obj/xds/proto/%.pb-c.o: $B/xds/proto/%.pb-c.c $B/config.mk | $(PB_H)
+$(PB_OBJ): $B/obj/%.o: $B/%.c $B/config.mk | $(PB_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) -w $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -132,23 +132,20 @@ $B/xds/proto/%.pb-c.c $B/xds/proto/%.pb-c.h: xds/proto/%.proto $B/config.mk
 	@mkdir -p $(@D)
 	$(call say,GEN)$(PROTOC_C) -I. --c_out=$B $<
 
-# Nothing that was made on the way to something else is thrown away.
-.SECONDARY:
-
 # ---- tests
 
 tests: $(TEST_BIN)
 
-$B/obj/t/unit/%.o: t/unit/%.c $B/config.mk | $(PB_H)
+$(UNIT:%.c=$B/obj/%.o): $B/obj/%.o: %.c $B/config.mk | $(PB_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) $(WARN_T) \
 	    $(WERROR) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$B/t/unit/%: $B/obj/t/unit/%.o $B/libt.a $B/libgodwit.a
+$(UNIT:%.c=$B/%): $B/%: $B/obj/%.o $B/libt.a $B/libgodwit.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CRITERION_LIBS) $(LIBS)
 
-$B/t/%: $B/obj/t/%.o $B/libt.a $B/libgodwit.a
+$(PROG:%.c=$B/%): $B/%: $B/obj/%.o $B/libt.a $B/libgodwit.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -255,3 +255,13 @@ yaml_open(const char *file, char *why, size_t why_len)
 		close(fd);
 	return y;
 }
+
+const char *
+yaml_library(void)
+{
+	static char text[64];
+
+	snprintf(text, sizeof(text), "libyaml %s, jansson %s",
+	    yaml_get_version_string(), jansson_version_str());
+	return text;
+}

@@ -64,4 +64,7 @@ bool	 yaml_same_name(const char *name, const char *given);
  * a slip for it, and more so than for the *best before. */
 bool	 yaml_nearer(const char *given, const char *name, const char **best);
 
+/* "libyaml 0.2.5, jansson 2.14" */
+const char *yaml_library(void);
+
 #endif

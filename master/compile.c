@@ -59,7 +59,7 @@ compile_root(struct compiler *c, const Bootstrap *m, uint64_t number,
 }
 
 int
-compile(struct compiled *out, struct arena *a, struct names *n,
+compile_staged(struct compiled *out, struct arena *a, struct names *n,
     uint64_t number, const struct conf *conf, const struct yaml *y,
     const ProtobufCMessage *bootstrap, struct load_arena *m, char *why,
     size_t why_len)
@@ -80,8 +80,20 @@ compile(struct compiled *out, struct arena *a, struct names *n,
 		a->used_bytes = before;
 		return -1;
 	}
-	names_commit(n);
 	out->generation.number = number;
 	out->generation.live_bytes = a->used_bytes;
+	return 0;
+}
+
+int
+compile(struct compiled *out, struct arena *a, struct names *n,
+    uint64_t number, const struct conf *conf, const struct yaml *y,
+    const ProtobufCMessage *bootstrap, struct load_arena *m, char *why,
+    size_t why_len)
+{
+	if (compile_staged(out, a, n, number, conf, y, bootstrap, m, why,
+	    why_len) < 0)
+		return -1;
+	names_commit(n);
 	return 0;
 }

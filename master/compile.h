@@ -47,4 +47,11 @@ int	compile(struct compiled *out, struct arena *a, struct names *n,
 	    const ProtobufCMessage *bootstrap, struct load_arena *m,
 	    char *why, size_t why_len);
 
+/* The same for a caller who may still refuse it: on 0 the names are staged,
+ * and names_commit or names_abort (names.h) is the caller's. */
+int	compile_staged(struct compiled *out, struct arena *a, struct names *n,
+	    uint64_t number, const struct conf *conf, const struct yaml *y,
+	    const ProtobufCMessage *bootstrap, struct load_arena *m,
+	    char *why, size_t why_len);
+
 #endif

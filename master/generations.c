@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "master/names.h"
 #include "shm/log.h"
 
 static const char bootstrap_type[] = "envoy.config.bootstrap.v3.Bootstrap";
@@ -56,6 +57,7 @@ generations_conf(struct conf *c, const struct options *o, char *why,
 	return rc;
 }
 
+/* On 0 the names are staged: commit or abort them. */
 static int
 blocks_make(struct generations *g, struct compiled *out, uint64_t number,
     const struct conf *c, const struct yaml *tree, char *why, size_t why_len)
@@ -69,7 +71,7 @@ blocks_make(struct generations *g, struct compiled *out, uint64_t number,
 	bootstrap = load_message(m, load_type_find(bootstrap_type), tree,
 	    yaml_root(tree), "", why, why_len);
 	if (bootstrap != NULL)
-		rc = compile(out, &g->arena, g->names, number, c, tree,
+		rc = compile_staged(out, &g->arena, g->names, number, c, tree,
 		    bootstrap, m, why, why_len);
 	load_arena_free(m);
 	return rc;
@@ -104,9 +106,11 @@ generations_first(struct generations *g, char *why, size_t why_len)
 	rc = blocks_make(g, &g->newest, 1, &g->conf, g->tree, why, why_len);
 	yaml_close(g->tree);
 	g->tree = NULL;
-	if (rc == 0)
-		publish_put(&g->arena, &g->newest.generation);
-	return rc;
+	if (rc == -1)
+		return -1;
+	names_commit(g->names);
+	publish_put(&g->arena, &g->newest.generation);
+	return 0;
 }
 
 void
@@ -179,13 +183,15 @@ next_make(struct generations *g, const struct conf *c,
 	if (fixed_same(g, c, why, why_len) == -1)
 		return -1;
 	if (blocks_make(g, &next, g->newest.generation.number + 1, c, tree,
-	    why, why_len) == -1 ||
-	    listeners_same(&g->newest, &next, "removed", why, why_len) == -1 ||
+	    why, why_len) == -1)
+		return -1;
+	if (listeners_same(&g->newest, &next, "removed", why, why_len) == -1 ||
 	    listeners_same(&next, &g->newest, "added", why, why_len) == -1) {
-		/* No worker was told of these blocks. */
-		g->arena.used_bytes = used;
+		names_abort(g->names);
+		g->arena.used_bytes = used;	/* no worker knows of these */
 		return -1;
 	}
+	names_commit(g->names);
 	publish_put(&g->arena, &next.generation);
 	g->newest = next;
 	g->conf = *c;

@@ -16,15 +16,16 @@
 #include "config.h"
 #include "master/generations.h"
 #include "master/keeper.h"
-#include "master/role.h"
 #include "master/master.h"
 #include "master/options.h"
+#include "master/role.h"
 #include "master/signal_client.h"
 #include "master/single.h"
 #include "shm/log.h"
 #include "worker/io/h2.h"
 #include "worker/io/tls.h"
 #include "worker/worker.h"
+#include "xds/load.h"
 
 /* Instrumented builds look at themselves in ways that a process which can't
  * be dumped forbids (LeakSanitizer traces its own threads). */
@@ -115,9 +116,10 @@ version(void)
 {
 	printf("godwit %s\n"
 	    "configured with: %s\n"
-	    "libraries: %s, %s\n"
+	    "libraries: %s, %s, %s, %s\n"
 	    "sanitizers: %s\n", GODWIT_VERSION, GODWIT_CONFIGURED_WITH,
-	    h2_library(), tls_library(), sanitizers);
+	    tls_library(), h2_library(), load_library(), yaml_library(),
+	    sanitizers);
 	return 0;
 }
 

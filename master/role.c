@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "shm/block.h"
@@ -192,6 +193,8 @@ role_exec(const struct role *r, const struct control_settings *s,
 	*what = "the change to its user";
 	if (s != NULL && role_drop(s) == -1)
 		return;
+	/* What lets the keeper bind low ports is not theirs. */
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	*what = "the execution of /proc/self/exe";
 	execve("/proc/self/exe", argv, envp);
 }

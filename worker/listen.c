@@ -267,9 +267,35 @@ listen_resume(struct worker *w)
 		loop_soon(&w->loop, &w->listening[i].again);
 }
 
+static void
+listening_close(struct listening *l)
+{
+	struct worker *w = l->worker;
+
+	if (l->fd == -1)
+		return;
+	loop_forget(&w->loop, &l->source);
+	loop_cancel(&w->loop, &l->again);
+	timer_stop(&w->loop.timers, &l->pause);
+	w->sys->close(w->sys->ctx, l->fd);
+	l->fd = -1;
+}
+
+/* Who waited in a queue is taken and told to go elsewhere, as all are; then
+ * the sockets are closed (the keeper closed its own), so that new callers are
+ * refused and don't wait in a queue that nobody empties. */
 void
 listen_drain(struct worker *w)
 {
+	struct listening *l;
+	int fd;
+
+	for (l = w->listening; l < w->listening + w->listening_n; l++) {
+		while (w->root != NULL &&
+		    (fd = w->sys->accept(w->sys->ctx, l->fd)) >= 0)
+			connection_adopt(w, fd, l->listener);
+		listening_close(l);
+	}
 	for (struct downstream *d = w->downstreams; d != NULL; d = d->next)
 		conn_drain(&d->conn);
 }
@@ -279,12 +305,8 @@ listen_fini(struct worker *w)
 {
 	while (w->downstreams != NULL)
 		conn_close(&w->downstreams->conn);
-	for (int i = 0; i < w->listening_n; i++) {
-		loop_forget(&w->loop, &w->listening[i].source);
-		loop_cancel(&w->loop, &w->listening[i].again);
-		timer_stop(&w->loop.timers, &w->listening[i].pause);
-		w->sys->close(w->sys->ctx, w->listening[i].fd);
-	}
+	for (int i = 0; i < w->listening_n; i++)
+		listening_close(&w->listening[i]);
 	w->sys->free(w->sys->ctx, w->listening);
 	w->listening_n = 0;
 }

@@ -24,11 +24,12 @@ enum wire {
 	WIRE_BITS = 3, WIRE_MASK = 7,
 };
 
-enum { VARINT_BYTES = 10, SHORT_BYTES = 5 };
+enum { VARINT_BYTES = 10, SHORT_BYTES = 5, FIELDS_MAX = 256 };
 
 struct level {
 	const ProtobufCMessageDescriptor *d;
 	const uint8_t	*end;
+	uint64_t	 seen[FIELDS_MAX / 64];	/* its messages so far */
 };
 
 struct guard {
@@ -190,6 +191,27 @@ take_packed(struct guard *g, enum wire wire, const uint8_t *end)
 	return 0;
 }
 
+/* Goes into the message that begins at at. Twice the same is legal and means
+ * "merge", but protobuf-c fails at it when there is a oneof inside, and takes
+ * the last where the field itself is in a oneof; nobody sends it. */
+static int
+enter(struct guard *g, const uint8_t *end)
+{
+	size_t i = (size_t)(g->field - top(g)->d->fields);
+	uint64_t bit = (uint64_t)1 << i % 64;
+
+	assert(i < FIELDS_MAX);
+	if (g->field->label != PROTOBUF_C_LABEL_REPEATED &&
+	    top(g)->seen[i / 64] & bit)
+		return fail(g, "a message given twice");
+	top(g)->seen[i / 64] |= bit;
+	if (g->depth == GUARD_DEPTH_MAX)
+		return fail(g, "nested too deep");
+	g->stack[g->depth++] = (struct level){ .d = g->field->descriptor,
+	    .end = end };
+	return 0;
+}
+
 /* What a length leads; by the field's type, if there is a field. */
 static int
 take_length(struct guard *g)
@@ -208,13 +230,9 @@ take_length(struct guard *g)
 	if (f != NULL && f->type == PROTOBUF_C_TYPE_STRING &&
 	    !guard_text(g->at, (size_t)n))
 		return fail(g, "a string that has a NUL or is not UTF-8");
-	if (f == NULL || f->type != PROTOBUF_C_TYPE_MESSAGE) {
-		g->at = end;
-		return 0;
-	}
-	if (g->depth == GUARD_DEPTH_MAX)
-		return fail(g, "nested too deep");
-	g->stack[g->depth++] = (struct level){ f->descriptor, end };
+	if (f != NULL && f->type == PROTOBUF_C_TYPE_MESSAGE)
+		return enter(g, end);
+	g->at = end;
 	return 0;
 }
 
@@ -276,7 +294,7 @@ guard_check(const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
 	struct guard g = { .at = n > 0 ? bytes : none, .policy = policy,
 	    .depth = 1, .why = why, .why_len = why_len };
 
-	g.stack[0] = (struct level){ d, g.at + n };
+	g.stack[0] = (struct level){ .d = d, .end = g.at + n };
 	if (n > GUARD_BYTES_MAX)
 		return fail(&g, "longer than a message may be");
 	while (g.depth > 0) {

@@ -11,8 +11,9 @@
  *   strings    UTF-8 without NUL
  *   varints    <= 10 bytes and <= 64 bits; tags and lengths <= 5 bytes
  *   wire types as the descriptor says; no groups
+ *   a message where one may stand, not two to be merged
  *
- * Test: t/unit/guard.c; fuzzed against protobuf-c itself.
+ * Test: t/unit/guard.c.
  */
 #ifndef XDS_GUARD_H
 #define XDS_GUARD_H

@@ -489,3 +489,12 @@ load_message(struct load_arena *m, const ProtobufCMessageDescriptor *d,
 		node = &empty;
 	return load_any_message(&l, &root, d, node);
 }
+
+const char *
+load_library(void)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "protobuf-c %s", protobuf_c_version());
+	return text;
+}

@@ -45,4 +45,7 @@ const ProtobufCMessage *load_any(struct load_arena *m, const char *type_url,
  * NULL. */
 const ProtobufCMessageDescriptor *load_type_find(const char *type_url);
 
+/* "protobuf-c 1.4.1" */
+const char *load_library(void);
+
 #endif

@@ -12,6 +12,10 @@
  * A level of YAML is up to three messages on the wire, and protobuf readers
  * elsewhere give up at 100: hence our own, lower limit of levels.
  *
+ * Plain text is what JSON would call it, as in load_scalar.c. Envoy 1.40 reads
+ * a plain 1.5 in a Struct as a string when it comes from YAML (seen in its
+ * config_dump), as a number when from JSON; here it is a number in both.
+ *
  * Source: google/protobuf/struct.proto. Test: t/unit/load.c.
  */
 #include "xds/load_inside.h"

@@ -35,7 +35,7 @@ BEGIN {
 
 	home["yaml.h"] = home["jansson.h"] = "^conf/yaml\\.c$"
 	home["nghttp2/"] = "^worker/io/h2\\.c$"
-	home["openssl/"] = "^worker/io/tls[a-z_]*\\.[ch]$"
+	home["openssl/"] = "^worker/io/tls[^/]*$"
 	home["protobuf-c/"] = home["pb-c"] = "^xds/|^master/compile[^/]*$"
 	home["xxhash.h"] = "^master/"
 	home["stdatomic.h"] = home["sys/mman.h"] = "^shm/"

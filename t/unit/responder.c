@@ -329,7 +329,7 @@ Test(responder, big)
 	static char got[BIG_BYTES + 4096];
 	char line[16], *body;
 	size_t n = 0;
-	bool closed;
+	bool closed = false;
 	int asked, fd;
 
 	open_all(&asked);

@@ -340,29 +340,33 @@ conn_wake(void *conn)
 	conn_touch(conn);
 }
 
-/* Sends b; what the socket does not take goes to c->out. False: blocked, or
- * the connection is lost. b is empty afterwards unless it is c->out. */
+/* Sends what is in b; true: all of it. */
 static bool
 conn_send(struct conn *c, struct buf *b)
 {
 	struct io *io = c->io;
-	size_t len = buf_len(b);
-	ssize_t n = io->sys->send(io->sys->ctx, c->fd, b->data + b->pos, len);
+	ssize_t n = io->sys->send(io->sys->ctx, c->fd, b->data + b->pos,
+	    buf_len(b));
 
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		conn_end(c, CONN_END_PEER, strerror(errno));
-		return false;
-	}
 	if (n > 0)
 		buf_take(b, (size_t)n);
-	if (buf_len(b) == 0)
-		return true;
-	if (b != &c->out) {
-		if (!buf_put(&c->out, b->data + b->pos, buf_len(b)))
-			conn_end(c, CONN_END_LOCAL, "no memory");
-		buf_clear(b);
-	}
-	return false;
+	return buf_len(b) == 0;
+}
+
+/* The same out of a buffer that all connections share: it is empty
+ * afterwards, whatever happened, and what was not sent waits in c->out. */
+static bool
+conn_send_shared(struct conn *c, struct buf *shared)
+{
+	bool all = conn_send(c, shared);
+
+	if (!all && c->end == CONN_END_NONE && !buf_put(&c->out,
+	    shared->data + shared->pos, buf_len(shared)))
+		conn_end(c, CONN_END_LOCAL, "no memory");
+	buf_clear(shared);
+	return all;
 }
 
 /* One round of frames; *more says whether there are others. False: no more
@@ -381,12 +385,12 @@ conn_write(struct conn *c, bool *more)
 	if (buf_len(plain) == 0)
 		return false;
 	if (c->tls == NULL)
-		return conn_send(c, plain);
+		return conn_send_shared(c, plain);
 	if (!tls_write(c->tls, plain->data + plain->pos, buf_len(plain),
 	    cipher))
 		conn_end(c, CONN_END_TLS, tls_why(c->tls));
 	buf_clear(plain);
-	return buf_len(cipher) > 0 && conn_send(c, cipher);
+	return buf_len(cipher) > 0 && conn_send_shared(c, cipher);
 }
 
 static void

@@ -1,0 +1,286 @@
+/*
+ * t/sim/sim.c - a client, a worker and a backend in one process, over the
+ * network of net.h: unary calls through the real worker, by seed.
+ *
+ *   sim [--seed N] [--schedules N] [--verbose]
+ *
+ * One schedule: 1..3 connections of 1..8 calls each, messages of 0..40,000
+ * bytes; the backend echoes, answers an error at once, resets, or closes. What
+ * must hold, whatever the network does:
+ *   - each call ends once, with the echo of what it sent or an error
+ *   - without faults no call fails that the backend does not fail
+ *   - afterwards the worker's memory is back and its gauges are 0
+ *   - the same seed gives the same trace
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "master/generations.h"
+#include "shm/log.h"
+#include "t/sim/net.h"
+#include "t/sim/peers.h"
+#include "worker/state.h"
+#include "worker/worker.h"
+
+enum { WORKER_PORT = 1, BACKEND_PORT = 2, TURNS_MAX = 200000 };
+
+static const char CONFIG[] =
+    "godwit: {log_level: error}\n"
+    "static_resources:\n"
+    "  listeners:\n"
+    "  - name: in\n"
+    "    address: {socket_address: {address: 127.0.0.1, port_value: 1}}\n"
+    "    filter_chains:\n"
+    "    - filters:\n"
+    "      - name: hcm\n"
+    "        typed_config:\n"
+    "          '@type': type.googleapis.com/envoy.extensions.filters."
+    "network.http_connection_manager.v3.HttpConnectionManager\n"
+    "          stat_prefix: in\n"
+    "          http2_protocol_options: {initial_stream_window_size: 65535, "
+    "initial_connection_window_size: 65535}\n"
+    "          route_config:\n"
+    "            virtual_hosts:\n"
+    "            - name: all\n"
+    "              domains: ['*']\n"
+    "              routes:\n"
+    "              - match: {prefix: '/'}\n"
+    "                route: {cluster: back, timeout: 20s}\n"
+    "          http_filters:\n"
+    "          - name: router\n"
+    "            typed_config: {'@type': type.googleapis.com/envoy."
+    "extensions.filters.http.router.v3.Router}\n"
+    "  clusters:\n"
+    "  - name: back\n"
+    "    connect_timeout: 1s\n"
+    "    http2_protocol_options: {initial_stream_window_size: 65535}\n"
+    "    load_assignment:\n"
+    "      cluster_name: back\n"
+    "      endpoints: [{lb_endpoints: [{endpoint: {address: "
+    "{socket_address: {address: 127.0.0.1, port_value: 2}}}}]}]\n";
+
+static const struct net_faults calm = { 0 };
+static const struct net_faults rough = {
+	.short_recv = 300, .short_send = 200, .one_byte = 20, .no_send = 100,
+	.late = 300, .refuse = 50, .reset = 2,
+};
+static const struct net_faults slow = {	/* nothing is lost, all is late */
+	.short_recv = 500, .short_send = 500, .one_byte = 200, .no_send = 300,
+	.late = 500,
+};
+static const struct net_faults poor = {
+	.short_recv = 100, .late = 100, .no_memory = 8,
+};
+
+struct result {
+	uint64_t	trace;
+	char		why[256];	/* "" = as it must be */
+};
+
+struct world {
+	struct net	net;
+	struct net_actor client_actor, worker_actor, backend_actor;
+	struct worker	*worker;
+	struct client	*client;
+	struct backend	*backend;
+};
+
+/* ---- the worker's side ---- */
+
+static struct worker *
+worker_start_in(struct world *w, const struct generations *g, char *why,
+    size_t why_len)
+{
+	static struct worker_start s;
+
+	s = (struct worker_start){ .control_fd = -1, .wake_fd = -1,
+	    .stats_fd = -1, .sockets_n = 1 };
+	s.arena_fd = dup(g->arena.fd);
+	s.row_fd = row_new(0, why, why_len);
+	s.sockets[0].listener = g->newest.listeners[0].slot;
+	s.sockets[0].fd = net_listen(&w->net, WORKER_PORT);
+	w->worker = worker_open(&w->worker_actor.sys, &s, why, why_len);
+	if (w->worker == NULL)
+		close(s.arena_fd);
+	close(s.row_fd);
+	return w->worker;
+}
+
+static const char *
+gauges_check(const struct row *r)
+{
+	if (count_get(&r->listeners[0].listener
+	    [COUNT_LISTENER_downstream_cx_active]) != 0)
+		return "downstream_cx_active is not 0";
+	if (count_get(&r->listeners[0].http
+	    [COUNT_HTTP_downstream_rq_active]) != 0)
+		return "downstream_rq_active is not 0";
+	if (count_get(&r->clusters[0].cluster
+	    [COUNT_CLUSTER_upstream_rq_active]) != 0)
+		return "upstream_rq_active is not 0";
+	return NULL;
+}
+
+/* ---- one schedule ---- */
+
+/* When the next timer of any actor may be due. */
+static int64_t
+timers_next_ns(const struct world *w, int64_t next)
+{
+	const struct loop *loops[] = { &w->worker->loop,
+	    client_loop(w->client), backend_loop(w->backend) };
+
+	for (int i = 0; i < 3; i++) {
+		int ms = timers_wait_ms(&loops[i]->timers,
+		    (struct mono){ w->net.now_ns });
+		int64_t at = w->net.now_ns + (int64_t)ms * 1000000;
+
+		if (ms >= 0 && (next < 0 || at < next))
+			next = at;
+		if (loops[i]->ready.first != NULL)
+			next = w->net.now_ns;
+	}
+	return next;
+}
+
+static bool
+world_turns(struct world *w)
+{
+	struct loop *loops[] = { &w->worker->loop, client_loop(w->client),
+	    backend_loop(w->backend) };
+	int64_t next;
+
+	for (int turn = 0; turn < TURNS_MAX && !client_done(w->client);
+	    turn++) {
+		loop_turn(loops[net_random(&w->net) % 3], 0);
+		next = timers_next_ns(w, net_next_ns(&w->net));
+		if (next < 0)
+			break;		/* nothing will ever happen */
+		if (next > w->net.now_ns)
+			w->net.now_ns = next;
+	}
+	return client_done(w->client);
+}
+
+static void
+world_end(struct world *w, struct result *r)
+{
+	const char *wrong = client_verdict(w->client);
+	struct row *row = w->worker->row;
+
+	client_close(w->client);
+	for (int i = 0; i < 300; i++) {		/* the news reaches all */
+		loop_turn(&w->worker->loop, 0);
+		loop_turn(backend_loop(w->backend), 0);
+		w->net.now_ns += 1000000;
+	}
+	if (wrong == NULL)
+		wrong = gauges_check(row);
+	if (wrong == NULL && w->worker->held_bytes != 0)
+		wrong = "body bytes are still held";
+	worker_close(w->worker);
+	backend_close(w->backend);
+	if (wrong == NULL && w->worker_actor.blocks_n != 0)
+		wrong = "the worker's memory is not back";
+	if (wrong != NULL)
+		snprintf(r->why, sizeof(r->why), "%s", wrong);
+}
+
+static struct result
+schedule_run(const struct generations *g, uint64_t seed,
+    struct net_faults faults)
+{
+	struct result r = { 0 };
+	struct world w;
+
+	net_init(&w.net, seed, faults);
+	net_actor_init(&w.client_actor, &w.net);
+	net_actor_init(&w.worker_actor, &w.net);
+	net_actor_init(&w.backend_actor, &w.net);
+	w.backend = backend_open(&w.backend_actor, net_listen(&w.net,
+	    BACKEND_PORT));
+	w.client = client_open(&w.client_actor, WORKER_PORT,
+	    faults.refuse == 0 && faults.reset == 0 && faults.no_memory == 0);
+	if (worker_start_in(&w, g, r.why, sizeof(r.why)) == NULL)
+		abort();
+	w.worker_actor.starves = true;	/* it began whole */
+	client_start(w.client);
+	if (!world_turns(&w))
+		snprintf(r.why, sizeof(r.why), "a call never ends");
+	r.trace = w.net.trace;
+	if (r.why[0] == '\0')
+		world_end(&w, &r);
+	net_fini(&w.net);
+	return r;
+}
+
+static int
+seed_run(const struct generations *g, uint64_t seed, bool verbose)
+{
+	static const struct { const char *name; const struct net_faults *f; }
+	    kinds[] = { { "calm", &calm }, { "rough", &rough },
+	    { "slow", &slow }, { "poor", &poor } };
+	int kind = (int)(seed % 4);
+	struct result r = schedule_run(g, seed, *kinds[kind].f);
+
+	if (r.why[0] == '\0' && seed % 16 == 0 &&
+	    schedule_run(g, seed, *kinds[kind].f).trace != r.trace)
+		snprintf(r.why, sizeof(r.why), "a second run went elsewhere");
+	if (verbose || r.why[0] != '\0')
+		printf("seed %" PRIu64 " (%s): trace %016" PRIx64 ": %s\n",
+		    seed, kinds[kind].name, r.trace,
+		    r.why[0] == '\0' ? "good" : r.why);
+	return r.why[0] == '\0';
+}
+
+/* ---- the configuration, by the real compiler ---- */
+
+static void
+generation_make(struct generations *g)
+{
+	static struct options o;
+	char file[] = "/tmp/godwit-sim-XXXXXX", why[512];
+	int fd = mkstemp(file);
+
+	if (fd < 0 || write(fd, CONFIG, sizeof(CONFIG) - 1) < 0)
+		abort();
+	close(fd);
+	o.file = file;
+	if (generations_open(g, &o, why, sizeof(why)) != 0 ||
+	    generations_first(g, why, sizeof(why)) != 0) {
+		fprintf(stderr, "%s\n", why);
+		exit(1);
+	}
+	unlink(file);
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t seed = 1, schedules = 1000, good = 0;
+	struct generations g;
+	bool verbose = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--verbose") == 0)
+			verbose = true;
+		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
+			seed = strtoull(argv[++i], NULL, 0);
+			schedules = 1;
+		} else if (strcmp(argv[i], "--schedules") == 0 && i + 1 < argc)
+			schedules = strtoull(argv[++i], NULL, 0);
+	}
+	log_open("sim", LOG_ERROR);
+	generation_make(&g);
+	log_level_set(LOG_ERROR);
+	for (uint64_t i = 0; i < schedules; i++)
+		good += (uint64_t)seed_run(&g, seed + i, verbose);
+	generations_close(&g);
+	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", good,
+	    schedules - good);
+	return good != schedules;
+}
