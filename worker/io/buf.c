@@ -49,7 +49,9 @@ buf_room(struct buf *b, size_t n)
 {
 	if (b->cap - b->last >= n && b->data != NULL)
 		return b->data + b->last;
-	if (b->pos > 0 && b->cap - buf_len(b) >= n) {
+	/* Only where taken bytes have paid for it: a full buffer that moves
+	 * by a byte each time would cost the square. */
+	if (b->pos > 0 && b->pos >= buf_len(b) && b->cap - buf_len(b) >= n) {
 		memmove(b->data, b->data + b->pos, buf_len(b));
 		b->last -= b->pos;
 		b->pos = 0;
@@ -66,7 +68,8 @@ buf_put(struct buf *b, const void *p, size_t n)
 
 	if (to == NULL)
 		return false;
-	memcpy(to, p, n);
+	if (n > 0)		/* p may be NULL then */
+		memcpy(to, p, n);
 	b->last += n;
 	return true;
 }

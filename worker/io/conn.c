@@ -423,6 +423,10 @@ conn_flush(struct task *t)
 		conn_flush_open(c);
 	else if (c->state == CONN_HANDSHAKE && buf_len(&c->out) > 0)
 		conn_send(c, &c->out);
+	if (c->end == CONN_END_PEER && h2_why(c->h2)[0] != '\0') {
+		c->end = CONN_END_PROTOCOL;	/* that came first */
+		snprintf(c->why, sizeof(c->why), "%s", h2_why(c->h2));
+	}
 	if (c->end != CONN_END_NONE)
 		conn_close(c);
 }

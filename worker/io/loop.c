@@ -106,7 +106,7 @@ wait_ms(const struct loop *l, int max_wait_ms)
 	return ms;
 }
 
-/* Those that are queued now; what they queue runs in the next turn. */
+/* Those that are queued now; what they queue runs in the next turn (I5). */
 static void
 ready_run(struct loop *l)
 {

@@ -2,18 +2,24 @@
  * worker/io/loop.h - the event loop: one turn after another, each with the
  * same parts.
  *
- *   wait ──> top ──> edges ──> ready tasks ──> timers due ──> end of turn
- *            (newest (<= 256)  (queued before                 flush once
- *         generation)           this turn)
+ *   wait ──> top ──────> edges ──> ready tasks ──> timers due ──> end of turn
+ *            newest      <= 256    those queued                   flush once
+ *            generation            by now
+ *
+ * top runs after the wait, so that what woke us meets the newest generation.
  *
  * Invariants
  *   I1  A source is told of each edge once; who stops before EAGAIN puts its
  *       task on the ready list.
- *   I2  The clock is read once a turn: loop->now.
- *   I3  Tasks put on the end list run once at the end of this turn, in order;
- *       that is where sessions write, so that a turn costs one send each.
+ *   I2  The clock is read once a turn, after the wait: loop->now. So a timer
+ *       may be late by the length of a turn, and is never early.
+ *   I3  Tasks put on the end list run once at the end of this turn, in order,
+ *       those that an end task puts there too; that is where sessions write,
+ *       so that a turn costs one send each.
  *   I4  A source that is closed in a turn is not called again in it, even
  *       when its event was already fetched (loop_forget).
+ *   I5  A ready task that queues itself runs again in the next turn, which
+ *       does not wait; so no task keeps a turn from ending.
  *
  * Why our own: the turn is the performance design (reference/nghttp2-floor.md,
  * section 6). Test: t/unit/loop.c.
@@ -50,9 +56,9 @@ struct loop {
 	struct sys	*sys;
 	struct mono	 now;
 	struct timers	 timers;
-	struct task_queue ready;	/* run in this or the next turn */
+	struct task_queue ready;	/* I5 */
 	struct task	 mark;		/* where this turn's part of it ends */
-	struct task_queue end;		/* run at the end of this turn */
+	struct task_queue end;		/* I3 */
 	struct sys_event events[LOOP_EVENTS_MAX];
 	int		 events_n;	/* of this turn */
 	bool		 stop;		/* loop_run returns */
@@ -62,7 +68,8 @@ struct loop {
 
 void	loop_init(struct loop *l, struct sys *sys);
 
-/* One turn. Waits at most max_wait_ms, less when a timer or task is due. */
+/* One turn. Waits at most max_wait_ms (-1: for ever), less when a timer is
+ * due, not at all when a task is ready. */
 void	loop_turn(struct loop *l, int max_wait_ms);
 
 /* Turns until l->stop. */
@@ -72,8 +79,9 @@ int	loop_watch(struct loop *l, int fd, struct source *s);
 /* Drops the events of this turn that still point to s (I4). */
 void	loop_forget(struct loop *l, struct source *s);
 
-/* Idempotent while the task is queued. */
+/* Nothing happens to a task that is queued already, on either list. */
 void	loop_soon(struct loop *l, struct task *t);
+/* A task must not put itself on the end list from its own run. */
 void	loop_at_end(struct loop *l, struct task *t);
 /* Takes a queued task off its list, whichever it is; O(length). */
 void	loop_cancel(struct loop *l, struct task *t);

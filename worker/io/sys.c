@@ -21,23 +21,27 @@ struct kernel {
 	struct epoll_event events[EVENTS_MAX];
 };
 
+/* Nagle off; a unix socket has none. */
 static void
-no_delay(int fd)
+no_delay(int fd, sa_family_t family)
 {
 	int on = 1;
 
-	/* Refused on a unix socket, which has no Nagle to switch off. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (family == AF_INET || family == AF_INET6)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static int
 kernel_accept(void *ctx, int listen_fd)
 {
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_storage from = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(from);
+	int fd = accept4(listen_fd, (struct sockaddr *)&from, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)ctx;
 	if (fd >= 0)
-		no_delay(fd);
+		no_delay(fd, from.ss_family);
 	return fd;
 }
 
@@ -51,7 +55,7 @@ kernel_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 	(void)ctx;
 	if (fd < 0)
 		return -1;
-	no_delay(fd);
+	no_delay(fd, to->sa_family);
 	if (connect(fd, to, to_len) == 0 || errno == EINPROGRESS)
 		return fd;
 	error = errno;
@@ -129,7 +133,7 @@ kernel_now(void *ctx)
 	return clock_now();
 }
 
-/* splitmix64: for balancing, not for secrets. */
+/* splitmix64: no system call, and never a secret. */
 static uint64_t
 kernel_random(void *ctx)
 {

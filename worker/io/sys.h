@@ -1,10 +1,11 @@
 /*
  * worker/io/sys.h - the small table of functions through which everything in
  * worker/ reaches the world: sockets, readiness, clock, randomness, memory.
- * sys_kernel() is Linux; t/sim/ has another, in which a whole conversation of
- * client, worker and backend runs in one process by one seed.
+ * sys_kernel_new() makes Linux's; t/sim/ has another, in which a whole
+ * conversation of client, worker and backend runs in one process by one seed.
  *
  * Conventions: fds are small ints >= 0. -1 with errno as the kernel would.
+ * Test: t/unit/loop.c.
  */
 #ifndef WORKER_IO_SYS_H
 #define WORKER_IO_SYS_H
@@ -45,7 +46,7 @@ struct sys {
 		    int timeout_ms);
 
 	struct mono (*now)(void *ctx);
-	uint64_t (*random)(void *ctx);
+	uint64_t (*random)(void *ctx);	/* to balance by, no secret */
 
 	/* Zeroed or not at all; free takes NULL. */
 	void	*(*alloc)(void *ctx, size_t n);

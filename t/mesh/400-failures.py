@@ -1,0 +1,177 @@
+"""What breaks, and what the caller is told."""
+import os
+import signal
+import socket
+
+from mesh import TwoRegions, can_connect, free_port, until
+
+BEFORE = ("upstream connect error or disconnect/reset before headers. "
+          "reset reason: ")
+
+
+def local(m, service_port, *options, **kwargs):
+    port = free_port()
+    file = m.example("us-local.yaml", {10000: port, 10101: service_port,
+                                       **kwargs})
+    return m.godwit(file, *options), port
+
+
+def test_no_service_there(m):
+    p, port = local(m, free_port())
+    a = m.caller(port).call()
+    assert (a.code, a.message) == (
+        "UNAVAILABLE", BEFORE + "remote connection failure"), a
+    assert a.meta("godwit-cause") == "connect_failure"
+    assert p.stats()["cluster.greeter.upstream_cx_connect_fail"] == 1
+    assert "Connection refused" in p.log()
+
+
+def test_a_service_comes_back(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    caller = m.caller(port)
+    assert caller.call(b"x").body == b"us:x"
+    service.stop()
+    until(lambda: not can_connect(service.port), "the service is gone")
+    p.until_stat("cluster.greeter.upstream_cx_active", 0)
+    assert caller.call().code == "UNAVAILABLE"
+    m.service("again", service.port)
+    assert caller.call(b"x").body == b"again:x"
+
+
+def raw_service(m, answer):
+    """A service whose connections are handled by answer(socket)."""
+    import threading
+    listener = socket.create_server(("127.0.0.1", 0))
+    m.callback(listener.close)
+
+    def serve():
+        try:
+            while True:
+                answer(listener.accept()[0])
+        except OSError:
+            pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def test_a_service_that_closes_before_it_answers(m):
+    def answer(s):
+        s.settimeout(30)
+        s.recv(24)
+        s.close()
+
+    p, port = local(m, raw_service(m, answer))
+    a = m.caller(port).call()
+    assert (a.code, a.message) == ("UNAVAILABLE",
+                                   BEFORE + "connection termination"), a
+    assert a.meta("godwit-cause") == "connection_lost"
+
+
+def test_a_service_that_speaks_something_else(m):
+    def answer(s):
+        s.settimeout(30)
+        s.recv(24)
+        s.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+        s.recv(1 << 16)
+
+    p, port = local(m, raw_service(m, answer))
+    a = m.caller(port).call()
+    assert (a.code, a.message) == ("UNAVAILABLE",
+                                   BEFORE + "protocol error"), a
+    assert a.meta("godwit-cause") == "service_protocol_error"
+
+
+def test_the_routes_timeout(m):
+    service = m.service("us")
+    p, port = local(m, service.port, **{
+        "route: { cluster: greeter, timeout: 0s }":
+        "route: { cluster: greeter, timeout: 0.2s }"})
+    a = m.caller(port).call(method="/demo.Greeter/Wait")
+    assert (a.code, a.message) == ("UNAVAILABLE",
+                                   "upstream request timeout"), a
+    assert a.meta("godwit-cause") == "route_timeout"
+    assert p.stats()["cluster.greeter.upstream_rq_timeout"] == 1
+    p.until_stat("cluster.greeter.upstream_rq_active", 0)
+
+
+def test_headers_too_large(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    caller = m.caller(port)
+    a = caller.call(metadata=[(f"x-{i}", "v" * 16000) for i in range(4)])
+    assert a.code == "UNKNOWN", a
+    assert a.meta("godwit-cause") == "headers_too_large"
+    a = caller.call(metadata=[(f"x-{i}", "v") for i in range(120)])
+    assert a.meta("godwit-cause") == "headers_too_large", a
+    assert caller.call(b"x").body == b"us:x", "the connection goes on"
+    assert p.stats()["http.callers.downstream_rq_too_large"] == 2
+
+
+def test_the_cause_can_be_switched_off(m):
+    p, port = local(m, free_port(), "-o", "godwit_cause=off")
+    a = m.caller(port).call()
+    assert a.code == "UNAVAILABLE" and a.meta("godwit-cause") is None, a
+
+
+def test_a_killed_worker_is_replaced(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    assert m.caller(port).call(b"x").body == b"us:x"
+    for n in range(3):
+        os.kill(p.children()["worker 0"], signal.SIGKILL)
+        a = until(lambda: (lambda a: a.code == "OK" and a)(
+            m.caller(port).call(b"x")), "a call is served again")
+        assert a.body == b"us:x"
+    stats = p.stats()
+    assert stats["http.callers.downstream_rq_active"] == 0
+    assert "killed by signal 9" in p.log() or "signal 9" in p.log(), p.log()
+
+
+def test_a_killed_master_stops_nothing(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    caller = m.caller(port)
+    os.kill(p.children()["master"], signal.SIGKILL)
+    until(lambda: "master died" in p.log(), "the keeper says so")
+    assert caller.call(b"x").body == b"us:x"
+    code, text = p.command("reload")
+    assert code == 1 and "master" in text, text
+
+
+def test_term_lets_a_call_finish(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    caller = m.caller(port)
+    call = caller.start(method="/demo.Greeter/Wait")
+    until(lambda: service.waiting == 1, "the call arrived")
+    p.signal(signal.SIGTERM)
+    until(lambda: not can_connect(port), "nobody is accepted any more")
+    assert not p.exited()
+    service.release()
+    assert caller.answer(call).body == b"waited"
+    assert p.exit_code() == 0
+
+
+def test_int_stops_at_once(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    caller = m.caller(port)
+    call = caller.start(method="/demo.Greeter/Wait")
+    until(lambda: service.waiting == 1, "the call arrived")
+    p.signal(signal.SIGINT)
+    assert p.exit_code() == 0
+    assert caller.answer(call).code == "UNAVAILABLE"
+
+
+def test_a_caller_that_is_killed_leaves_nothing(m):
+    r = TwoRegions(m)
+    calls = [r.caller.start(method="/demo.Greeter/Wait", region="eu")
+             for _ in range(5)]
+    until(lambda: r.eu_service.waiting == 5, "the calls arrived")
+    r.caller.close()
+    for p, prefix in (r.us, "http.callers."), (r.eu, "http.gateway."):
+        p.until_stat(prefix + "downstream_rq_active", 0)
+        p.until_stat("server.buffered_bytes", 0)
+    assert len(calls) == 5
