@@ -39,6 +39,8 @@ attempt_begin(struct stream *s, struct upstream *u)
 	}
 	a->stream = s;
 	s->attempt = a;
+	if (a->h2.id >= u->worker->stream_id_max)
+		pool_retire(u);
 	return true;
 }
 

@@ -2,7 +2,8 @@
  * worker/pool.h - the worker's connections to endpoints: one merged HTTP/2
  * connection for each endpoint in use, whoever the callers are.
  *
- *   pool_get ──> in the pool ──> retired (GOAWAY, endpoint or settings gone)
+ *   pool_get ──> in the pool ──> retired (GOAWAY, out of stream ids, endpoint
+ *                    │              │       or settings gone)
  *                    │              │ no attempts left
  *                    └── lost ──────┴──> closed
  *

@@ -101,6 +101,18 @@ hcm_find(const struct worker *w, uint32_t listener)
 	return arena_at(&w->arena, chain->hcm);
 }
 
+/* A host beside the authority could say something else to whoever comes
+ * next; the authority is what was routed. */
+static void
+host_drop(struct headers *h)
+{
+	if (headers_find(h, HEADER_authority) == NULL)
+		return;
+	for (uint32_t i = h->n - 1; i > 0; i--)
+		if (h->at[i].id == HEADER_host)
+			headers_remove(h, i);
+}
+
 static void
 down_headers(struct h2_stream *h2, struct headers *h, bool end)
 {
@@ -118,6 +130,7 @@ down_headers(struct h2_stream *h2, struct headers *h, bool end)
 		return;
 	}
 	s->grpc = route_is_grpc(h);
+	host_drop(h);
 	if (hcm == NULL)
 		relay_fail(s, CAUSE_no_route);
 	else

@@ -23,7 +23,12 @@
 #include "worker/io/conn.h"
 #include "worker/plan.h"
 
-enum { FILTERS_MAX = 8, POOL_BUCKETS = 1024 };
+enum {
+	FILTERS_MAX = 8, POOL_BUCKETS = 1024,
+	/* A merged connection at 100,000 calls a second is out of stream ids
+	 * in three hours; some are left for what is under way. */
+	STREAM_ID_MAX = INT32_MAX - 65536,
+};
 
 struct worker;
 
@@ -104,6 +109,7 @@ struct worker {
 	uint32_t	 turns_n;
 	uint64_t	 held_bytes;	/* I3 */
 	uint32_t	 slot;
+	int32_t		 stream_id_max;	/* then an upstream is retired */
 	int		 log_left;	/* lines about peers, this second */
 	int64_t		 log_second;
 	bool		 draining;

@@ -202,6 +202,7 @@ worker_open(struct sys *sys, const struct worker_start *s, char *why,
 	}
 	w->sys = sys;
 	w->slot = s->slot;
+	w->stream_id_max = STREAM_ID_MAX;
 	w->drain_timer.fire = drain_over;
 	loop_init(&w->loop, sys);
 	if (io_init(&w->io, &w->loop) != 0) {

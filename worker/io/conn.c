@@ -188,6 +188,10 @@ conn_close(struct conn *c)
 void
 conn_drain(struct conn *c)
 {
+	if (c->state != CONN_OPEN) {
+		conn_end(c, CONN_END_LOCAL, NULL);
+		return;
+	}
 	h2_drain(c->h2);
 	if (h2_streams_n(c->h2) == 0)
 		h2_terminate(c->h2, H2_NO_ERROR);

@@ -100,7 +100,8 @@ bool	conn_connect(struct conn *c, struct io *io, const struct sockaddr *to,
 
 /* Write at the end of this turn. The wake of h2_events calls it. */
 void	conn_touch(struct conn *c);
-/* GOAWAY; closed once the open streams are done. */
+/* GOAWAY; closed once the open streams are done. At once while it is not
+ * open yet. */
 void	conn_drain(struct conn *c);
 /* Ends it at the end of this turn (I3). why may be NULL. */
 void	conn_end(struct conn *c, enum conn_end end, const char *why);
