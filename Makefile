@@ -75,7 +75,7 @@ OBJ	= $(patsubst %.c,$B/obj/%.o,$(filter-out $(MAIN),$(SRC)))
 PB_H	= $(PROTO:%.proto=$B/xds/proto/%.pb-c.h)
 PB_OBJ	= $(PROTO:%.proto=$B/obj/xds/proto/%.pb-c.o)
 HELP_OBJ = $(HELP:%.c=$B/obj/%.o)
-TEST_BIN = $(UNIT:%.c=$B/%) $(PROG:%.c=$B/%)
+TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%)
 SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
 GODWIT	= $(if $(wildcard $(MAIN)),$B/godwit)
 
