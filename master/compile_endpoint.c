@@ -244,6 +244,11 @@ put_balance(struct compiler *c, struct walk *w, double panic,
 	for (i = 0; i < w->found_n; i++)
 		if (all || w->found[i].usable)
 			b->endpoints[b->endpoints_n++] = w->found[i].endpoint;
+	for (i = 0; i < b->endpoints_n; i++) {
+		b->weight_total += b->endpoints[i].weight;
+		if (b->endpoints[i].weight != b->endpoints[0].weight)
+			b->weights_differ = 1;
+	}
 	b->endpoints_all = (uint32_t)w->found_n;
 	c->out->generation.endpoints_n += (uint32_t)w->found_n;
 	return 0;
