@@ -1,6 +1,7 @@
 /* shm/arena.c - see arena.h. */
 #include "shm/arena.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +17,9 @@
 enum { SEALS = F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK |
     F_SEAL_SEAL };
 
-/* The same memfd, read-only; the mode keeps it from being opened otherwise. */
+/* The same memfd, read-only. Its mode keeps whoever gets the descriptor from
+ * opening it otherwise; the owner, who can change the mode back, and root
+ * still meet the seals. */
 static int
 reopen_read_only(int fd)
 {
@@ -28,24 +31,27 @@ reopen_read_only(int fd)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Maps it writable, then seals it: in this order, because the seal refuses
- * new writable mappings and keeps this one. */
-static int
+/* Maps, then seals: the seal refuses new writable mappings and leaves this
+ * one. Returns what the kernel refused, errno saying why, or NULL. */
+static const char *
 map_and_seal(struct arena *a, int fd)
 {
-	void *base;
-
+	if (fd < 0)
+		return "make";
 	if (ftruncate(fd, (off_t)a->size_bytes) != 0)
-		return -1;
-	base = mmap(NULL, a->size_bytes, PROT_READ | PROT_WRITE,
+		return "size";
+	a->base = mmap(NULL, a->size_bytes, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (base == MAP_FAILED)
-		return -1;
-	a->base = base;
-	if (madvise(base, a->size_bytes, MADV_DONTFORK) != 0)
-		return -1;
+	if (a->base == MAP_FAILED) {
+		a->base = NULL;
+		return "map";
+	}
+	if (madvise(a->base, a->size_bytes, MADV_DONTFORK) != 0)
+		return "keep from its children";
 	a->fd = reopen_read_only(fd);
-	return a->fd < 0 ? -1 : fcntl(fd, F_ADD_SEALS, SEALS);
+	if (a->fd < 0)
+		return "open again by /proc/self/fd";
+	return fcntl(fd, F_ADD_SEALS, SEALS) != 0 ? "seal" : NULL;
 }
 
 int
@@ -54,21 +60,22 @@ arena_new(struct arena *a, uint64_t size_bytes, char *why, size_t why_len)
 	int fd = memfd_create("godwit-arena", MFD_CLOEXEC |
 	    MFD_ALLOW_SEALING);
 	struct control *control;
-	int error;
+	const char *refused;
 
-	memset(a, 0, sizeof(*a));
-	a->fd = -1;
-	a->size_bytes = size_bytes;
-	if (fd < 0 || map_and_seal(a, fd) != 0) {
-		error = errno;
-		if (fd >= 0)
-			close(fd);
+	assert(size_bytes >= ARENA_CONTROL_BYTES && size_bytes <=
+	    ARENA_SIZE_BYTES_MAX && size_bytes % ARENA_UNIT_BYTES == 0);
+	*a = (struct arena){ .fd = -1, .size_bytes = size_bytes };
+	refused = map_and_seal(a, fd);
+	if (refused != NULL)
+		why_set(why, why_len, "can't %s a shared memory arena of %llu "
+		    "bytes: %s", refused, (unsigned long long)size_bytes,
+		    strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (refused != NULL) {
 		arena_close(a);
-		return why_set(why, why_len, "the kernel refused a shared "
-		    "memory arena of %llu bytes: %s",
-		    (unsigned long long)size_bytes, strerror(error));
+		return -1;
 	}
-	close(fd);
 	a->used_bytes = ARENA_CONTROL_BYTES;
 	control = (struct control *)(void *)a->base;
 	control->layout = BLOCK_LAYOUT;
@@ -90,13 +97,13 @@ arena_open(struct arena *a, int fd, char *why, size_t why_len)
 	const struct control *control;
 	struct stat st;
 	void *base;
+	int seals = fcntl(fd, F_GET_SEALS);
 
-	memset(a, 0, sizeof(*a));
-	a->fd = fd;
+	*a = (struct arena){ .fd = fd };
 	if (fstat(fd, &st) != 0 || st.st_size < ARENA_CONTROL_BYTES)
 		return refuse(a, why, why_len,
 		    "the arena's descriptor is not an arena");
-	if (fcntl(fd, F_GET_SEALS) != SEALS)
+	if (seals < 0 || (seals & SEALS) != SEALS)
 		return refuse(a, why, why_len, "the arena is not sealed "
 		    "against writing, growing and shrinking");
 	a->size_bytes = (uint64_t)st.st_size;
@@ -123,8 +130,7 @@ arena_close(struct arena *a)
 		munmap(a->base, a->size_bytes);
 	if (a->fd >= 0)
 		close(a->fd);
-	memset(a, 0, sizeof(*a));
-	a->fd = -1;
+	*a = (struct arena){ .fd = -1 };
 }
 
 void *
@@ -134,10 +140,11 @@ arena_put(struct arena *a, size_t bytes, block_ref *ref)
 	    ARENA_UNIT_BYTES * ARENA_UNIT_BYTES;
 	void *p = a->base + a->used_bytes;
 
-	if (bytes > a->size_bytes || whole > a->size_bytes - a->used_bytes)
+	if (bytes > a->size_bytes - a->used_bytes)
 		return NULL;
 	*ref = (block_ref)(a->used_bytes / ARENA_UNIT_BYTES);
 	a->used_bytes += whole;
+	/* Not always fresh: a refused generation gives its room back. */
 	memset(p, 0, whole);
 	return p;
 }

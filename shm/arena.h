@@ -27,6 +27,7 @@ typedef uint32_t block_ref;	/* offset / 16; 0 = none */
 
 enum { ARENA_UNIT_BYTES = 16, ARENA_CONTROL_BYTES = 4096 };
 #define ARENA_SIZE_BYTES ((uint64_t)8 << 30)
+#define ARENA_SIZE_BYTES_MAX ((uint64_t)64 << 30)	/* what a ref reaches */
 
 struct arena {
 	uint8_t		*base;		/* the mapping */
@@ -40,8 +41,8 @@ struct arena {
 int	arena_new(struct arena *a, uint64_t size_bytes, char *why,
 	    size_t why_len);
 
-/* The reader: maps fd read-only and checks the layout hash. fd stays open
- * and becomes a->fd. */
+/* The reader: maps fd read-only after a look at its seals, layout and size.
+ * fd becomes a->fd; on -1 it stays the caller's. */
 int	arena_open(struct arena *a, int fd, char *why, size_t why_len);
 
 void	arena_close(struct arena *a);

@@ -1,9 +1,13 @@
-/* shm/latch.c - see latch.h; the tags name its lines. */
+/* shm/latch.c - see latch.h, which argues every memory order below. */
 #include "shm/latch.h"
 
-/* A test replaces this to stop the writer after its n-th store. */
+#include <assert.h>
+
+/* t/unit/latch.c stops the writer after its n-th store by these, and lets it
+ * run on between two loads of a reader. */
 #ifndef LATCH_STORED
 #define LATCH_STORED()
+#define LATCH_LOADED()
 #endif
 
 static void
@@ -16,13 +20,14 @@ copy_put(struct latch *l, int copy, const uint64_t *words)
 	}
 }
 
-/* Sends the readers to the other copy, and keeps what follows behind it. */
+/* Sends readers to the copy just written, and then keeps what follows, the
+ * stores into the other copy, behind it. */
 static void
 turn_put(struct latch *l, uint64_t turn)
 {
 	atomic_store_explicit(&l->turn, turn, memory_order_release);
-	atomic_thread_fence(memory_order_release);
 	LATCH_STORED();
+	atomic_thread_fence(memory_order_release);
 }
 
 void
@@ -30,10 +35,7 @@ latch_put(struct latch *l, const uint64_t *words)
 {
 	uint64_t turn = atomic_load_explicit(&l->turn, memory_order_relaxed);
 
-	/* A writer that was cut off between its two turns left copy 1 old and
-	 * copy 0 half done; going on from an odd turn would show it. */
-	if (turn & 1)
-		turn--;
+	assert(turn % 2 == 0);		/* I2 */
 	turn_put(l, turn + 1);
 	copy_put(l, 0, words);
 	turn_put(l, turn + 2);
@@ -44,14 +46,17 @@ bool
 latch_get(const struct latch *l, uint64_t *out, uint64_t *turn)
 {
 	for (int try = 0; try < LATCH_TRIES; try++) {
-		uint64_t before = latch_turn(l), after;
+		uint64_t before = latch_turn(l);
 
-		for (int i = 0; i < LATCH_WORDS; i++)
+		LATCH_LOADED();
+		for (int i = 0; i < LATCH_WORDS; i++) {
 			out[i] = atomic_load_explicit(
 			    &l->words[before & 1][i], memory_order_relaxed);
+			LATCH_LOADED();
+		}
 		atomic_thread_fence(memory_order_acquire);
-		after = atomic_load_explicit(&l->turn, memory_order_relaxed);
-		if (before == after) {
+		if (before == atomic_load_explicit(&l->turn,
+		    memory_order_relaxed)) {
 			*turn = before;
 			return true;
 		}

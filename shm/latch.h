@@ -10,9 +10,11 @@
  *
  * Invariants
  *   I1  At every instruction the copy that the parity names is whole.
- *   I2  One writer. Words are _Atomic and relaxed: a torn copy is expected
- *       and thrown away, which is undefined for plain memory in C11.
+ *   I2  One writer for life. It leaves the turn even; nobody goes on with the
+ *       latch of a dead one, whose other copy may be half done.
  *   I3  A reader that lost LATCH_TRIES races keeps what it had.
+ *   I4  Words are _Atomic and relaxed: a torn copy is expected and thrown
+ *       away, which is undefined for plain memory in C11.
  *
  * Memory order (Boehm, "Can seqlocks get along with programming language
  * memory models", 2012; Linux Documentation/locking/seqlock.rst, latch):
@@ -24,7 +26,7 @@
  * all of it is plain moves, and a test can't show that a fence is missing.
  *
  * Test: t/unit/latch.c (an arithmetic relation between the words; a writer
- * cut off after every store).
+ * cut off after every store; a writer running on after every load).
  */
 #ifndef SHM_LATCH_H
 #define SHM_LATCH_H
@@ -37,7 +39,7 @@ enum { LATCH_WORDS = 8, LATCH_TRIES = 8 };
 
 struct latch {
 	_Atomic uint64_t turn;			/* see above; starts at 0 */
-	uint64_t	 pad[7];		/* words on lines of their own */
+	uint64_t	 pad[7];		/* words: their own lines */
 	_Atomic uint64_t words[2][LATCH_WORDS];
 };
 

@@ -2,6 +2,7 @@
 #include "shm/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,34 +39,65 @@ log_level_find(const char *name)
 	return -1;
 }
 
-/* A peer's bytes must not forge a line or a terminal's colours. */
-static void
-escape(char *text)
+/* How many bytes of a control character begin here: one of ASCII's, or of
+ * Latin-1's in UTF-8, where terminals look for commands too. */
+static int
+control_bytes(const char *text)
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
+	const unsigned char *c = (const unsigned char *)text;
+
+	if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+		return 2;
+	return c[0] < 0x20 || c[0] == 0x7f;
+}
+
+/* Copies text with its controls as \xNN, so that a peer's bytes can forge no
+ * line and command no terminal. Cut at cap; returns the length. */
+static size_t
+escape(char *to, size_t cap, const char *text)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t n = 0;
+	int left = 0;			/* bytes of a control character */
+
+	for (; *text != '\0'; text++) {
+		if (left == 0)
+			left = control_bytes(text);
+		if (n + (left > 0 ? 4 : 1) > cap)
+			break;
+		if (left == 0) {
+			to[n++] = *text;
+			continue;
+		}
+		left--;
+		to[n++] = '\\';
+		to[n++] = 'x';
+		to[n++] = hex[(unsigned char)*text >> 4];
+		to[n++] = hex[(unsigned char)*text & 15];
+	}
+	return n;
 }
 
 static void
 line_write(enum log_level level, const char *fmt, va_list args)
 {
-	char line[LINE_BYTES], text[LINE_BYTES - 128], when[32];
+	char line[LINE_BYTES], text[LINE_BYTES], when[32];
 	struct timespec now;
 	struct tm tm;
-	int n;
+	size_t n;
 
 	if (level > handle.most)
 		return;
 	vsnprintf(text, sizeof(text), fmt, args);
-	escape(text);
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	n = snprintf(line, sizeof(line), "%s.%03ldZ godwit%s%s: %s: %s\n",
+	n = (size_t)snprintf(line, sizeof(line), "%s.%03ldZ godwit%s%s: %s: ",
 	    when, now.tv_nsec / 1000000, handle.who[0] == '\0' ? "" : " ",
-	    handle.who, words[level], text);
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+	    handle.who, words[level]);
+	n += escape(line + n, sizeof(line) - n - 1, text);
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0)
 		return;			/* there is nobody left to tell */
 }
 

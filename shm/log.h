@@ -3,7 +3,11 @@
  *
  *   2026-11-25T20:39:14.123Z godwit worker 0: warn: eu.yaml:12:3: ...
  *
- * The handle (who, how much) is the only global of the house.
+ * One write(2) each, so that lines of several processes don't mix; at most 2
+ * KiB; control characters as \x0a, since texts of peers are in it. Time is UTC.
+ *
+ * The handle (who, how much) is the only global of the house. Test:
+ * t/unit/log.c.
  */
 #ifndef SHM_LOG_H
 #define SHM_LOG_H

@@ -23,14 +23,17 @@ publish_observe(const struct arena *a, uint64_t *turn, struct generation *g)
 {
 	const struct control *control =
 	    (const struct control *)(const void *)a->base;
-	uint64_t words[LATCH_WORDS], number = g->number;
+	uint64_t words[LATCH_WORDS];
+	struct generation newest;
 
 	if (latch_turn(&control->latch) == *turn)
 		return false;
 	if (!latch_get(&control->latch, words, turn))
 		return false;
-	if (words[0] == number)
+	memcpy(&newest, words, sizeof(newest));
+	/* None yet: a fresh arena, seen while its first is being put. */
+	if (newest.number == 0 || newest.number == g->number)
 		return false;
-	memcpy(g, words, sizeof(*g));
+	*g = newest;
 	return true;
 }

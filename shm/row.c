@@ -10,21 +10,83 @@
 
 #include "shm/log.h"
 
+enum {
+	PAGE_BYTES = 4096,
+	ROW_BYTES = (sizeof(struct row) + PAGE_BYTES - 1) / PAGE_BYTES *
+	    PAGE_BYTES,
+	SEALS = F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL,
+};
+
+/* What two programs must have in common to read each other's rows: every row
+ * of count.def in its place (FNV-1a). */
+static uint64_t
+layout(void)
+{
+	static const char counts[] =
+#define COUNT(scope, id, kind, name, help) #scope " " #kind " " name "\n"
+#include "shm/count.def"
+#undef COUNT
+	;
+	uint64_t hash = BLOCK_LAYOUT ^ sizeof(struct row);
+
+	for (const char *c = counts; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 0x100000001b3ull;
+	return hash;
+}
+
+/* ---- the memory ---- */
+
+static struct row *
+map(int fd, int writable)
+{
+	struct row *r = mmap(NULL, ROW_BYTES, writable ?
+	    PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+
+	return r == MAP_FAILED ? NULL : r;
+}
+
+int
+row_new(uint32_t slot, char *why, size_t why_len)
+{
+	int fd = memfd_create("godwit-row", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct row *r = NULL;
+
+	if (fd >= 0 && ftruncate(fd, ROW_BYTES) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, SEALS) == 0)
+		r = map(fd, 1);
+	if (r == NULL) {
+		why_set(why, why_len, "the kernel refused a worker's row: %s",
+		    strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	r->layout = layout();
+	r->slot = slot;
+	row_close(r);
+	return fd;
+}
+
 struct row *
 row_open(int fd, int writable, char *why, size_t why_len)
 {
 	struct stat st;
 	struct row *r;
 
-	if (fstat(fd, &st) != 0 || st.st_size != (off_t)sizeof(*r)) {
+	if (fstat(fd, &st) != 0 || st.st_size != ROW_BYTES) {
 		why_set(why, why_len, "the row's descriptor is not a row");
 		return NULL;
 	}
-	r = mmap(NULL, sizeof(*r), writable ? PROT_READ | PROT_WRITE :
-	    PROT_READ, MAP_SHARED, fd, 0);
-	if (r == MAP_FAILED) {
+	r = map(fd, writable);
+	if (r == NULL) {
 		why_set(why, why_len, "the row can't be mapped: %s",
 		    strerror(errno));
+		return NULL;
+	}
+	if (r->layout != layout()) {
+		row_close(r);
+		why_set(why, why_len, "the row has another layout: it was "
+		    "made by another version of godwit");
 		return NULL;
 	}
 	return r;
@@ -33,32 +95,7 @@ row_open(int fd, int writable, char *why, size_t why_len)
 void
 row_close(struct row *r)
 {
-	munmap(r, sizeof(*r));
-}
-
-int
-row_new(uint32_t slot, char *why, size_t why_len)
-{
-	int fd = memfd_create("godwit-row", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	struct row *r;
-
-	if (fd < 0 || ftruncate(fd, sizeof(*r)) != 0 || fcntl(fd, F_ADD_SEALS,
-	    F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
-		why_set(why, why_len, "the kernel refused a worker's row: %s",
-		    strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	r = row_open(fd, 1, why, why_len);
-	if (r == NULL) {
-		close(fd);
-		return -1;
-	}
-	r->layout = BLOCK_LAYOUT;
-	r->slot = slot;
-	row_close(r);
-	return fd;
+	munmap(r, ROW_BYTES);
 }
 
 /* ---- birth ---- */
@@ -71,7 +108,17 @@ static const uint8_t kinds[] = {
 #undef COUNT
 };
 
-/* Rows of count.def are grouped by scope, so a scope is a run of kinds. */
+enum {
+#define COUNT(scope, id, kind, name, help) PLACE_##scope##_##id,
+#include "shm/count.def"
+#undef COUNT
+};
+#define COUNT(scope, id, kind, name, help) _Static_assert( \
+	PLACE_##scope##_##id == COUNT_##scope##_FIRST + COUNT_##scope##_##id, \
+	"count.def: " #id " is not among the others of " #scope);
+#include "shm/count.def"
+#undef COUNT
+
 static void
 gauges_clear(count *counts, int n, int first)
 {
@@ -83,23 +130,18 @@ gauges_clear(count *counts, int n, int first)
 void
 row_init(struct row *r, uint32_t pid)
 {
-	enum {
-		LISTENER = COUNT_WORKER_N,
-		HTTP = LISTENER + COUNT_LISTENER_N,
-		CLUSTER = HTTP + COUNT_HTTP_N,
-	};
-
 	r->pid = pid;
 	r->incarnation++;
 	count_set(&r->announced, 0);
 	count_set(&r->heartbeat_ns, 0);
-	gauges_clear(r->worker, COUNT_WORKER_N, 0);
+	gauges_clear(r->worker, COUNT_WORKER_N, COUNT_WORKER_FIRST);
 	for (int i = 0; i < LISTENERS_MAX; i++) {
 		gauges_clear(r->listeners[i].listener, COUNT_LISTENER_N,
-		    LISTENER);
-		gauges_clear(r->listeners[i].http, COUNT_HTTP_N, HTTP);
+		    COUNT_LISTENER_FIRST);
+		gauges_clear(r->listeners[i].http, COUNT_HTTP_N,
+		    COUNT_HTTP_FIRST);
 	}
 	for (int i = 0; i < ROW_CLUSTERS; i++)
 		gauges_clear(r->clusters[i].cluster, COUNT_CLUSTER_N,
-		    CLUSTER);
+		    COUNT_CLUSTER_FIRST);
 }

@@ -65,13 +65,22 @@ enum count_cluster {
 	COUNT_CLUSTER_N
 };
 
+/* Where a scope's rows begin in a table of all of count.def, which is grouped
+ * by scope (row.c asserts it). */
+enum {
+	COUNT_WORKER_FIRST = 0,
+	COUNT_LISTENER_FIRST = COUNT_WORKER_FIRST + COUNT_WORKER_N,
+	COUNT_HTTP_FIRST = COUNT_LISTENER_FIRST + COUNT_LISTENER_N,
+	COUNT_CLUSTER_FIRST = COUNT_HTTP_FIRST + COUNT_HTTP_N,
+};
+
 enum { ROW_CLUSTERS = 1024, ROW_CAUSES = 64 };
 
 struct row {
-	uint64_t	layout;		/* BLOCK_LAYOUT */
+	uint64_t	layout;		/* a hash of count.def and more */
 	uint32_t	slot;		/* of the worker */
-	uint32_t	pid;		/* 0: nobody lives here */
-	uint64_t	incarnation;	/* 1, 2, ...: how often it was born */
+	_Atomic uint32_t pid;		/* 0: nobody lives here */
+	count		incarnation;	/* 1, 2, ...: how often it was born */
 	_Alignas(64) count announced;	/* I2 */
 	count		heartbeat_ns;	/* struct mono of the last turn */
 	_Alignas(64) count worker[COUNT_WORKER_N];
@@ -88,8 +97,8 @@ struct row {
 /* Makes a row's memfd, zeroed, its head filled; the descriptor, or -1. */
 int	row_new(uint32_t slot, char *why, size_t why_len);
 
-/* Maps a row: the worker writable, others not. NULL: why. fd may be closed
- * afterwards. */
+/* Maps a row of this layout: the worker writable, others not. NULL: why. fd
+ * may be closed afterwards. */
 struct row *row_open(int fd, int writable, char *why, size_t why_len);
 void	row_close(struct row *r);
 

@@ -1,38 +1,14 @@
 /* shm/stat.c - see stat.h. */
 #include "shm/stat.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
-/* The names of one scope, in the order of its enum. */
-static const char *const worker_names[] = {
-#define COUNT_WORKER(name) name,
-#define COUNT_LISTENER(name)
-#define COUNT_HTTP(name)
-#define COUNT_CLUSTER(name)
-#define COUNT(scope, id, kind, name, help) COUNT_##scope(name)
-#include "shm/count.def"
-#undef COUNT_WORKER
-#undef COUNT_LISTENER
-};
-static const char *const listener_names[] = {
-#define COUNT_WORKER(name)
-#define COUNT_LISTENER(name) name,
-#include "shm/count.def"
-#undef COUNT_LISTENER
-#undef COUNT_HTTP
-};
-static const char *const http_names[] = {
-#define COUNT_LISTENER(name)
-#define COUNT_HTTP(name) name,
-#include "shm/count.def"
-#undef COUNT_HTTP
-#undef COUNT_CLUSTER
-};
-static const char *const cluster_names[] = {
-#define COUNT_HTTP(name)
-#define COUNT_CLUSTER(name) name,
+/* In the order of count.def: a scope's begin at its COUNT_..._FIRST. */
+static const char *const count_names[] = {
+#define COUNT(scope, id, kind, name, help) name,
 #include "shm/count.def"
 #undef COUNT
 };
@@ -45,7 +21,7 @@ struct printing {
 	int		 rows_n;
 };
 
-/* Where, in each row, the number is that has this offset in struct row. */
+/* Over all rows, of the number that has this offset in struct row. */
 static uint64_t
 sum_at(const struct printing *p, size_t offset)
 {
@@ -89,7 +65,7 @@ listeners_print(const struct printing *p)
 		const struct block_listener *l = listener_at(p, i);
 
 		scope_print(p, "listener", block_text(p->arena, l->address),
-		    listener_names, COUNT_LISTENER_N,
+		    count_names + COUNT_LISTENER_FIRST, COUNT_LISTENER_N,
 		    offsetof(struct row, listeners[l->slot].listener));
 	}
 }
@@ -142,7 +118,8 @@ http_print(const struct printing *p)
 			continue;
 		for (int j = 0; j < COUNT_HTTP_N; j++)
 			fprintf(p->out, "http.%s.%s: %" PRIu64 "\n", prefix,
-			    http_names[j], http_sum(p, prefix, j));
+			    count_names[COUNT_HTTP_FIRST + j],
+			    http_sum(p, prefix, j));
 	}
 }
 
@@ -162,14 +139,14 @@ clusters_print(const struct printing *p)
 			others = true;
 		else if (c != NULL)
 			scope_print(p, "cluster",
-			    block_text(p->arena, c->name), cluster_names,
-			    COUNT_CLUSTER_N,
+			    block_text(p->arena, c->name),
+			    count_names + COUNT_CLUSTER_FIRST, COUNT_CLUSTER_N,
 			    offsetof(struct row, clusters[slot].cluster));
 	}
 	if (others)
-		scope_print(p, "cluster", "_others", cluster_names,
-		    COUNT_CLUSTER_N, offsetof(struct row,
-		    clusters[ROW_CLUSTERS - 1].cluster));
+		scope_print(p, "cluster", "_others",
+		    count_names + COUNT_CLUSTER_FIRST, COUNT_CLUSTER_N,
+		    offsetof(struct row, clusters[ROW_CLUSTERS - 1].cluster));
 }
 
 void
@@ -179,8 +156,9 @@ stat_print(FILE *out, const struct arena *a, const struct block_root *root,
 {
 	struct printing p = { out, a, root, rows, rows_n };
 
-	scope_print(&p, "server", "", worker_names, COUNT_WORKER_N,
-	    offsetof(struct row, worker));
+	assert(causes_n <= ROW_CAUSES);
+	scope_print(&p, "server", "", count_names + COUNT_WORKER_FIRST,
+	    COUNT_WORKER_N, offsetof(struct row, worker));
 	scope_print(&p, "godwit.cause", "", cause_names, causes_n,
 	    offsetof(struct row, cause));
 	listeners_print(&p);

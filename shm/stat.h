@@ -4,7 +4,12 @@
  *
  *   cluster.greeter.upstream_rq_total: 12
  *
+ *   server.NAME  godwit.cause.NAME  listener.ADDRESS.NAME
+ *   http.STAT_PREFIX.NAME           cluster.CLUSTER.NAME
+ *
  * One line each, sorted by scope and slot, Envoy's text format; zeros too.
+ * HTTP counts of listeners whose first chain has one stat_prefix are summed.
+ * Clusters that share a row's last slot are printed once, as _others.
  * Test: t/unit/stat.c.
  */
 #ifndef SHM_STAT_H

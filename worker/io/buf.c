@@ -24,10 +24,10 @@ buf_fini(struct buf *b)
 static bool
 grow(struct buf *b, size_t n)
 {
-	size_t len = buf_len(b), cap = b->cap == 0 ? BUF_FIRST_BYTES : b->cap;
+	size_t len = buf_len(b), cap = BUF_FIRST_BYTES;
 	uint8_t *data;
 
-	while (cap - len < n) {
+	while (cap <= b->cap || cap - len < n) {
 		if (cap > SIZE_MAX / 2)
 			return false;
 		cap *= 2;
@@ -49,8 +49,8 @@ buf_room(struct buf *b, size_t n)
 {
 	if (b->cap - b->last >= n && b->data != NULL)
 		return b->data + b->last;
-	/* Only where taken bytes have paid for it: a full buffer that moves
-	 * by a byte each time would cost the square. */
+	/* Moved only where taken bytes have paid for it: a full buffer that
+	 * moves by a byte each time would cost the square. */
 	if (b->pos > 0 && b->pos >= buf_len(b) && b->cap - buf_len(b) >= n) {
 		memmove(b->data, b->data + b->pos, buf_len(b));
 		b->last -= b->pos;

@@ -124,10 +124,9 @@ loop_turn(struct loop *l, int max_wait_ms)
 {
 	struct task *t;
 
+	/* A signal makes it -1, which is no events. */
 	l->events_n = l->sys->wait(l->sys->ctx, l->events, LOOP_EVENTS_MAX,
 	    wait_ms(l, max_wait_ms));
-	if (l->events_n < 0)
-		l->events_n = 0;	/* EINTR */
 	l->now = l->sys->now(l->sys->ctx);
 	if (l->top != NULL)
 		l->top(l->top_arg);

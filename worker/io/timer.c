@@ -9,7 +9,7 @@ enum { NS_PER_MS = 1000000 };
 
 static const struct level {
 	int	first;		/* of its slots in slots[] */
-	int	slots_n;	/* a power of two, a multiple of 64 */
+	int	slots_n;	/* a power of two, 64 or more */
 	int	shift;		/* a slot is 2^shift ms */
 } levels[TIMER_LEVELS] = {
 	{ 0, 256, 0 }, { 256, 64, 8 }, { 320, 64, 14 }, { 384, 64, 20 },
@@ -97,16 +97,12 @@ timer_stop(struct timers *ts, struct timer *t)
 static int
 steps_to_used(const uint64_t *map, int words_n, int from)
 {
-	uint64_t later = UINT64_MAX << from % 64;
-
 	/* The word of from comes twice: its end first, its start last. */
 	for (int n = 0; n <= words_n; n++) {
-		uint64_t bits = map[(from / 64 + n) % words_n];
+		uint64_t bits = map[(from / 64 + n) & (words_n - 1)];
 
 		if (n == 0)
-			bits &= later;
-		else if (n == words_n)
-			bits &= ~later;
+			bits &= UINT64_MAX << from % 64;
 		if (bits != 0)
 			return n * 64 + __builtin_ctzll(bits) - from % 64;
 	}
