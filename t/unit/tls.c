@@ -1,96 +1,16 @@
 /*
  * t/unit/tls.c - worker/io/tls*.c: a client's and a server's session joined by
- * two buffers, with certificates minted here.
+ * two buffers, with certificates minted here. Peers that are not of ours:
+ * t/unit/tls_peer.c.
  */
 #include "worker/io/tls.h"
 
 #include <criterion/criterion.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "t/lib/identity.h"
 #include "t/lib/unit_sys.h"
-
-enum { PEM_BYTES = 8192, DAY_S = 86400 };
-
-/* ---- certificates ---- */
-
-struct identity {
-	X509		*certificate;
-	EVP_PKEY	*key;
-	char		 pem[PEM_BYTES], key_pem[PEM_BYTES];
-};
-
-struct wanted {
-	const struct identity *by;	/* NULL: self-signed */
-	const char	*san, *usage;	/* NULL: none */
-	bool		 ca;
-	int		 from_days, to_days;	/* of now; 0, 0: -1, +1 */
-};
-
-static void
-extension(X509 *x, int nid, const char *value)
-{
-	X509V3_CTX ctx;
-	X509_EXTENSION *e;
-
-	X509V3_set_ctx(&ctx, x, x, NULL, NULL, 0);
-	e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	cr_assert_not_null(e, "%s", value);
-	X509_add_ext(x, e, -1);
-	X509_EXTENSION_free(e);
-}
-
-static void
-pem_fill(struct identity *i)
-{
-	BIO *b = BIO_new(BIO_s_mem());
-
-	PEM_write_bio_X509(b, i->certificate);
-	i->pem[BIO_read(b, i->pem, PEM_BYTES - 1)] = '\0';
-	PEM_write_bio_PrivateKey(b, i->key, NULL, NULL, 0, NULL, NULL);
-	i->key_pem[BIO_read(b, i->key_pem, PEM_BYTES - 1)] = '\0';
-	BIO_free(b);
-}
-
-static struct identity *
-mint(const char *name, struct wanted w)
-{
-	static long serial = 1;
-	struct identity *i = calloc(1, sizeof(*i));
-	X509 *x = i->certificate = X509_new();
-	X509_NAME *subject = X509_get_subject_name(x);
-	const struct identity *by = w.by == NULL ? i : w.by;
-
-	i->key = EVP_EC_gen("P-256");
-	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-	    (const unsigned char *)name, -1, -1, 0);
-	X509_set_issuer_name(x, X509_get_subject_name(by->certificate));
-	X509_gmtime_adj(X509_getm_notBefore(x), (w.from_days == 0 ? -1 :
-	    w.from_days) * (long)DAY_S);
-	X509_gmtime_adj(X509_getm_notAfter(x), (w.to_days == 0 ? 1 :
-	    w.to_days) * (long)DAY_S);
-	X509_set_pubkey(x, i->key);
-	extension(x, NID_basic_constraints, w.ca ? "critical,CA:TRUE" :
-	    "CA:FALSE");
-	if (w.san != NULL)
-		extension(x, NID_subject_alt_name, w.san);
-	if (w.usage != NULL)
-		extension(x, NID_ext_key_usage, w.usage);
-	X509_sign(x, by->key, EVP_sha256());
-	pem_fill(i);
-	return i;
-}
-
-static void
-drop(struct identity *i)
-{
-	X509_free(i->certificate);
-	EVP_PKEY_free(i->key);
-	free(i);
-}
 
 /* ---- two sessions ---- */
 
@@ -438,7 +358,7 @@ Test(tls, a_name_with_a_nul_matches_nothing)
 	X509_add1_ext_i2d(who->certificate, NID_subject_alt_name, names, 0,
 	    X509V3_ADD_APPEND);
 	X509_sign(who->certificate, ca->key, EVP_sha256());
-	pem_fill(who);
+	identity_text(who);
 	GENERAL_NAMES_free(names);
 	c = settings(false, who, ca->pem);
 	c.sans = &rule;
@@ -489,6 +409,71 @@ Test(tls, no_certificate_and_intermediates)
 	both_close();
 	drop(leaf);
 	drop(mid);
+	drop(ca);
+}
+
+/* What an operator reads. */
+Test(tls, reasons_in_words)
+{
+	static const struct tls_san sans[] = {
+		{ TLS_SAN_URI, TLS_MATCH_EXACT, "spiffe://m/a" },
+		{ TLS_SAN_DNS, TLS_MATCH_SUFFIX, ".mesh" },
+	};
+	struct identity *ca = mint("ca", (struct wanted){ .ca = true });
+	struct identity *old = mint("old", (struct wanted){ .by = ca,
+	    .ca = true, .from_days = -9, .to_days = -2 });
+	struct identity *who = mint("who", (struct wanted){ .by = ca,
+	    .san = "DNS:gw.elsewhere" });
+	struct identity *below = mint("below", (struct wanted){ .by = old,
+	    .san = "URI:spiffe://m/a" });
+	struct tls_settings c = settings(false, who, ca->pem), s;
+	char chain[2 * PEM_BYTES];
+
+	c.sans = sans;
+	c.sans_n = 2;
+	side_open(&client, c);
+	side_open(&server, settings(true, who, ca->pem));
+	settle(0);
+	cr_expect_str_eq(tls_why(client.tls), "the peer's certificate names "
+	    "gw.elsewhere, expected spiffe://m/a or .mesh");
+	cr_expect_str_eq(tls_why(server.tls), "the peer refused us: "
+	    "sslv3 alert bad certificate");
+	both_close();
+	s = settings(true, below, ca->pem);
+	snprintf(chain, sizeof(chain), "%s%s", below->pem, old->pem);
+	s.certificate_chain = chain;
+	s.certificate_chain_len = strlen(chain);
+	side_open(&client, c);
+	side_open(&server, s);
+	settle(0);
+	cr_expect_str_eq(tls_why(client.tls), "the peer's certificate "
+	    "(spiffe://m/a) is not one that a CA we trust vouches for now: "
+	    "certificate has expired (of a certificate above it)");
+	cr_expect_eq(tls_failure(client.tls), TLS_FAIL_VERIFY);
+	both_close();
+	drop(below);
+	drop(who);
+	drop(old);
+	drop(ca);
+}
+
+/* Who a peer is must not depend on how long its first name is. */
+Test(tls, the_first_uri_or_none)
+{
+	struct identity *ca = mint("ca", (struct wanted){ .ca = true });
+	struct identity *who;
+	char san[600] = "URI:spiffe://m/";
+
+	memset(san + strlen(san), 'x', 300);
+	strcat(san, ",URI:spiffe://m/short");
+	who = mint("who", (struct wanted){ .by = ca, .san = san });
+	side_open(&client, settings(false, who, ca->pem));
+	side_open(&server, settings(true, who, ca->pem));
+	settle(0);
+	cr_assert(both_established());
+	cr_assert_str_eq(tls_peer_uri(server.tls), "");
+	both_close();
+	drop(who);
 	drop(ca);
 }
 
@@ -566,9 +551,11 @@ Test(tls, contexts_that_cannot_be)
 	struct identity *other = mint("other", (struct wanted){ .by = ca });
 	struct tls_settings good = settings(true, own, ca->pem), s;
 	struct { struct tls_settings s; const char *why; }
-	    rows[8];
+	    rows[10];
+	static const struct tls_san san = { TLS_SAN_URI, TLS_MATCH_EXACT,
+	    "a" };
+	char torn[3 * PEM_BYTES], torn2[3 * PEM_BYTES], why[512];
 	int n = 0;
-	char why[512];
 
 	s = good, s.certificate_chain = "no pem", s.certificate_chain_len = 6;
 	rows[n].s = s, rows[n++].why = "certificate chain has no certificate";
@@ -586,6 +573,17 @@ Test(tls, contexts_that_cannot_be)
 	rows[n].s = s, rows[n++].why = "NO-SUCH-CIPHER";
 	s = good, s.private_key = NULL;
 	rows[n].s = s, rows[n++].why = "a server needs both";
+	s = good, s.sans = &san, s.sans_n = 1, s.trusted_ca = NULL;
+	rows[n].s = s, rows[n++].why = "rules for names need a trusted CA";
+	snprintf(torn, sizeof(torn), "%s%.300s\n%s", ca->pem, own->pem,
+	    other->pem);
+	s = good, s.trusted_ca = torn, s.trusted_ca_len = strlen(torn);
+	rows[n].s = s, rows[n++].why = "certificate 2 of the trusted CA can't";
+	s = good, s.certificate_chain = torn2;
+	snprintf(torn2, sizeof(torn2), "%s%.300s\n%s", own->pem, ca->pem,
+	    other->pem);
+	s.certificate_chain_len = strlen(torn2);
+	rows[n].s = s, rows[n++].why = "certificate 2 of the certificate chain";
 	for (int i = 0; i < n; i++) {
 		cr_expect_null(tls_context_new(&rows[i].s, why, sizeof(why)));
 		cr_expect(strstr(why, rows[i].why) != NULL, "%s: %s",

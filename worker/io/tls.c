@@ -2,12 +2,13 @@
 #include "worker/io/tls.h"
 
 #include <assert.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "worker/io/tls_context.h"
+
+#include <openssl/err.h>
 
 /* ---- the BIO: spans in, a buf out ---- */
 
@@ -18,7 +19,7 @@ bio_read(BIO *bio, char *to, int n)
 	size_t now = t->in_len < (size_t)n ? t->in_len : (size_t)n;
 
 	BIO_clear_retry_flags(bio);
-	if (now == 0) {
+	if (now == 0 || t->nuisances > TLS_NUISANCES_MAX) {
 		BIO_set_retry_read(bio);
 		return -1;
 	}
@@ -34,7 +35,10 @@ bio_write(BIO *bio, const char *p, int n)
 	struct tls *t = BIO_get_data(bio);
 
 	BIO_clear_retry_flags(bio);
-	return buf_put(t->out, p, (size_t)n) ? n : -1;
+	if (buf_put(t->out, p, (size_t)n))
+		return n;
+	t->no_memory = true;
+	return -1;
 }
 
 static long
@@ -60,7 +64,9 @@ tls_bio_new(void)
 	return m;
 }
 
-/* Counts KeyUpdates, each of which costs us and the peer nothing to send. */
+/* Counts what costs the peer nothing to send and us much to heed: KeyUpdates,
+ * which OpenSSL does not limit, and TLS 1.2's attempts to negotiate anew, each
+ * answered by a warning of ours. */
 void
 tls_message(int sent, int version, int type, const void *p, size_t n,
     SSL *ssl, void *arg)
@@ -69,9 +75,11 @@ tls_message(int sent, int version, int type, const void *p, size_t n,
 
 	(void)version;
 	(void)arg;
-	if (!sent && type == SSL3_RT_HANDSHAKE && n > 0 &&
-	    *(const uint8_t *)p == SSL3_MT_KEY_UPDATE && t != NULL)
-		t->key_updates++;
+	if (t == NULL || n == 0)
+		return;
+	if (sent ? type == SSL3_RT_ALERT : type == SSL3_RT_HANDSHAKE &&
+	    *(const uint8_t *)p == SSL3_MT_KEY_UPDATE)
+		t->nuisances++;
 }
 
 /* ---- sessions ---- */
@@ -143,7 +151,9 @@ fail_by_queue(struct tls *t, int error)
 	const char *text = ERR_reason_error_string(code);
 	char why[TLS_WHY_BYTES];
 
-	if (ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+	if (t->no_memory) {
+		fail(t, TLS_FAIL_OTHER, "no memory for TLS records");
+	} else if (ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
 		fail(t, TLS_FAIL_NO_CERTIFICATE, "the peer sent no "
 		    "certificate, and one is required here");
 	} else if (error == SSL_ERROR_SSL &&
@@ -184,6 +194,7 @@ established(struct tls *t)
 	if (len != 2 || memcmp(alpn, "h2", 2) != 0) {
 		fail(t, TLS_FAIL_OTHER, "the peer did not agree on HTTP/2 "
 		    "(ALPN h2)");
+		SSL_shutdown(t->ssl);	/* no alert of RFC 7301's from here */
 		return;
 	}
 	if (peer != NULL)
@@ -223,13 +234,16 @@ tls_read(struct tls *t, uint8_t *plain, size_t cap, struct buf *out)
 	if (t->state != TLS_ESTABLISHED)
 		return 0;
 	rc = SSL_read_ex(t->ssl, plain, cap, &n);
-	if (t->key_updates > TLS_KEY_UPDATES_MAX) {
-		fail(t, TLS_FAIL_OTHER, "the peer changes its keys without "
-		    "end");
+	if (rc == 1) {
+		t->nuisances = 0;
+		return n;
+	}
+	if (t->nuisances > TLS_NUISANCES_MAX) {
+		fail(t, TLS_FAIL_OTHER, "the peer changes its keys, or asks "
+		    "for a new handshake, without end");
+		ERR_clear_error();
 		return 0;
 	}
-	if (rc == 1)
-		return n;
 	not_done(t, rc);
 	return 0;
 }

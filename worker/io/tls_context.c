@@ -55,31 +55,52 @@ certificate_next(BIO *pem)
 	return PEM_read_bio_X509(pem, NULL, no_password, NULL);
 }
 
+/* After certificate_next gave NULL: that must be the end of the text, not a
+ * certificate that is damaged, with others behind it never looked at. */
+static int
+end_check(const char *what, int n, char *why, size_t why_len)
+{
+	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		return why_set(why, why_len, "certificate %d of %s can't be "
+		    "read: %s", n + 1, what, reason());
+	ERR_clear_error();
+	return 0;
+}
+
+static void
+expiry_check(X509 *leaf)
+{
+	char name[TLS_URI_BYTES];
+
+	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) >= 0)
+		return;
+	tls_name_find(leaf, name, sizeof(name));
+	log_warn("our own certificate for %s has expired; peers will refuse "
+	    "it", name);
+}
+
 static int
 chain_load(SSL_CTX *ssl, BIO *pem, char *why, size_t why_len)
 {
 	X509 *leaf = certificate_next(pem), *next;
-	int ok;
+	int ok, n = 1;
 
 	if (leaf == NULL)
 		return why_set(why, why_len, "the certificate chain has no "
 		    "certificate in PEM: %s", reason());
-	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
-		log_warn("a certificate of ours has expired; peers will "
-		    "refuse it");
+	expiry_check(leaf);
 	ok = SSL_CTX_use_certificate(ssl, leaf);
 	X509_free(leaf);
 	if (ok != 1)
 		return why_set(why, why_len, "the certificate can't be used: "
 		    "%s", reason());
-	while ((next = certificate_next(pem)) != NULL)
+	for (; (next = certificate_next(pem)) != NULL; n++)
 		if (SSL_CTX_add0_chain_cert(ssl, next) != 1) {
 			X509_free(next);
 			return why_set(why, why_len, "an intermediate "
 			    "certificate can't be used: %s", reason());
 		}
-	ERR_clear_error();		/* the end of the file */
-	return 0;
+	return end_check("the certificate chain", n, why, why_len);
 }
 
 static int
@@ -112,10 +133,11 @@ ca_load(struct tls_context *c, BIO *pem, char *why, size_t why_len)
 			SSL_CTX_add_client_CA(c->ssl, ca);
 		X509_free(ca);
 	}
+	if (end_check("the trusted CA", n, why, why_len) != 0)
+		return -1;
 	if (n == 0)
 		return why_set(why, why_len, "the trusted CA has no "
-		    "certificate in PEM: %s", reason());
-	ERR_clear_error();
+		    "certificate in PEM");
 	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
 	SSL_CTX_set_verify_depth(c->ssl, DEPTH_MAX);
 	c->verify = true;
@@ -264,6 +286,9 @@ context_fill(struct tls_context *c, const struct tls_settings *s, char *why,
 	    TLS_client_method());
 	if (c->bio == NULL || c->ssl == NULL || names_copy(c, s) != 0)
 		return why_set(why, why_len, "no memory for a TLS context");
+	if (s->sans_n > 0 && s->trusted_ca == NULL)
+		return why_set(why, why_len, "names that no CA vouches for "
+		    "prove nothing: rules for names need a trusted CA");
 	options_set(c->ssl);
 	if (protocol_set(c, s, why, why_len) != 0 ||
 	    identity_set(c, s, why, why_len) != 0)

@@ -5,6 +5,8 @@
 #ifndef WORKER_IO_TLS_CONTEXT_H
 #define WORKER_IO_TLS_CONTEXT_H
 
+#define OPENSSL_API_COMPAT 30000	/* nothing that OpenSSL 3.0 gave up */
+#define OPENSSL_NO_DEPRECATED
 #include <openssl/ssl.h>
 
 #include "worker/io/tls.h"
@@ -20,7 +22,10 @@ struct tls_context {
 	unsigned	 sans_n;
 };
 
-enum { TLS_WHY_BYTES = 448, TLS_URI_BYTES = 256, TLS_KEY_UPDATES_MAX = 32 };
+enum {
+	TLS_WHY_BYTES = 448, TLS_URI_BYTES = 256,
+	TLS_NUISANCES_MAX = 32,		/* in a row: struct tls */
+};
 
 struct tls {
 	SSL		*ssl;
@@ -30,7 +35,10 @@ struct tls {
 	struct buf	*out;		/* of the call in progress */
 	enum tls_state	 state;
 	enum tls_failure failure;
-	int		 key_updates;
+	/* Messages that carry nothing and cost us work, since the last data:
+	 * KeyUpdates, and what our warnings refused. */
+	int		 nuisances;
+	bool		 no_memory;	/* for out */
 	char		 peer_uri[TLS_URI_BYTES];
 	char		 why[TLS_WHY_BYTES];
 };
@@ -42,7 +50,11 @@ void		 tls_message(int sent, int version, int type, const void *p,
 
 /* tls_verify.c: SSL_CTX_set_cert_verify_callback; arg is the context. */
 int	tls_verify(X509_STORE_CTX *store, void *context);
-/* The certificate's first URI SAN into to[0..n), "" if it has none. */
+/* The certificate's first URI SAN into to[0..n), "" if it has none or that
+ * one is longer or has a NUL: never a later one in its place. */
 void	tls_uri_find(X509 *certificate, char *to, size_t n);
+/* What to call the certificate in a sentence: its first URI, DNS name or
+ * other text among the SANs, or "no name". */
+void	tls_name_find(X509 *certificate, char *to, size_t n);
 
 #endif

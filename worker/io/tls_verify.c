@@ -7,13 +7,13 @@
  * for one label, as in RFC 9525 section 6.3. Source: Envoy's
  * SubjectAltNameMatcher. Test: t/unit/tls.c.
  */
+#include "worker/io/tls_context.h"
+
 #include <arpa/inet.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#include "worker/io/tls_context.h"
 
 struct name {				/* of a certificate */
 	enum tls_san_type type;
@@ -137,48 +137,68 @@ san_matches(const struct tls_context *c, X509 *certificate)
 	return matches;
 }
 
-void
-tls_uri_find(X509 *certificate, char *to, size_t to_len)
+/* The first name of a type into to[0..to_len). */
+static bool
+name_find(X509 *certificate, enum tls_san_type type, char *to, size_t to_len)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate,
 	    NID_subject_alt_name, NULL, NULL);
-	struct name n;
+	struct name n = { 0 };
+	bool text = false;
 
-	to[0] = '\0';
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		if (!name_of(sk_GENERAL_NAME_value(names, i), &n) ||
-		    n.type != TLS_SAN_URI || n.len >= to_len)
-			continue;
-		memcpy(to, n.p, n.len);
-		to[n.len] = '\0';
-		break;
-	}
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && n.type != type; i++)
+		text = name_of(sk_GENERAL_NAME_value(names, i), &n);
+	text = text && n.type == type && n.len < to_len;
+	snprintf(to, to_len, "%.*s", text ? (int)n.len : 0, text ? n.p : "");
 	GENERAL_NAMES_free(names);
+	return text;
+}
+
+void
+tls_uri_find(X509 *certificate, char *to, size_t to_len)
+{
+	name_find(certificate, TLS_SAN_URI, to, to_len);
+}
+
+void
+tls_name_find(X509 *certificate, char *to, size_t to_len)
+{
+	if (!name_find(certificate, TLS_SAN_URI, to, to_len) &&
+	    !name_find(certificate, TLS_SAN_DNS, to, to_len) &&
+	    !name_find(certificate, TLS_SAN_EMAIL, to, to_len))
+		snprintf(to, to_len, "no name");
 }
 
 static void
 chain_why(struct tls *t, X509_STORE_CTX *store)
 {
 	int error = X509_STORE_CTX_get_error(store);
+	char name[TLS_URI_BYTES];
 
+	tls_name_find(X509_STORE_CTX_get0_cert(store), name, sizeof(name));
 	t->failure = TLS_FAIL_VERIFY;
-	snprintf(t->why, sizeof(t->why), "the peer's certificate is not "
-	    "one that a CA we trust vouches for now: %s",
-	    X509_verify_cert_error_string(error));
+	snprintf(t->why, sizeof(t->why), "the peer's certificate (%s) is not "
+	    "one that a CA we trust vouches for now: %s%s", name,
+	    X509_verify_cert_error_string(error),
+	    X509_STORE_CTX_get_error_depth(store) > 0 ?
+	    " (of a certificate above it)" : "");
 }
 
+/* All that was expected, as far as it fits. */
 static void
 san_why(struct tls *t, X509 *certificate)
 {
-	char uri[TLS_URI_BYTES];
+	const struct tls_context *c = t->context;
+	char name[TLS_URI_BYTES];
+	size_t n;
 
-	tls_uri_find(certificate, uri, sizeof(uri));
+	tls_name_find(certificate, name, sizeof(name));
 	t->failure = TLS_FAIL_SAN;
-	snprintf(t->why, sizeof(t->why), "the peer's certificate names %s, "
-	    "expected %s%.100s%s", uri[0] == '\0' ? "no URI" : uri,
-	    t->context->sans_n > 1 ? "one like " : "",
-	    t->context->sans[0].value,
-	    t->context->sans_n > 1 ? " or another of the list" : "");
+	n = (size_t)snprintf(t->why, sizeof(t->why), "the peer's certificate "
+	    "names %s, expected", name);
+	for (unsigned i = 0; i < c->sans_n && n < sizeof(t->why); i++)
+		n += (size_t)snprintf(t->why + n, sizeof(t->why) - n, "%s %s",
+		    i == 0 ? "" : " or", c->sans[i].value);
 }
 
 int
@@ -196,8 +216,8 @@ tls_verify(X509_STORE_CTX *store, void *context)
 	}
 	if (c->sans_n > 0 && !san_matches(c, certificate)) {
 		san_why(t, certificate);
-		X509_STORE_CTX_set_error(store,
-		    X509_V_ERR_APPLICATION_VERIFICATION);
+		X509_STORE_CTX_set_error(store,		/* its alert: */
+		    X509_V_ERR_HOSTNAME_MISMATCH);	/* bad_certificate */
 		return 0;
 	}
 	return 1;
