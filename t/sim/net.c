@@ -119,6 +119,7 @@ net_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 	    socket_at(n, l)->backlog_n < 64)
 		theirs = socket_new(n);
 	if (theirs < 0) {
+		((struct net_actor *)ctx)->refused_n++;
 		socket_at(n, mine)->failed = true;
 		edge(n, mine, SYS_WRITE | SYS_HANGUP);
 	} else {
@@ -183,7 +184,7 @@ net_recv(void *ctx, int fd, void *p, size_t len)
 	memcpy(p, s->in, now);
 	s->in_n -= now;
 	memmove(s->in, s->in + now, s->in_n);
-	if (s->in_n > 0 || s->closed)		/* the rest comes later */
+	if (s->in_n > 0)			/* the rest comes later */
 		edge(n, fd, SYS_READ | (s->closed ? SYS_HANGUP : 0));
 	if (s->peer >= 0)
 		edge(n, s->peer, SYS_WRITE);
@@ -335,6 +336,7 @@ net_actor_init(struct net_actor *a, struct net *n)
 {
 	a->net = n;
 	a->blocks_n = 0;
+	a->refused_n = 0;
 	a->starves = false;
 	a->sys = (struct sys){ a, net_accept, net_connect, net_connected,
 	    net_recv, net_send, net_close, net_watch, net_wait, net_now,

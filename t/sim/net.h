@@ -6,8 +6,9 @@
  *
  * Faults: a send takes fewer bytes than it was given or none (EAGAIN); a recv
  * gets fewer than there are, down to one; an edge comes late; a connection is
- * refused, or reset between any two bytes; an allocation fails. A short count
- * is always followed by another edge, as with a kernel's socket.
+ * refused, or reset between any two bytes; an allocation fails. A count that a
+ * fault made short is followed by another edge, as with a kernel's socket; an
+ * end of file behind the last byte is not: its edge came with the closing.
  *
  * Time stands still while anybody has something to do.
  */
@@ -50,6 +51,7 @@ struct net_actor {
 	struct net	*net;
 	struct sys	sys;
 	int64_t		blocks_n;	/* allocated, not freed */
+	uint64_t	refused_n;	/* connections it asked for in vain */
 	bool		starves;	/* its allocations may fail */
 };
 

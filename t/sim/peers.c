@@ -8,12 +8,15 @@
 
 #include "worker/io/conn.h"
 
-enum { CONNS_MAX = 3, CALLS_MAX = 8, BYTES_MAX = 40000 };
+/* The largest messages are longer than a stream's window. */
+enum { CONNS_MAX = 3, CALLS_MAX = 8, BYTES_MAX = 150000 };
 
-enum kind { ECHO, ERROR, RESET, CLOSE, KINDS };
+/* What the backend does, but for CANCEL: there the client thinks better of
+ * it, at once or when the echo begins. CLOSE ends others' calls as well. */
+enum kind { ECHO, ERROR, RESET, CANCEL, CLOSE, KINDS };
 
 static const char *const paths[KINDS] = { "/sim.S/Echo", "/sim.S/Error",
-	"/sim.S/Reset", "/sim.S/Close" };
+	"/sim.S/Reset", "/sim.S/Cancel", "/sim.S/Close" };
 
 static const struct h2_settings usual = {
 	.max_concurrent_streams = 100, .stream_window_bytes = 65535,
@@ -97,6 +100,8 @@ call_data(struct h2_stream *s, const uint8_t *p, size_t n)
 			c->torn = true;
 	c->got_bytes += n;
 	h2_consume(s, n);
+	if (c->kind == CANCEL)
+		h2_reset(s, H2_CANCEL);
 }
 
 static void
@@ -198,6 +203,8 @@ call_start(struct caller *caller)
 	headers_put(h);
 	if (c->started)
 		message_send(c);
+	if (c->started && c->kind == CANCEL && c->number % 2 == 0)
+		h2_reset(&c->h2, H2_CANCEL);
 }
 
 struct client *
@@ -282,7 +289,8 @@ call_verdict(const struct call *c, bool lossless)
 		return "a call never ended";
 	if (c->torn)
 		return "an answer is not the echo of its request";
-	if (good && (c->kind != ECHO || c->got_bytes != c->bytes))
+	if (good && ((c->kind != ECHO && c->kind != CANCEL) ||
+	    c->got_bytes != c->bytes))
 		return "a call was called good and is not";
 	if (!lossless)
 		return NULL;
@@ -346,6 +354,7 @@ struct backend {
 	struct io	 io;
 	struct service	*services;
 	int		 listen_fd;
+	int32_t		 id_max;
 };
 
 static struct h2_stream *
@@ -378,6 +387,8 @@ served_headers(struct h2_stream *s, struct headers *h, bool end)
 	const struct header *path = headers_find(h, HEADER_path);
 
 	(void)end;
+	if (s->id > v->backend->id_max)
+		v->backend->id_max = s->id;
 	for (int i = 0; i < KINDS; i++)
 		if (path->value_len == strlen(paths[i]) &&
 		    memcmp(path->value, paths[i], path->value_len) == 0)
@@ -396,7 +407,8 @@ served_data(struct h2_stream *s, const uint8_t *p, size_t n)
 {
 	struct served *v = (struct served *)(void *)s;
 
-	if (v->kind == ECHO && !s->dead && !s->out_ended)
+	if ((v->kind == ECHO || v->kind == CANCEL) && !s->dead &&
+	    !s->out_ended)
 		h2_data(s, p, n);
 	else
 		h2_consume(s, n);
@@ -410,7 +422,7 @@ served_end(struct h2_stream *s, struct headers *trailers)
 
 	if (trailers != NULL)
 		headers_put(trailers);
-	if (v->kind != ECHO || s->dead)
+	if ((v->kind != ECHO && v->kind != CANCEL) || s->dead)
 		return;
 	h = headers_new(&v->backend->io.mem);
 	headers_add_text(h, "grpc-status", "0");
@@ -501,4 +513,10 @@ struct loop *
 backend_loop(struct backend *b)
 {
 	return &b->loop;
+}
+
+int32_t
+backend_id_max(const struct backend *b)
+{
+	return b->id_max;
 }

@@ -24,5 +24,7 @@ struct loop	*client_loop(struct client *c);
 struct backend	*backend_open(struct net_actor *a, int listen_fd);
 void		 backend_close(struct backend *b);
 struct loop	*backend_loop(struct backend *b);
+/* The largest stream id that a connection to it used. */
+int32_t		 backend_id_max(const struct backend *b);
 
 #endif

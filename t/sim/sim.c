@@ -4,12 +4,14 @@
  *
  *   sim [--seed N] [--schedules N] [--verbose]
  *
- * One schedule: 1..3 connections of 1..8 calls each, messages of 0..40,000
- * bytes; the backend echoes, answers an error at once, resets, or closes. In
- * every other run of a kind a connection is out of stream ids after five. What
+ * One schedule: 1..3 connections of 1..8 calls each, messages of 0..150,000
+ * bytes; the backend echoes, answers an error at once, resets, or closes, and
+ * the client cancels. In every other run of a kind a connection is out of
+ * stream ids after five. What
  * must hold, whatever the network does:
  *   - each call ends once, with the echo of what it sent or an error
  *   - without faults no call fails that the backend does not fail
+ *   - what was refused is counted, and no connection goes past its ids
  *   - afterwards the worker's memory is back and its gauges are 0
  *   - the same seed gives the same trace
  */
@@ -27,7 +29,8 @@
 #include "worker/state.h"
 #include "worker/worker.h"
 
-enum { WORKER_PORT = 1, BACKEND_PORT = 2, TURNS_MAX = 200000 };
+enum { WORKER_PORT = 1, BACKEND_PORT = 2, TURNS_MAX = 1000000,
+	FEW_IDS = 9 };
 
 static const char CONFIG[] =
     "godwit: {log_level: error}\n"
@@ -126,6 +129,21 @@ gauges_check(const struct row *r)
 	return NULL;
 }
 
+/* What the worker must have noticed, by what was done to it. */
+static const char *
+noticed_check(const struct world *w)
+{
+	const struct row *r = w->worker->row;
+
+	if (w->net.faults.no_memory == 0 && count_get(&r->clusters[0].cluster
+	    [COUNT_CLUSTER_upstream_cx_connect_fail]) !=
+	    w->worker_actor.refused_n)
+		return "refused connections are not counted as such";
+	if (backend_id_max(w->backend) > w->worker->stream_id_max)
+		return "a connection went past its stream ids";
+	return NULL;
+}
+
 /* ---- one schedule ---- */
 
 /* When the next timer of any actor may be due. */
@@ -181,6 +199,8 @@ world_end(struct world *w, struct result *r)
 	}
 	if (wrong == NULL)
 		wrong = gauges_check(row);
+	if (wrong == NULL)
+		wrong = noticed_check(w);
 	if (wrong == NULL && w->worker->held_bytes != 0)
 		wrong = "body bytes are still held";
 	worker_close(w->worker);
@@ -210,7 +230,7 @@ schedule_run(const struct generations *g, uint64_t seed,
 		abort();
 	w.worker_actor.starves = true;	/* it began whole */
 	if (seed % 8 < 4)
-		w.worker->stream_id_max = 9;
+		w.worker->stream_id_max = FEW_IDS;
 	client_start(w.client);
 	if (!world_turns(&w))
 		snprintf(r.why, sizeof(r.why), "a call never ends");
