@@ -13,7 +13,10 @@
 
 #include "shm/log.h"
 
-enum { PATH_BYTES = 1024, REASON_BYTES = 1024 };
+enum {
+	PATH_BYTES = 1024, REASON_BYTES = 1024,
+	KEY_BYTES = 256,	/* shown of one, so that the rest is too */
+};
 
 /* Appends what stands above first; returns the length so far. */
 static size_t
@@ -27,8 +30,8 @@ path_add(const struct at *at, char *path, size_t path_len)
 	if (n >= path_len)
 		return path_len;
 	if (at->key != NULL)
-		more = snprintf(path + n, path_len - n, "%s%s[\"%s\"]",
-		    n > 0 ? "." : "", at->field, at->key);
+		more = snprintf(path + n, path_len - n, "%s%s[\"%.*s\"]",
+		    n > 0 ? "." : "", at->field, KEY_BYTES, at->key);
 	else if (at->index >= 0)
 		more = snprintf(path + n, path_len - n, "%s%s[%lld]",
 		    n > 0 ? "." : "", at->field, (long long)at->index);
@@ -45,6 +48,15 @@ at_path(const struct at *at, char *path, size_t path_len)
 	path_add(at, path, path_len);
 }
 
+/* What stands in a file moves no cursor and begins no line of the log. */
+static void
+clean(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 int
 refuse(struct compiler *c, const struct at *at, const char *fmt, ...)
 {
@@ -57,6 +69,8 @@ refuse(struct compiler *c, const struct at *at, const char *fmt, ...)
 	va_end(ap);
 	at_path(at, path, sizeof(path));
 	node = yaml_find_path(c->yaml, path);
+	clean(path);
+	clean(reason);
 	return why_set(c->why, c->why_len, "%s:%u:%u: %s: %s",
 	    yaml_file(c->yaml), node->line, node->col, path, reason);
 }

@@ -76,40 +76,31 @@ same_place(const struct block_endpoint *a, const struct block_endpoint *b)
 	    memcmp(a->address, b->address, sizeof(a->address)) == 0;
 }
 
-/* Endpoint number i was there already: looks for where. */
+/* The endpoint was there already: looks for where. */
 static int
-endpoint_twice(struct compiler *c, const struct walk *w, const struct at *at)
+endpoint_twice(struct compiler *c, const struct walk *w, const struct at *at,
+    const struct sockaddr_storage *address)
 {
-	const struct block_endpoint *e = &w->found[w->found_n].endpoint;
-	struct sockaddr_storage address;
-	socklen_t len;
+	const struct found *f = w->found;
+	size_t i = 0, j = 0;
 	char text[80];
-	size_t i, j, n = 0;
 
-	for (i = 0; i < w->m->n_endpoints; i++)
-		for (j = 0; j < w->m->endpoints[i]->n_lb_endpoints; j++) {
-			if (!same_place(&w->found[n++].endpoint, e))
-				continue;
-			const struct at locality = AT_ITEM(w->up, "endpoints",
-			    i);
-			const struct at first = AT_ITEM(&locality,
-			    "lb_endpoints", j);
-			const struct at place = AT(&first, "endpoint");
-			const struct at where = AT(&place, "address");
+	while (!same_place(&f->endpoint, &w->found[w->found_n].endpoint)) {
+		f++;
+		j++;
+	}
+	for (; j >= w->m->endpoints[i]->n_lb_endpoints; i++)
+		j -= w->m->endpoints[i]->n_lb_endpoints;
+	const struct at locality = AT_ITEM(w->up, "endpoints", i);
+	const struct at first = AT_ITEM(&locality, "lb_endpoints", j);
 
-			if (address_read(c, &where, w->m->endpoints[i]->
-			    lb_endpoints[j]->endpoint->address, &address,
-			    &len) < 0)
-				return -1;
-			address_text(&address, text, sizeof(text));
-			return refuse_twice(c, at, &first, "endpoint", text);
-		}
-	return -1;
+	address_text(address, text, sizeof(text));
+	return refuse_twice(c, at, &first, "endpoint", text);
 }
 
 static int
 endpoint_id(struct compiler *c, const struct walk *w, const struct at *at,
-    struct block_endpoint *to)
+    const struct sockaddr_storage *address, struct block_endpoint *to)
 {
 	struct key key = { w->cluster.tag, to->family, to->port, { 0 } };
 	struct name_id id;
@@ -121,7 +112,7 @@ endpoint_id(struct compiler *c, const struct walk *w, const struct at *at,
 		return refuse(c, at, "there is room for %d endpoints, those "
 		    "that this change removes included", ENDPOINTS_MAX);
 	if (taken > 0)
-		return endpoint_twice(c, w, at);
+		return endpoint_twice(c, w, at, address);
 	to->id = id.id;
 	to->tag = id.tag;
 	return 0;
@@ -143,7 +134,7 @@ compile_endpoint(struct compiler *c, struct walk *w, const struct at *at,
 	    address_read(c, &where, m->endpoint->address, &address, &len) < 0)
 		return -1;
 	endpoint_address(&f->endpoint, &address);
-	if (endpoint_id(c, w, at, &f->endpoint) < 0)
+	if (endpoint_id(c, w, at, &address, &f->endpoint) < 0)
 		return -1;
 	f->endpoint.weight = number_or(m->load_balancing_weight, 1);
 	f->usable = m->health_status == HEALTH(UNKNOWN) ||

@@ -17,6 +17,7 @@
  */
 #include "master/compile_parts.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +30,8 @@
 #define TLS_INSPECTOR \
 	&envoy__extensions__filters__listener__tls_inspector__v3__tls_inspector__descriptor
 
-enum { HANDSHAKE_TIMEOUT_MS = 10000, ADDRESS_TEXT_BYTES = 80 };
+enum { HANDSHAKE_TIMEOUT_MS = 10000, ADDRESS_TEXT_BYTES = 80,
+	NAME_BYTES_MAX = 900 };
 
 /* ---- filter chains */
 
@@ -84,6 +86,7 @@ compile_chain(struct compiler *c, const struct at *up, const FilterChain *m,
 /* ---- listeners */
 
 static const struct rule listener_rules[] = {
+	{ "name", RULE_LENGTH, 0, NAME_BYTES_MAX, "at most 900" },
 	{ "address", RULE_SET, .text = "a socket_address" },
 	{ "default_filter_chain", RULE_LATER, .text = NULL },
 	{ "filter_chains", RULE_ITEMS, 1, 1, "one: to choose among several "
@@ -124,14 +127,13 @@ static int
 listener_bind(struct compiler *c, const struct at *up, const Listener *m,
     const char *name, struct compile_listener *to, struct name_id *id)
 {
-	char key[1024], address[ADDRESS_TEXT_BYTES];
+	char key[NAME_BYTES_MAX + ADDRESS_TEXT_BYTES + 1];
+	char address[ADDRESS_TEXT_BYTES];
 	int n;
 
 	address_text(&to->address, address, sizeof(address));
 	n = snprintf(key, sizeof(key), "%s %s", address, name);
-	if (n < 0 || (size_t)n >= sizeof(key))
-		return refuse(c, up, "its name is over %zu bytes long",
-		    sizeof(key) - sizeof(address));
+	assert(n > 0 && (size_t)n < sizeof(key));	/* listener_rules */
 	if (names_take(c->names, NAMES_LISTENER, key, (size_t)n, id) < 0)
 		return refuse(c, up, "there is room for %d listeners, those "
 		    "that this change removes included", LISTENERS_MAX);

@@ -144,7 +144,8 @@ header_name(struct compiler *c, const struct at *up, const char *name,
 
 	if (*name == '\0' || strcspn(name, bad) != strlen(name) ||
 	    strchr(name + 1, ':') != NULL)
-		return refuse(c, &at, "\"%s\" is no name of a header", name);
+		return refuse(c, &at, "\"%s\" is no name of a header, "
+		    "expected one like x-region", name);
 	if ((to = lower(c, name)) == NULL)
 		return -1;
 	return put_text(c, strcmp(to, "host") == 0 ? ":authority" : to, ref);
@@ -175,13 +176,15 @@ static int
 compile_headers(struct compiler *c, const struct at *up, const RouteMatch *m,
     struct block_route *to)
 {
+	const struct at all = AT(up, "headers");
 	struct block_header_match *b;
 	size_t i;
 
 	if (m->n_headers == 0)
 		return 0;
 	if (m->n_headers > UINT16_MAX)
-		return refuse(c, up, "has over %d header rules", UINT16_MAX);
+		return refuse(c, &all, "has %zu items, expected at most %d",
+		    m->n_headers, UINT16_MAX);
 	if ((b = put_block(c, m->n_headers * sizeof(*b), &to->headers)) ==
 	    NULL)
 		return -1;

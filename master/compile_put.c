@@ -188,8 +188,8 @@ duration_ms(struct compiler *c, const struct at *at, const Duration *d,
 	    (uint64_t)d->seconds * 1000 + ((uint64_t)d->nanos + 999999) /
 	    1000000;
 	if (n > UINT32_MAX)
-		return refuse(c, at, "%llds, expected at most 4294967s "
-		    "(49 days)", (long long)d->seconds);
+		return refuse(c, at, "is over 49 days, expected at most "
+		    "4294967s");
 	*ms = (uint32_t)n;
 	return 0;
 }
@@ -243,9 +243,11 @@ address_read(struct compiler *c, const struct at *up, const Address *a,
 	if (rule_check(c, &at, &s->base, socket_rules) < 0)
 		return -1;
 	if (s->port_specifier_case !=
-	    ENVOY__CONFIG__CORE__V3__SOCKET_ADDRESS__PORT_SPECIFIER_PORT_VALUE
-	    || s->port_value == 0 || s->port_value > UINT16_MAX)
-		return refuse(c, &port_at, "expected 1..65535");
+	    ENVOY__CONFIG__CORE__V3__SOCKET_ADDRESS__PORT_SPECIFIER_PORT_VALUE)
+		return refuse(c, &port_at, "is missing, expected 1..65535");
+	if (s->port_value == 0 || s->port_value > UINT16_MAX)
+		return refuse(c, &port_at, "%u, expected 1..65535",
+		    s->port_value);
 	if (inet_pton(AF_INET, s->address, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)s->port_value);

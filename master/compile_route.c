@@ -38,6 +38,27 @@ route_plan(struct compiler *c, const struct at *up, const RouteAction *m,
 }
 
 static int
+cluster_unknown(struct compiler *c, const struct at *at, const char *name)
+{
+	const struct block_cluster *b;
+	const char *best = NULL;
+	size_t i, j;
+
+	for (i = 0; i < CLUSTERS_MAX / PAGE_SLOTS; i++)
+		for (j = 0; c->pages[i] != NULL && j < PAGE_SLOTS; j++) {
+			if (c->pages[i]->at[j] == 0)
+				continue;
+			b = arena_at(c->arena, c->pages[i]->at[j]);
+			yaml_nearer(name, block_text(c->arena, b->name),
+			    &best);
+		}
+	return best != NULL ? refuse(c, at, "there is no cluster \"%s\", did "
+	    "you mean \"%s\"?", name, best) : refuse(c, at, "there is no "
+	    "cluster \"%s\", expected the name of one of the %u clusters",
+	    name, c->out->generation.clusters_n);
+}
+
+static int
 route_action(struct compiler *c, const struct at *up, const RouteAction *m,
     struct block_route *to)
 {
@@ -50,8 +71,7 @@ route_action(struct compiler *c, const struct at *up, const RouteAction *m,
 		return refuse(c, &at, "is missing, expected a cluster's name");
 	if (names_find(c->names, NAMES_CLUSTER, m->cluster,
 	    strlen(m->cluster), &id) < 0)
-		return refuse(c, &at, "there is no cluster \"%s\"",
-		    m->cluster);
+		return cluster_unknown(c, &at, m->cluster);
 	to->cluster = id.id;
 	return route_plan(c, up, m, &to->plan);
 }

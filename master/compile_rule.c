@@ -126,15 +126,18 @@ value_scalar(struct value *v, const void *p, const ProtobufCFieldDescriptor *f)
 		value_number(v, *(const uint32_t *)p);
 		break;
 	case PROTOBUF_C_TYPE_UINT64:
-		value_number(v, *(const uint64_t *)p > INT64_MAX ? INT64_MAX :
-		    (int64_t)*(const uint64_t *)p);
+		v->number = *(const uint64_t *)p > INT64_MAX ? INT64_MAX :
+		    (int64_t)*(const uint64_t *)p;
+		snprintf(v->buf, sizeof(v->buf), "%" PRIu64,
+		    *(const uint64_t *)p);
+		v->text = v->buf;
 		break;
 	case PROTOBUF_C_TYPE_INT64:
 		value_number(v, *(const int64_t *)p);
 		break;
 	case PROTOBUF_C_TYPE_DOUBLE:
 		/* Rules on a double look at whole numbers only. */
-		v->number = *(const double *)p < 0 ? -1 :
+		v->number = !(*(const double *)p >= 0) ? -1 :	/* NaN too */
 		    *(const double *)p > 1e9 ? 1000000000 :
 		    (int64_t)(*(const double *)p + 0.999999);
 		snprintf(v->buf, sizeof(v->buf), "%g", *(const double *)p);

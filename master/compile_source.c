@@ -168,7 +168,8 @@ key_hash(struct compiler *c, const struct at *at, const char *name,
 		*hash = put_hash(pem, n, 0);
 		if (!good)
 			refuse(c, at, "\"%s\" holds no private key in PEM "
-			    "form", name);
+			    "form, expected \"-----BEGIN PRIVATE KEY-----\"",
+			    name);
 	}
 	explicit_bzero(pem, sizeof(pem));
 	return good ? 0 : -1;

@@ -107,9 +107,11 @@ cipher_add(struct compiler *c, const struct at *at, const char *suite,
 {
 	size_t i, len = strlen(suite);
 
-	if (len == 0 || *n + len + 2 > CIPHERS_BYTES_MAX)
-		return refuse(c, at, "is empty, or the list is over %d bytes",
-		    CIPHERS_BYTES_MAX);
+	if (len == 0)
+		return refuse(c, at, "is empty, expected a cipher's name");
+	if (*n + len + 2 > CIPHERS_BYTES_MAX)
+		return refuse(c, at, "the list is too long with it, expected "
+		    "under %d bytes", CIPHERS_BYTES_MAX);
 	if (*n > 0)
 		list[(*n)++] = ':';
 	for (i = 0; i < len; i++) {
@@ -117,7 +119,8 @@ cipher_add(struct compiler *c, const struct at *at, const char *suite,
 			continue;
 		if (strspn(suite + i, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 		    "abcdefghijklmnopqrstuvwxyz0123456789-_+!@=|") == 0)
-			return refuse(c, at, "\"%s\" is no name of a cipher",
+			return refuse(c, at, "\"%s\" is no name of a cipher, "
+			    "expected one like ECDHE-RSA-AES128-GCM-SHA256",
 			    suite);
 		list[(*n)++] = suite[i] == '|' ? ':' : suite[i];
 	}
@@ -143,7 +146,7 @@ tls_params(struct compiler *c, const struct at *at, const Params *m,
 		return -1;
 	if (d->version_min > d->version_max)
 		return refuse(c, at, "the minimum version is above the "
-		    "maximum");
+		    "maximum, expected TLSv1_2..TLSv1_3");
 	if (m->n_cipher_suites == 0)
 		return 0;
 	if ((list = scratch(c, CIPHERS_BYTES_MAX)) == NULL)
@@ -220,10 +223,11 @@ tls_san(struct compiler *c, const struct at *up, const SanMatcher *m,
 	    compile_string(c, &at, m->matcher, &san->value.bytes, &kind) < 0)
 		return -1;
 	if (m->san_type == SAN_TYPE(OTHER_NAME))
-		return refuse(c, &type_at, "OTHER_NAME is not built yet");
+		return refuse(c, &type_at, "OTHER_NAME is not built yet, "
+		    "expected EMAIL, DNS, URI or IP_ADDRESS");
 	if (m->matcher->ignore_case)
 		return refuse(c, &case_at, "is not built yet for names in "
-		    "certificates");
+		    "certificates, expected false");
 	san->type = (uint32_t)m->san_type;
 	san->kind = (uint32_t)kind;
 	san->value = text_of(san->value.bytes);

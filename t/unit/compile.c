@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "master/compile_parts.h"
 #include "master/dump.h"
+#include "shm/log.h"
 
 #define DATA "t/data/compile/"
 
@@ -25,13 +27,17 @@ struct world {
 	struct conf	 conf;
 	struct compiled	 out;
 	uint64_t	 number;
+	size_t		 memory;	/* for the messages */
 	char		 why[1024];
 };
+
+enum { MEMORY = 64 << 20 };
 
 static void
 world_init(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
+	w->memory = MEMORY;
 	conf_init(&w->conf);
 	w->names = names_new();
 	cr_assert_not_null(w->names);
@@ -63,11 +69,11 @@ slurp(const char *file)
 	return text;
 }
 
-/* 0, or -1 and w->why. A file that does not load is a test that is wrong. */
+/* 0, or -1 and w->why. */
 static int
-run(struct world *w, const char *text)
+run_or_unloaded(struct world *w, const char *text)
 {
-	struct load_arena *m = load_arena_new(64 << 20);
+	struct load_arena *m = load_arena_new(w->memory);
 	struct yaml *y = yaml_read(text, strlen(text), "t.yaml", w->why,
 	    sizeof(w->why));
 	const ProtobufCMessage *bootstrap;
@@ -77,11 +83,21 @@ run(struct world *w, const char *text)
 	bootstrap = load_message(m,
 	    &envoy__config__bootstrap__v3__bootstrap__descriptor, y,
 	    yaml_root(y), "", w->why, sizeof(w->why));
-	cr_assert_not_null(bootstrap, "%s", w->why);
-	rc = compile(&w->out, &w->arena, w->names, ++w->number, &w->conf, y,
-	    bootstrap, m, w->why, sizeof(w->why));
+	rc = bootstrap == NULL ? -1 : compile(&w->out, &w->arena, w->names,
+	    ++w->number, &w->conf, y, bootstrap, m, w->why, sizeof(w->why));
 	yaml_close(y);
 	load_arena_free(m);
+	return rc;
+}
+
+/* A file that does not load is a test that is wrong. */
+static int
+run(struct world *w, const char *text)
+{
+	uint64_t before = w->number;
+	int rc = run_or_unloaded(w, text);
+
+	cr_assert_eq(w->number, before + 1, "not loaded: %s", w->why);
 	return rc;
 }
 
@@ -110,13 +126,24 @@ dumped(struct world *w)
 	return text;
 }
 
-/* ---- refusals */
+/* ---- refusals: one piece of text makes base.yaml wrong */
 
 static const struct refusal {
 	const char	*from, *to, *why;
 } refusals[] = {
 #include "t/data/compile/refusals.def"
+#include "t/data/compile/refusals_cluster.def"
 };
+
+/* As if it had never been there. */
+static void
+expect_no_trace(const struct world *w)
+{
+	cr_expect_eq(w->arena.used_bytes, ARENA_CONTROL_BYTES);
+	cr_expect_eq(names_count(w->names, NAMES_CLUSTER) +
+	    names_count(w->names, NAMES_LISTENER) +
+	    names_count(w->names, NAMES_ENDPOINT), 0);
+}
 
 Test(compile, refuses_with_place_and_reason)
 {
@@ -132,16 +159,210 @@ Test(compile, refuses_with_place_and_reason)
 		cr_expect_str_eq(w.why, refusals[i].why, "\n%s ->\n%s\n"
 		    "  is  %s\n  not %s", refusals[i].from, refusals[i].to,
 		    w.why, refusals[i].why);
-		cr_expect_eq(w.arena.used_bytes, ARENA_CONTROL_BYTES);
-		cr_expect_eq(names_count(w.names, NAMES_CLUSTER) +
-		    names_count(w.names, NAMES_LISTENER) +
-		    names_count(w.names, NAMES_ENDPOINT), 0);
+		expect_no_trace(&w);
 		free(text);
 	}
-	cr_assert_geq(n, 40);
+	cr_assert_geq(n, 200);
 	free(base);
 	world_fini(&w);
 }
+
+#define HCM "static_resources.listeners[0].filter_chains[0].filters[0]" \
+	".typed_config."
+#define TLS "static_resources.listeners[0].filter_chains[0]" \
+	".transport_socket.typed_config.common_tls_context."
+
+#define K16 "kkkkkkkkkkkkkkkk"
+#define K64 K16 K16 K16 K16
+
+/* Too many of something: item n times between before and after. */
+static const struct limit {
+	const char	*from, *before, *item;
+	size_t		 n;
+	const char	*after, *why;
+} limits[] = {
+	{ "  - name: edge\n", "  - name: ", "e", 901, "\n",
+	    "t.yaml:5:11: static_resources.listeners[0].name: has 901 bytes, "
+	    "expected at most 900" },
+	{ "  clusters:\n", "", "  - {name: more}\n", 64, "  clusters:\n",
+	    "t.yaml:5:3: static_resources.listeners: has 65 items, expected "
+	    "at most 64" },
+	{ "tls_minimum_protocol_version: TLSv1_3", "cipher_suites: [", "A",
+	    4092, ", BBBB]", "t.yaml:14:4136: " TLS "tls_params."
+	    "cipher_suites[1]: the list is too long with it, expected under "
+	    "4096 bytes" },
+	{ "{filename: t/data/compile/chain.pem}", "{inline_string: ", "x",
+	    1048577, "}", "t.yaml:17:50: " TLS "tls_certificates[0]."
+	    "certificate_chain.inline_string: has 1048577 bytes, expected "
+	    "1..1048576" },
+	{ "              - {san_type: URI, matcher: {prefix:", "",
+	    "              - {san_type: URI, matcher: {exact: x}}\n", 64,
+	    "              - {san_type: URI, matcher: {prefix:",
+	    "t.yaml:22:15: " TLS "validation_context."
+	    "match_typed_subject_alt_names: has 65 items, expected at most "
+	    "64" },
+	{ "          - name: router\n", "", "          - {name: more}\n", 64,
+	    "          - name: router\n", "t.yaml:31:11: " HCM "http_filters: "
+	    "has 65 items, expected 1..64, the last of them the router" },
+	{ "domains: [\"*\"]", "domains: [", "d", 1025, "]",
+	    "t.yaml:37:25: " HCM "route_config.virtual_hosts[0].domains[0]: "
+	    "has 1025 bytes, expected 1..1024" },
+	{ "      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:",
+	    "      ? ", "k", 2000, "\n      :",
+	    "t.yaml:51:7: static_resources.clusters[0]."
+	    "typed_extension_protocol_options[\"" K64 K64 K64 K64 "\"]: is "
+	    "not known, expected \"envoy.extensions.upstreams.http.v3."
+	    "HttpProtocolOptions\"" },
+	{ "headers: [", "headers: [", "{name: x}, ", 65535, "",
+	    "t.yaml:40:45: " HCM "route_config.virtual_hosts[0].routes[0]."
+	    "match.headers: has 65536 items, expected at most 65535" },
+};
+
+static char *
+repeat(const struct limit *l)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	fputs(l->before, f);
+	for (size_t i = 0; i < l->n; i++)
+		fputs(l->item, f);
+	fputs(l->after, f);
+	fclose(f);
+	return text;
+}
+
+Test(compile, refuses_too_many)
+{
+	char *base = slurp(DATA "base.yaml"), *text, *to;
+	struct world w;
+
+	world_init(&w);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		to = repeat(&limits[i]);
+		text = replace(base, limits[i].from, to);
+		cr_expect_eq(run(&w, text), -1, "%s", limits[i].why);
+		cr_expect_str_eq(w.why, limits[i].why, "\n  is  %s\n  not %s",
+		    w.why, limits[i].why);
+		expect_no_trace(&w);
+		free(text);
+		free(to);
+	}
+	free(base);
+	world_fini(&w);
+}
+
+/* Ids that the generation before holds are not free yet (names.h N2). */
+Test(compile, refuses_more_names_than_there_are_ids)
+{
+	static const struct {
+		enum names_kind	 kind;
+		uint32_t	 n;	/* so many are taken */
+		const char	*why;
+	} rows[] = {
+		{ NAMES_LISTENER, LISTENERS_MAX, "t.yaml:5:5: "
+		    "static_resources.listeners[0]: there is room for 64 "
+		    "listeners, those that this change removes included" },
+		{ NAMES_CLUSTER, CLUSTERS_MAX - 1, "t.yaml:62:5: "
+		    "static_resources.clusters[1]: there is room for 65536 "
+		    "clusters, those that this change removes included" },
+		{ NAMES_ENDPOINT, ENDPOINTS_MAX - 1, "t.yaml:60:11: "
+		    "static_resources.clusters[0].load_assignment."
+		    "endpoints[0].lb_endpoints[1]: there is room for 1048576 "
+		    "endpoints, those that this change removes included" },
+	};
+	char *base = slurp(DATA "base.yaml");
+	struct world w;
+	struct name_id id;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world_init(&w);
+		names_begin(w.names);
+		for (uint32_t k = 0; k < rows[i].n; k++)
+			names_take(w.names, rows[i].kind, &k, sizeof(k), &id);
+		names_commit(w.names);
+		cr_expect_eq(run(&w, base), -1);
+		cr_expect_str_eq(w.why, rows[i].why, "%s", w.why);
+		cr_expect_eq(names_count(w.names, rows[i].kind), rows[i].n);
+		world_fini(&w);
+	}
+	free(base);
+}
+
+/* Wherever the room ends, it is told and nothing stays. */
+Test(compile, no_room_at_any_point)
+{
+	char *full = slurp(DATA "full.yaml"), *want, *is, *whole;
+	const char *says = "t.yaml:8:3: static_resources: is larger than the "
+	    "shared memory, ";
+	uint64_t size, need, n = 0;
+	struct world w, good;
+
+	world_init(&w);
+	world_init(&good);
+	cr_assert_eq(run(&good, full), 0, "%s", good.why);
+	need = good.arena.used_bytes;
+	size = w.arena.size_bytes;
+	for (w.arena.size_bytes = ARENA_CONTROL_BYTES;
+	    w.arena.size_bytes < need;
+	    w.arena.size_bytes += ARENA_UNIT_BYTES, n++) {
+		cr_assert_eq(run(&w, full), -1);
+		cr_assert_gt(asprintf(&whole, "%s%llu bytes", says,
+		    (unsigned long long)w.arena.size_bytes), 0);
+		cr_assert_str_eq(w.why, whole, "%s", w.why);
+		expect_no_trace(&w);
+		free(whole);
+	}
+	cr_assert_gt(n, 100);
+	w.number = 0;
+	cr_assert_eq(run(&w, full), 0, "%s", w.why);
+	w.arena.size_bytes = size;	/* what arena_close unmaps */
+	want = dumped(&good);
+	is = dumped(&w);
+	cr_assert_str_eq(is, want, "%s", is);
+	free(is);
+	free(want);
+	free(full);
+	world_fini(&w);
+	world_fini(&good);
+}
+
+/* The same for the memory of the messages. */
+Test(compile, no_memory_at_any_point)
+{
+	static const char *const files[] = { DATA "base.yaml",
+	    DATA "full.yaml", DATA "tls.yaml" };
+	struct world w;
+	size_t i, unloaded, refused;
+	char *text;
+
+	log_level_set(LOG_ERROR);	/* tls.yaml warns each time */
+	setenv("GODWIT_TEST_CA", "-----BEGIN CERTIFICATE-----\nx\n", 1);
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		text = slurp(files[i]);
+		world_init(&w);
+		unloaded = refused = 0;
+		for (w.memory = 1024; run_or_unloaded(&w, text) < 0;
+		    w.memory += 64) {
+			if (strstr(w.why, "is larger than what may be "
+			    "loaded") != NULL)
+				refused++;
+			else if (strstr(w.why, "more memory than these "
+			    "messages may take") != NULL)
+				unloaded++;
+			else
+				cr_assert_fail("%s", w.why);
+			expect_no_trace(&w);
+			cr_assert_lt(w.memory, MEMORY);
+		}
+		cr_expect(unloaded > 20 && refused > 5, "%zu %zu", unloaded,
+		    refused);
+		free(text);
+		world_fini(&w);
+	}
+}
+
 
 /* ---- what lies in the arena */
 
@@ -242,6 +463,182 @@ Test(compile, names_keep_their_slots_and_ids)
 	cr_assert_eq(b[0]->weights_differ, 1);
 	cr_assert_eq(b[0]->weight_total, 4);
 	free(more);
+	free(base);
+	world_fini(&w);
+}
+
+static struct name_id
+slot_of(const struct world *w, const char *cluster)
+{
+	const struct block_cluster *c = cluster_named(w, cluster);
+
+	cr_assert_not_null(c, "%s", cluster);
+	return (struct name_id){ c->slot, c->tag };
+}
+
+#define CLUSTER(name, port) "  - name: " name "\n" \
+	"    http2_protocol_options: {}\n" \
+	"    load_assignment: {cluster_name: x, endpoints: [{lb_endpoints: " \
+	"[{endpoint: {address: {socket_address: {address: 10.0.0.1, " \
+	"port_value: " port "}}}}]}]}\n"
+
+/* What leaves frees its slot for the generation after the next, and whoever
+ * gets it then has another tag; what stays feels nothing of it. */
+Test(compile, slots_change_hands_with_another_tag)
+{
+	static const char *const files[] = {
+		"static_resources:\n  clusters:\n" CLUSTER("a", "1")
+		    CLUSTER("b", "2"),
+		"static_resources:\n  clusters:\n" CLUSTER("c", "3")
+		    CLUSTER("b", "2"),
+		"static_resources:\n  clusters:\n" CLUSTER("d", "4")
+		    CLUSTER("a", "1") CLUSTER("b", "2"),
+	};
+	struct name_id a, b, c, d, again;
+	struct world w;
+
+	world_init(&w);
+	cr_assert_eq(run(&w, files[0]), 0, "%s", w.why);
+	a = slot_of(&w, "a");
+	b = slot_of(&w, "b");
+	cr_assert_eq(run(&w, files[1]), 0, "%s", w.why);
+	c = slot_of(&w, "c");
+	cr_assert(c.id != a.id && c.id != b.id, "a's slot is not free yet");
+	cr_assert_null(cluster_named(&w, "a"));
+	cr_assert_eq(run(&w, files[2]), 0, "%s", w.why);
+	d = slot_of(&w, "d");
+	cr_assert_eq(d.id, a.id);
+	cr_assert_neq(d.tag, a.tag);
+	cr_assert_neq(slot_of(&w, "a").tag, a.tag, "it was gone meanwhile");
+	again = slot_of(&w, "b");
+	cr_assert(again.id == b.id && again.tag == b.tag);
+	world_fini(&w);
+}
+
+Test(compile, what_the_keeper_binds)
+{
+	char *base = slurp(DATA "base.yaml"), *full = slurp(DATA "full.yaml");
+	char *moved = replace(base, "port_value: 7443", "port_value: 7444");
+	char text[80];
+	uint32_t slot;
+	struct world w;
+
+	world_init(&w);
+	cr_assert_eq(run(&w, base), 0, "%s", w.why);
+	cr_assert_eq(w.out.listeners_n, 1);
+	cr_assert_str_eq(w.out.listeners[0].name, "edge");
+	cr_assert_eq(w.out.listeners[0].backlog, INT32_MAX, "the kernel's");
+	address_text(&w.out.listeners[0].address, text, sizeof(text));
+	cr_assert_str_eq(text, "0.0.0.0_7443");
+	cr_assert_eq(w.out.generation.clusters_n, 2);
+	cr_assert_eq(w.out.generation.endpoints_n, 3);
+	cr_assert_eq(w.out.generation.routes_n, 2);
+	cr_assert_eq(w.out.generation.listeners_n, 1);
+	slot = w.out.listeners[0].slot;
+
+	cr_assert_eq(run(&w, base), 0, "%s", w.why);
+	cr_assert_eq(w.out.listeners[0].slot, slot);
+	cr_assert_eq(run(&w, moved), 0, "%s", w.why);
+	cr_assert_neq(w.out.listeners[0].slot, slot, "other sockets");
+
+	cr_assert_eq(run(&w, full), 0, "%s", w.why);
+	cr_assert_str_eq(w.out.listeners[0].name, "[__1]_8080");
+	cr_assert_eq(w.out.listeners[0].backlog, 17);
+	address_text(&w.out.listeners[0].address, text, sizeof(text));
+	cr_assert_str_eq(text, "[__1]_8080");
+	free(moved);
+	free(full);
+	free(base);
+	world_fini(&w);
+}
+
+/* More texts than the first table of them holds, each there once. */
+Test(compile, many_texts)
+{
+	enum { N = 1000 };
+	char *base = slurp(DATA "base.yaml"), *more = NULL, *text, *is;
+	char want[80];
+	struct world w;
+	size_t n;
+	FILE *f = open_memstream(&more, &n);
+
+	for (int i = 0; i < N; i++)
+		fprintf(f, "              - {name: \"/p%d\", match: {path: "
+		    "/p%d}, route: {cluster: eu}}\n", i, i);
+	fprintf(f, "              - name: home\n");
+	fclose(f);
+	world_init(&w);
+	cr_assert_eq(run(&w, base), 0, "%s", w.why);
+	n = w.arena.used_bytes - ARENA_CONTROL_BYTES;
+	text = replace(base, "              - name: home\n", more);
+	cr_assert_eq(run(&w, text), 0, "%s", w.why);
+	is = dumped(&w);
+	for (int i = 0; i < N; i++) {
+		snprintf(want, sizeof(want), "route \"/p%d\" path \"/p%d\" "
+		    "-> cluster", i, i);
+		cr_assert_not_null(strstr(is, want), "%s", want);
+	}
+	n = w.arena.used_bytes - ARENA_CONTROL_BYTES - 2 * n;
+	cr_assert_leq(n, N * (sizeof(struct block_route) + 16) + 16);
+	free(is);
+	free(text);
+	free(more);
+	free(base);
+	world_fini(&w);
+}
+
+Test(compile, our_settings_are_in_the_root)
+{
+	const struct block_root *root;
+	struct world w;
+
+	world_init(&w);
+	strcpy(w.conf.godwit_cause, "off");
+	strcpy(w.conf.log_level, "debug");
+	w.conf.buffer_budget_bytes = 5ll << 32;
+	w.conf.drain_time_ms = 7;
+	cr_assert_eq(run(&w, "{}"), 0, "%s", w.why);
+	root = arena_at(&w.arena, w.out.generation.root);
+	cr_assert_eq(root->number, 1);
+	cr_assert_eq(root->settings.cause_off, 1);
+	cr_assert_eq(root->settings.log_level, LOG_DEBUG);
+	cr_assert_eq(root->settings.buffer_budget_bytes, 5ull << 32);
+	cr_assert_eq(root->settings.drain_time_ms, 7);
+	world_fini(&w);
+}
+
+/* A changed key in the same file is another block, an unchanged one is not. */
+Test(compile, a_changed_key_changes_the_hash)
+{
+	static const char *const keys[] = { "AAAA", "AAAA", "BBBB" };
+	char *base = slurp(DATA "base.yaml"), *text;
+	char file[] = "/tmp/godwit-key-XXXXXX", key[128];
+	const struct block_tls *tls;
+	uint64_t hash[3];
+	struct world w;
+	int fd = mkstemp(file);
+	FILE *f;
+
+	cr_assert_geq(fd, 0);
+	snprintf(key, sizeof(key), "{filename: %s}\n"
+	    "          validation_context", file);
+	world_init(&w);
+	for (size_t i = 0; i < 3; i++) {
+		f = fopen(file, "w");
+		fprintf(f, "-----BEGIN PRIVATE KEY-----\n%s\n"
+		    "-----END PRIVATE KEY-----\n", keys[i]);
+		fclose(f);
+		text = replace(base, "{filename: t/data/compile/key.pem}\n"
+		    "          validation_context", key);
+		cr_assert_eq(run(&w, text), 0, "%s", w.why);
+		tls = arena_at(&w.arena, cluster_named(&w, "eu")->tls);
+		hash[i] = tls->hash;
+		free(text);
+	}
+	cr_assert_eq(hash[0], hash[1]);
+	cr_assert_neq(hash[0], hash[2]);
+	close(fd);
+	unlink(file);
 	free(base);
 	world_fini(&w);
 }

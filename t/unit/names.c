@@ -156,3 +156,41 @@ Test(names, churn)
 	}
 	names_free(n);
 }
+
+/* One hole far below: it is filled first, then what is above all (N4). */
+Test(names, the_lowest_free_id_is_taken)
+{
+	enum { N = 300, HOLE = 5 };
+	struct names *n = names_new();
+	struct name_id id;
+	char key[32];
+	int i, stage;
+
+	cr_assert_eq(find(n, "0"), -1, "nothing is there yet");
+	for (stage = 0; stage < 3; stage++) {
+		names_begin(n);
+		for (i = 0; i < N; i++) {
+			if (stage > 0 && i == HOLE)
+				continue;
+			snprintf(key, sizeof(key), "%d", i);
+			cr_assert_eq(take(n, key).id, i);
+		}
+		if (stage == 2) {
+			cr_assert_eq(take(n, "fills it").id, HOLE);
+			cr_assert_eq(take(n, "the next").id, N);
+		}
+		names_commit(n);
+	}
+
+	/* An abort gives its ids back too, the lowest first. */
+	names_begin(n);
+	cr_assert_eq(take(n, "x").id, N + 1);
+	cr_assert_eq(take(n, "y").id, N + 2);
+	names_abort(n);
+	names_begin(n);
+	id = take(n, "y");
+	cr_assert_eq(id.id, N + 1);
+	names_commit(n);
+	names_free(n);
+	names_free(NULL);
+}
