@@ -342,7 +342,7 @@ Test(tls, names_by_type_and_kind)
 
 Test(tls, a_name_with_a_nul_matches_nothing)
 {
-	static const struct tls_san rule = { TLS_SAN_DNS, TLS_MATCH_EXACT,
+	static const struct tls_san rule = { TLS_SAN_DNS, TLS_MATCH_PREFIX,
 	    "gw.mesh" };
 	static const char nul[] = "gw.mesh\0.evil";
 	struct identity *ca = mint("ca", (struct wanted){ .ca = true });

@@ -238,7 +238,8 @@ options_set(SSL_CTX *ssl)
 	    SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_num_tickets(ssl, 0);
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS |
+	    SSL_MODE_NO_AUTO_CHAIN);	/* only what we were given is sent */
 	SSL_CTX_set_msg_callback(ssl, tls_message);
 }
 
