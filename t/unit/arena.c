@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,9 +44,9 @@ Test(arena, blocks_lie_behind_each_other_zeroed)
 
 		cr_assert_eq(ref, next, "block %zu", i);
 		cr_assert_eq(arena_at(&a, ref), p);
-		for (size_t j = 0; j < sizes[i]; j++)
-			cr_assert_eq(p[j], 0);
 		next += (block_ref)(sizes[i] + 15) / 16;
+		for (; p < (uint8_t *)a.base + next * 16; p++)
+			cr_assert_eq(*p, 0);
 	}
 	arena_close(&a);
 	arena_close(&a);
@@ -171,10 +172,53 @@ Test(arena, open_refuses_other_descriptors)
 	close(pipes[1]);
 }
 
+static int
+descriptors_n(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+/* The one that can write is closed: nobody is handed it by mistake. */
+Test(arena, one_descriptor_is_left_and_it_reads)
+{
+	int before = descriptors_n(), flags;
+	struct arena a;
+	struct stat st;
+
+	cr_assert_eq(arena_new(&a, SMALL, why, sizeof(why)), 0, "%s", why);
+	cr_assert_eq(descriptors_n(), before + 1);
+	flags = fcntl(a.fd, F_GETFL);
+	cr_assert_eq(flags & O_ACCMODE, O_RDONLY);
+	cr_assert(fcntl(a.fd, F_GETFD) & FD_CLOEXEC);
+	cr_assert_eq(fstat(a.fd, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0400);
+	arena_close(&a);
+	cr_assert_eq(descriptors_n(), before);
+}
+
 Test(arena, new_says_what_was_refused)
 {
+	int before = descriptors_n();
 	struct arena a;
 
+#ifndef __SANITIZE_ADDRESS__		/* which needs more than this */
+	struct rlimit all, little = { (rlim_t)1 << 30, RLIM_INFINITY };
+
+	cr_assert_eq(getrlimit(RLIMIT_AS, &all), 0);
+	little.rlim_max = all.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_AS, &little), 0);
+	cr_assert_eq(arena_new(&a, ARENA_SIZE_BYTES, why, sizeof(why)), -1);
+	cr_assert_eq(setrlimit(RLIMIT_AS, &all), 0);
+	cr_assert_str_eq(why, "can't map a shared memory arena of 8589934592 "
+	    "bytes: Cannot allocate memory");
+	cr_assert_null(a.base);
+	cr_assert_eq(a.fd, -1);
+#endif
+	cr_assert_eq(descriptors_n(), before);
 	for (int fd = 0; fd >= 0;)
 		fd = dup(0);
 	cr_assert_eq(errno, EMFILE);

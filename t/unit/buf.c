@@ -87,6 +87,35 @@ Test(buf, room_is_there_before_it_counts)
 	buf_fini(&b);
 }
 
+/* A buffer of one size at its every state, roughly, and every wish. */
+Test(buf, room_is_as_much_as_was_asked_for)
+{
+	static const uint8_t bytes[4096];
+	struct buf b;
+
+	for (size_t put = 1; put <= 4096; put += 195) {
+		buf_init(&b, &unit_sys);
+		cr_assert(buf_put(&b, bytes, put));
+		cr_assert_not_null(buf_room(&b, 4096 - put));
+		cr_assert_eq(b.cap, 4096, "%zu put: the rest fits", put);
+		buf_fini(&b);
+		for (size_t taken = 0; taken <= put; taken += 195)
+			for (size_t n = 1; n <= 8192; n += 195) {
+				buf_init(&b, &unit_sys);
+				cr_assert(buf_put(&b, bytes, put));
+				buf_take(&b, taken);
+				cr_assert_not_null(buf_room(&b, n));
+				cr_assert_geq(b.cap - b.last, n,
+				    "%zu put, %zu taken: no room for %zu",
+				    put, taken, n);
+				cr_assert(b.cap == 4096 || put + n > 4096,
+				    "it grew without need");
+				cr_assert_eq(buf_len(&b), put - taken);
+				buf_fini(&b);
+			}
+	}
+}
+
 /* A byte in, a byte out, and almost full: what moves must be paid for. */
 Test(buf, moves_seldom)
 {

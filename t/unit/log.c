@@ -4,8 +4,10 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <regex.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static int tap;
@@ -76,6 +78,23 @@ Test(log, a_line_says_who_and_how_bad)
 	log_info("i");
 	cr_assert_str_eq(line_take(), " a name that is longer than thir: "
 	    "info: i");
+}
+
+Test(log, time_is_utc_wherever_we_are)
+{
+	struct tm tm = { 0 };
+	time_t before, after, said;
+
+	setenv("TZ", "EST5", 1);
+	tzset();
+	log_open("t", LOG_INFO);
+	before = time(NULL);
+	log_info("i");
+	after = time(NULL);
+	cr_assert_not_null(line_take());
+	cr_assert_not_null(strptime(line, "%Y-%m-%dT%H:%M:%S.", &tm));
+	said = timegm(&tm);
+	cr_assert(before <= said && said <= after, "%s", line);
 }
 
 Test(log, levels)

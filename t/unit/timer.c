@@ -122,6 +122,8 @@ Test(timer, a_stopped_one_wakes_nobody)
 	}
 	timer_start(&wheel, &a, now, 1000000);
 	timer_start(&wheel, &a, now, 3);
+	cr_assert_eq(timers_wait_ms(&wheel, mono_after_ms(now, 50)), 0,
+	    "it is due since long, and nobody stepped");
 	timer_start(&wheel, &b, now, -5);
 	timers_step(&wheel, mono_after_ms(now, 10));
 	cr_assert_eq(fired_n, 2, "one moved, one long due");
@@ -194,6 +196,8 @@ static struct naive {
 } all[TIMERS];
 static int64_t step_ms, last_ms;
 
+static void	naive_start(struct naive *n);
+
 static void
 naive_fire(struct timer *t)
 {
@@ -205,12 +209,15 @@ naive_fire(struct timer *t)
 	last_ms = n->due_ms;
 	n->due_ms = -1;
 	fired_n++;
-	/* Some go on, one stops another: as callbacks do. */
-	if (random_next() % 4 == 0) {
-		struct naive *other = &all[random_next() % TIMERS];
-
-		timer_stop(&wheel, &other->timer);
-		other->due_ms = -1;
+	/* Some start or stop one, itself too: as callbacks do. */
+	n = &all[random_next() % TIMERS];
+	switch (random_next() % 4) {
+	case 0:
+		timer_stop(&wheel, &n->timer);
+		n->due_ms = -1;
+		break;
+	case 1:
+		naive_start(n);
 	}
 }
 
@@ -262,12 +269,16 @@ static void
 naive_step(void)
 {
 	/* Mostly a moment; sometimes as long as the loop would sleep. */
-	switch (random_next() % 4) {
+	switch (random_next() % 8) {
 	case 0:
+	case 1:
 		now.ns += (int64_t)(random_next() % 3000000);
 		break;
-	case 1:
+	case 2:
 		now.ns += (int64_t)(random_next() % 1000) * 1000000;
+		break;
+	case 3:			/* the machine stood still */
+		now.ns += (int64_t)(random_next() % 100001) * 1000000;
 		break;
 	default:
 		if (timers_wait_ms(&wheel, now) > 0)
