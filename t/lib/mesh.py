@@ -28,6 +28,9 @@ GODWIT = os.path.abspath(os.environ.get(
 EXAMPLES = os.path.join(ROOT, "conf/examples/two-regions")
 PATIENCE_S = 30         # for a fact that must come; never waited out if it does
 METHOD = "/demo.Greeter/SayHello"
+# What no test asks for; -9 is what tests do themselves.
+CRASH = re.compile(r"^.* died(?:: | \()(?!killed by signal 9,).*$", re.M)
+held = []               # sockets of free_port
 
 
 def until(fact, what, seconds=PATIENCE_S):
@@ -42,10 +45,19 @@ def until(fact, what, seconds=PATIENCE_S):
 
 
 def free_port():
-    """A port that the kernel just called free; not held."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A free port, ours until the process ends: a socket that does not listen
+    keeps it from whoever asks the kernel for any port, and lets in who binds
+    this one with SO_REUSEADDR, as godwit, Envoy and grpcio do."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    held.append(s)
+    return s.getsockname()[1]
+
+
+def occupy(port):
+    """Someone else listens there; close() ends it."""
+    return socket.create_server(("127.0.0.1", port))
 
 
 class UnixHttp(http.client.HTTPConnection):
@@ -274,14 +286,17 @@ class Mesh(contextlib.ExitStack):
         return self
 
     def leave(self, kind, value, trace):
-        reports = [f for f in os.listdir(self.dir)
-                   if f.startswith("sanitizer.")]
-        texts = [open(os.path.join(self.dir, f)).read() for f in reports]
-        if value is not None:
-            for proxy in self.proxies:
+        texts = []
+        for name in os.listdir(self.dir):
+            if name.startswith("sanitizer."):
+                with open(os.path.join(self.dir, name)) as f:
+                    texts.append(f.read())
+        for proxy in self.proxies:
+            if value is not None:
                 print(f"---- {proxy.name}\n{proxy.log()}", end="")
+            texts += CRASH.findall(proxy.log())
         shutil.rmtree(self.dir)
-        assert not reports, "\n".join(texts)
+        assert not texts, "\n".join(texts)
 
     def certificates(self):
         """The folder of t/lib/mint's certificates."""
@@ -352,8 +367,9 @@ class Mesh(contextlib.ExitStack):
         assert not proxy.exited(), proxy.log()
         return proxy
 
-    def envoy(self, file, port):
-        """An Envoy whose listener at port is open."""
+    def envoy(self, file):
+        """An Envoy whose listener is open."""
+        port = port_of(file)
         binary = os.path.join(ROOT, "build/venv/bin/envoy")
         self.n += 1
         proxy = Proxy(self, [binary, "-c", file, "--concurrency", "1",
@@ -364,6 +380,22 @@ class Mesh(contextlib.ExitStack):
         until(lambda: proxy.exited() or can_connect(port), "Envoy listens")
         assert not proxy.exited(), proxy.log()
         return proxy
+
+
+def port_of(file):
+    """The port of the listener of a copy of an example."""
+    with open(file) as f:
+        return int(f.read().split("address: 127.0.0.1, port_value: ")[1]
+                   .split()[0])
+
+
+def gone(pid):
+    """Whether a process runs no more, reaped or not."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def can_connect(port):

@@ -1,17 +1,14 @@
 """Options, start, and what is said when it can't start."""
 import os
 import signal
-import socket
 
-from mesh import EXAMPLES, free_port, until
+from mesh import EXAMPLES, free_port, occupy, until
 
 
 def test_check_says_good_and_binds_nothing(m):
     port = free_port()
     file = m.example("us-local.yaml", {10000: port})
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", port))
-        s.listen()
+    with occupy(port):
         code, text = m.run("-t", "-c", file)
     assert (code, text) == (0, f"{file}: the configuration is good: "
                             "1 listener, 2 clusters, 2 endpoints\n"), text
@@ -69,9 +66,7 @@ def test_a_bad_file_at_start(m):
 def test_a_taken_port_is_named(m):
     port = free_port()
     file = m.example("us-local.yaml", {10000: port})
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", port))
-        s.listen()
+    with occupy(port):
         p = m.start(file)
         assert p.exit_code() == 1
     assert f"127.0.0.1:{port} is in use" in p.log(), p.log()
@@ -113,3 +108,21 @@ def test_titles_and_workers(m):
     assert p.exit_code() == 0
     left = [f for f in os.listdir(p.run_dir) if f.endswith(".sock")]
     assert left == [], left
+
+
+def test_the_words_of_s(m):
+    file = m.example("us-local.yaml", {10000: free_port()})
+    p = m.godwit(file, workers=2)
+    code, text = p.command("status")
+    assert code == 0 and "serving, generation 1" in text, text
+    for title, pid in p.children().items():
+        assert f"{title}: pid {pid}" in text, text
+    assert p.command("reopen")[0] == 0
+    code, text = p.command("dance")
+    assert code != 0 and "dance" in text and "reload" in text, text
+    for word in "drain", "stop":
+        assert p.command(word) == (0, "godwit is down\n")
+        assert p.exit_code() == 0
+        code, text = p.command("status")
+        assert code == 1 and p.run_dir in text, text
+        p = m.godwit(file)

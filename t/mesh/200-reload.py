@@ -1,5 +1,7 @@
 """Reload: a new generation, or the old one and the reason."""
+import os
 import signal
+from concurrent import futures
 
 from mesh import TwoRegions, free_port, until
 
@@ -14,8 +16,9 @@ def change(file, old, new):
     with open(file) as f:
         text = f.read()
     assert str(old) in text
-    with open(file, "w") as f:
+    with open(file + ".new", "w") as f:
         f.write(text.replace(str(old), str(new)))
+    os.rename(file + ".new", file)
 
 
 def test_traffic_moves(m):
@@ -102,3 +105,69 @@ def test_no_call_fails_while_generations_come(m):
             assert a.code == "OK", a
             answers.add(a.body)
     assert answers == {b"one:x", b"two:x"}
+
+
+def test_what_is_removed_finishes_its_calls(m):
+    r = TwoRegions(m)
+    call = r.caller.start(method="/demo.Greeter/Wait", region="eu")
+    until(lambda: r.eu_service.waiting == 1, "the call arrived")
+    with open(r.us_file) as f:
+        text = f.read()
+    route, after, cluster = (text.index(s) for s in (
+        "              - name: greeter-eu", "              - name: greeter-us",
+        "  # Another region"))
+    m.write("us-local.yaml", text[:route] + text[after:cluster])
+    assert r.us.command("reload")[0] == 0
+    a = r.caller.call(region="eu")
+    assert (a.code, a.meta("godwit-cause")) == ("UNIMPLEMENTED", "no_route")
+    r.eu_service.release()
+    assert r.caller.answer(call).body == b"waited"
+    m.write("us-local.yaml", text)
+    assert r.us.command("reload")[0] == 0
+    assert r.caller.call(b"x", region="eu").body == b"eu:x"
+
+
+def test_a_reload_among_reloads_reads_the_file_anew(m):
+    """Who asks while one runs waits for one that began after it asked."""
+    one, two = m.service("one"), m.service("two")
+    port, file = local(m, one)
+    p = m.godwit(file)
+    caller = m.caller(port)
+    done = []
+    with futures.ThreadPoolExecutor(3) as pool:
+        def again():
+            while not done:
+                assert p.command("reload")[0] == 0
+
+        others = [pool.submit(again) for _ in range(3)]
+        try:
+            for here, there in ((one, two), (two, one)) * 5:
+                change(file, here.port, there.port)
+                assert p.command("reload")[0] == 0
+                assert caller.call(b"x").body.decode() == there.name + ":x"
+                p.signal(signal.SIGHUP)
+        finally:
+            done.append(True)
+        for other in others:
+            other.result()
+
+
+def test_certificates_that_are_not_there_are_refused(m):
+    r = TwoRegions(m)
+    rows = [("eu-gateway.pem", None, "No such file"),
+            ("eu-gateway.key", None, "No such file"),
+            ("ca.pem", None, "No such file"),
+            ("eu-gateway.key", b"", "has 0 bytes"),
+            ("ca.pem", m.pem("eu-gateway.key"), "holds no certificate")]
+    for name, text, want in rows:
+        path = f"{m.certificates()}/{name}"
+        good = m.pem(name)
+        os.unlink(path)
+        if text is not None:
+            m.write(f"tls/{name}", text.decode())
+        code, said = r.eu.command("reload")
+        assert code == 1 and want in said, (name, said)
+        assert said.startswith(f"godwit: {r.eu_file}:"), said
+        m.write(f"tls/{name}", good.decode())
+        assert r.eu.generation() == 1
+    assert r.caller.call(b"x", region="eu").body == b"eu:x"

@@ -3,7 +3,8 @@ import os
 import signal
 import socket
 
-from mesh import TwoRegions, can_connect, free_port, until
+import frames
+from mesh import TwoRegions, can_connect, free_port, gone, until
 
 BEFORE = ("upstream connect error or disconnect/reset before headers. "
           "reset reason: ")
@@ -119,14 +120,15 @@ def test_a_killed_worker_is_replaced(m):
     service = m.service("us")
     p, port = local(m, service.port)
     assert m.caller(port).call(b"x").body == b"us:x"
-    for n in range(3):
-        os.kill(p.children()["worker 0"], signal.SIGKILL)
-        a = until(lambda: (lambda a: a.code == "OK" and a)(
-            m.caller(port).call(b"x")), "a call is served again")
-        assert a.body == b"us:x"
+    for _ in range(5):
+        pid = p.children()["worker 0"]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: gone(pid), "the worker is dead")
+        a = m.caller(port).call(b"x")       # waits in the socket, not lost
+        assert a.body == b"us:x", a
     stats = p.stats()
     assert stats["http.callers.downstream_rq_active"] == 0
-    assert "killed by signal 9" in p.log() or "signal 9" in p.log(), p.log()
+    assert p.log().count("died: killed by signal 9") == 5, p.log()
 
 
 def test_a_killed_master_stops_nothing(m):
@@ -163,6 +165,99 @@ def test_int_stops_at_once(m):
     p.signal(signal.SIGINT)
     assert p.exit_code() == 0
     assert caller.answer(call).code == "UNAVAILABLE"
+
+
+def test_a_second_term_stops_at_once(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    caller = m.caller(port)
+    call = caller.start(method="/demo.Greeter/Wait")
+    until(lambda: service.waiting == 1, "the call arrived")
+    p.signal(signal.SIGTERM)
+    until(lambda: "draining" in p.log(), "it drains")
+    assert not p.exited()
+    p.signal(signal.SIGTERM)
+    assert p.exit_code() == 0
+    assert caller.answer(call).code == "UNAVAILABLE"
+
+
+def test_a_drain_is_bounded(m):
+    service = m.service("us")
+    p, port = local(m, service.port, "-o", "drain_time_ms=200")
+    caller = m.caller(port)
+    call = caller.start(method="/demo.Greeter/Wait")
+    until(lambda: service.waiting == 1, "the call arrived")
+    p.signal(signal.SIGQUIT)
+    assert p.exit_code() == 0
+    assert "drain time is over" in p.log(), p.log()
+    assert caller.answer(call).code == "UNAVAILABLE"
+
+
+def test_a_drain_sends_idle_callers_away(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    idle = frames.client(port)
+    idle.send(frames.headers(1, frames.REQUEST) +
+              frames.data(1, frames.MESSAGE, end=True))
+    assert frames.RST_STREAM not in idle.until_end_of(1)
+    call = m.caller(port).start(method="/demo.Greeter/Wait")
+    until(lambda: service.waiting == 1, "the call arrived")
+    p.signal(signal.SIGTERM)
+    for last in 0x7fffffff, 1:
+        kind, _, _, payload = idle.read()
+        assert kind == frames.GOAWAY, kind
+        assert payload[:8] == last.to_bytes(4, "big") + bytes(4), payload
+    assert idle.read() is None, "and its connection is closed"
+    assert not p.exited(), "before the last call ends"
+    service.release()
+    assert call.result() == b"waited"
+    assert p.exit_code() == 0
+
+
+def test_an_answer_that_breaks_off(m):
+    rows = [        # after headers, what comes
+        ([None], "connection_lost"),
+        ([frames.data(1, frames.MESSAGE[:6]), None], "connection_lost"),
+        ([frames.reset(1, 2)], "service_reset"),
+        ([frames.data(1, frames.MESSAGE), frames.reset(1, 0)],
+         "service_reset"),
+        ([frames.goaway(1, 2), None], "connection_lost"),
+        ([b"\0\0\1\0\0\0\0\0\0x"], "service_protocol_error"),
+    ]
+    for rest, cause in rows:
+        port = frames.service(m, lambda s: [
+            frames.headers(s, frames.ANSWER), *rest])
+        p, here = local(m, port)
+        a = m.caller(here).call()
+        assert (a.code, a.meta("godwit-cause")) == ("UNAVAILABLE", cause), \
+            (rest, a)
+        p.until_stat("http.callers.downstream_rq_active", 0)
+        p.until_stat("cluster.greeter.upstream_rq_active", 0)
+        p.until_stat("server.buffered_bytes", 0)
+
+
+def test_what_is_no_http2_is_ended_and_counted(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    good = m.caller(port)
+    assert good.call(b"x").body == b"us:x"
+    rows = [b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"\x16\x03\x01\0\x05",
+            frames.PREFACE + b"\xff" * 64,
+            frames.PREFACE + frames.frame(frames.SETTINGS) +
+            frames.data(1, b"x"),
+            frames.PREFACE + frames.frame(frames.SETTINGS) +
+            frames.frame(frames.HEADERS, frames.END_HEADERS, 1, b"\x80")]
+    for n, row in enumerate(rows, 1):
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            s.sendall(row)
+            if len(row) < len(frames.PREFACE):
+                s.shutdown(socket.SHUT_WR)
+            wire = frames.Wire(s)
+            while wire.read():
+                pass
+    p.until_stat("listener.127.0.0.1_%d.downstream_cx_active" % port, 1)
+    assert p.stats()["http.callers.downstream_cx_protocol_error"] >= 4
+    assert good.call(b"x").body == b"us:x", "others go on"
 
 
 def test_a_caller_that_is_killed_leaves_nothing(m):
