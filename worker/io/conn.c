@@ -10,6 +10,7 @@ static void	conn_ready(struct source *s, uint32_t events);
 static void	conn_flush(struct task *t);
 static void	conn_again(struct task *t);
 static void	conn_fire(struct timer *t);
+static void	bye_send(struct conn *c);
 
 int
 io_init(struct io *io, struct loop *l)
@@ -62,7 +63,7 @@ conn_init(struct conn *c, struct io *io, const struct conn_settings *s)
 		c->tls = NULL;
 		return false;
 	}
-	h2_take(c->h2, &c->early, CONN_TAKE_BYTES);		/* I4 */
+	h2_take(c->h2, &c->early, CONN_TAKE_BYTES);		/* I6 */
 	return true;
 }
 
@@ -179,6 +180,8 @@ conn_close(struct conn *c)
 {
 	if (c->end == CONN_END_NONE)
 		c->end = CONN_END_LOCAL;
+	if (c->tls != NULL && c->state == CONN_OPEN && buf_len(&c->out) == 0)
+		bye_send(c);
 	h2_close(c->h2, close_of(c->end));
 	c->h2 = NULL;
 	conn_fini(c);
@@ -221,6 +224,15 @@ conn_fire(struct timer *t)
 
 /* ---- reading ---- */
 
+/* What TLS says by itself must not pile up (I4). */
+static void
+out_check(struct conn *c)
+{
+	if (buf_len(&c->out) > CONN_OUT_BYTES)
+		conn_end(c, CONN_END_TLS, "the peer makes TLS answer and "
+		    "takes no answer");
+}
+
 /* One span off the wire through TLS, if any, to the session. */
 static void
 conn_take_in(struct conn *c, const uint8_t *p, size_t n)
@@ -247,6 +259,7 @@ conn_take_in(struct conn *c, const uint8_t *p, size_t n)
 		conn_end(c, CONN_END_TLS, tls_why(c->tls));
 	if (tls_state(c->tls) == TLS_CLOSED)
 		conn_end(c, CONN_END_PEER, "the peer closed TLS");
+	out_check(c);
 	conn_touch(c);
 }
 
@@ -371,6 +384,15 @@ conn_send_shared(struct conn *c, struct buf *shared)
 		conn_end(c, CONN_END_LOCAL, "no memory");
 	buf_clear(shared);
 	return all;
+}
+
+/* The end of TLS, as far as the socket takes it (I5). */
+static void
+bye_send(struct conn *c)
+{
+	tls_close(c->tls, &c->out);
+	if (buf_len(&c->out) > 0)
+		conn_send(c, &c->out);
 }
 
 /* One round of frames; *more says whether there are others. False: no more

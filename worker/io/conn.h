@@ -14,9 +14,13 @@
  *       takes no more, no frames are made: flow control holds the callers.
  *   I3  A connection ends at the end of a turn, never inside an up-call; then
  *       the session's streams are closed, then closed is the last up-call.
- *   I4  A session's preface is taken as soon as it is made (mem.h I3).
+ *   I4  out is bounded: frames are made only while it is empty, and a peer that
+ *       makes TLS answer over CONN_OUT_BYTES (KeyUpdates) and takes nothing is
+ *       cut.
+ *   I5  A TLS connection that ends in order says so (RFC 8446 section 6.1).
+ *   I6  A session's preface is taken as soon as it is made (mem.h I3).
  *
- * Test: t/sim/, t/mesh/.
+ * Test: t/unit/conn.c, t/sim/, t/mesh/.
  */
 #ifndef WORKER_IO_CONN_H
 #define WORKER_IO_CONN_H
@@ -25,7 +29,10 @@
 #include "worker/io/loop.h"
 #include "worker/io/tls.h"
 
-enum { CONN_READ_BYTES = 65536, CONN_READS = 4, CONN_TAKE_BYTES = 49152 };
+enum {
+	CONN_READ_BYTES = 65536, CONN_READS = 4, CONN_TAKE_BYTES = 49152,
+	CONN_OUT_BYTES = 262144,	/* three times what frames can fill */
+};
 
 /* What all connections of a worker share. */
 struct io {
