@@ -259,6 +259,15 @@ block_span_at(const void *block, struct block_span s)
 	return s.off == 0 ? NULL : (const char *)block + s.off;
 }
 
+/* A listener's one chain: to choose among several comes later. */
+static inline const struct block_chain *
+block_chain_of(const struct arena *a, const struct block_listener *l)
+{
+	const struct block_list *chains = arena_at(a, l->chains);
+
+	return arena_at(a, chains->at[0]);
+}
+
 /* The cluster at a slot, or NULL. */
 const struct block_cluster *block_cluster_find(const struct arena *a,
 	    const struct block_root *root, uint32_t slot);

@@ -73,9 +73,8 @@ listeners_print(const struct printing *p)
 static const char *
 prefix_of(const struct printing *p, const struct block_listener *l)
 {
-	const struct block_list *chains = arena_at(p->arena, l->chains);
-	const struct block_chain *chain = arena_at(p->arena, chains->at[0]);
-	const struct block_hcm *hcm = arena_at(p->arena, chain->hcm);
+	const struct block_hcm *hcm = arena_at(p->arena,
+	    block_chain_of(p->arena, l)->hcm);
 
 	return block_text(p->arena, hcm->stat_prefix);
 }

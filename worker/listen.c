@@ -23,33 +23,13 @@ settings_fill(struct conn_settings *s, const struct block_chain *chain,
     const struct block_hcm *hcm, const struct tls_plan *tls)
 {
 	*s = (struct conn_settings){
-	    .h2 = {
-		.server = true,
-		.max_concurrent_streams = hcm->h2.max_concurrent_streams,
-		.stream_window_bytes = hcm->h2.stream_window_bytes,
-		.connection_window_bytes = hcm->h2.connection_window_bytes,
-		.hpack_table_bytes = hcm->h2.hpack_table_bytes,
-		.header_bytes_max = hcm->limits.bytes_max,
-		.header_count_max = hcm->limits.count_max,
-	    },
+	    .h2 = h2_settings_of(true, &hcm->h2, &hcm->limits),
 	    .h2_events = &relay_events,
 	    .events = &downstream_events,
 	    .tls = tls == NULL ? NULL : tls->context,
 	    .open_timeout_ms = chain->handshake_timeout_ms,
 	    .idle_timeout_ms = hcm->idle_timeout_ms,
 	};
-}
-
-static void
-downstream_link(struct downstream *d)
-{
-	struct worker *w = d->worker;
-
-	d->next = w->downstreams;
-	d->prev = &w->downstreams;
-	if (d->next != NULL)
-		d->next->prev = &d->next;
-	w->downstreams = d;
 }
 
 static void
@@ -74,10 +54,7 @@ downstream_new(struct worker *w, uint32_t listener,
 	d->worker = w;
 	d->listener = listener;
 	d->counts = &w->row->listeners[listener];
-	if (chain->tls != 0)
-		d->tls = tls_plan_get(&w->plans,
-		    arena_at(&w->arena, chain->tls));
-	if (chain->tls != 0 && (d->tls == NULL || d->tls->context == NULL)) {
+	if (!tls_plan_find(&w->plans, &w->arena, chain->tls, &d->tls)) {
 		downstream_free(d);
 		return NULL;
 	}
@@ -89,14 +66,12 @@ connection_adopt(struct worker *w, int fd, uint32_t listener)
 {
 	const struct block_listener *l = block_listener_find(&w->arena,
 	    w->root, listener);
-	const struct block_list *chains;
 	const struct block_chain *chain;
 	struct downstream *d = NULL;
 	struct conn_settings s;
 
 	if (l != NULL) {
-		chains = arena_at(&w->arena, l->chains);
-		chain = arena_at(&w->arena, chains->at[0]);
+		chain = block_chain_of(&w->arena, l);
 		d = downstream_new(w, listener, chain);
 	}
 	if (d == NULL) {
@@ -110,7 +85,7 @@ connection_adopt(struct worker *w, int fd, uint32_t listener)
 		return false;
 	}
 	count_one(d->counts->listener, COUNT_LISTENER_downstream_cx_active);
-	downstream_link(d);
+	LIST_INSERT_HEAD(&w->downstreams, d, link);
 	return true;
 }
 
@@ -175,10 +150,8 @@ downstream_closed(struct conn *c)
 		    COUNT_HTTP_downstream_cx_protocol_error);
 	if (c->end != CONN_END_LOCAL && c->end != CONN_END_PEER)
 		end_log(d);
-	*d->prev = d->next;
-	if (d->next != NULL)
-		d->next->prev = d->prev;
-	if (d->worker->draining && d->worker->downstreams == NULL)
+	LIST_REMOVE(d, link);
+	if (d->worker->draining && LIST_EMPTY(&d->worker->downstreams))
 		d->worker->loop.stop = true;
 	downstream_free(d);
 }
@@ -287,6 +260,7 @@ listening_close(struct listening *l)
 void
 listen_drain(struct worker *w)
 {
+	struct downstream *d;
 	struct listening *l;
 	int fd;
 
@@ -296,15 +270,15 @@ listen_drain(struct worker *w)
 			connection_adopt(w, fd, l->listener);
 		listening_close(l);
 	}
-	for (struct downstream *d = w->downstreams; d != NULL; d = d->next)
+	LIST_FOREACH(d, &w->downstreams, link)
 		conn_drain(&d->conn);
 }
 
 void
 listen_fini(struct worker *w)
 {
-	while (w->downstreams != NULL)
-		conn_close(&w->downstreams->conn);
+	while (!LIST_EMPTY(&w->downstreams))
+		conn_close(&LIST_FIRST(&w->downstreams)->conn);
 	for (int i = 0; i < w->listening_n; i++)
 		listening_close(&w->listening[i]);
 	w->sys->free(w->sys->ctx, w->listening);

@@ -146,6 +146,22 @@ tls_plan_get(struct plans *p, const struct block_tls *b)
 	return plan;
 }
 
+bool
+tls_plan_find(struct plans *p, const struct arena *a, block_ref ref,
+    struct tls_plan **plan)
+{
+	*plan = NULL;
+	if (ref == 0)
+		return true;
+	*plan = tls_plan_get(p, arena_at(a, ref));
+	if (*plan != NULL && (*plan)->context != NULL)
+		return true;
+	if (*plan != NULL)
+		tls_plan_put(*plan);
+	*plan = NULL;
+	return false;
+}
+
 /* ---- letting go ---- */
 
 static void

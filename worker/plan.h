@@ -46,6 +46,11 @@ struct plan	*plan_get(struct plans *p, const struct block_plan *b);
 /* The same; reads the key's file when the block is new here. */
 struct tls_plan	*tls_plan_get(struct plans *p, const struct block_tls *b);
 
+/* The plan of the block at ref, in *plan: NULL where ref is 0, clear text.
+ * False: TLS is wanted and can't be had; nothing is held. */
+bool	tls_plan_find(struct plans *p, const struct arena *a, block_ref ref,
+	    struct tls_plan **plan);
+
 static inline void
 plan_put(struct plan *p)
 {

@@ -60,14 +60,7 @@ settings_fill(struct conn_settings *s, const struct block_cluster *c,
     const struct tls_plan *tls)
 {
 	*s = (struct conn_settings){
-	    .h2 = {
-		.max_concurrent_streams = c->h2.max_concurrent_streams,
-		.stream_window_bytes = c->h2.stream_window_bytes,
-		.connection_window_bytes = c->h2.connection_window_bytes,
-		.hpack_table_bytes = c->h2.hpack_table_bytes,
-		.header_bytes_max = c->limits.bytes_max,
-		.header_count_max = c->limits.count_max,
-	    },
+	    .h2 = h2_settings_of(false, &c->h2, &c->limits),
 	    .h2_events = &attempt_events,
 	    .events = &upstream_events,
 	    .tls = tls == NULL ? NULL : tls->context,
@@ -84,11 +77,7 @@ upstream_link(struct upstream *u)
 
 	u->bucket_next = *at;
 	*at = u;
-	u->next = w->upstreams;
-	u->prev = &w->upstreams;
-	if (u->next != NULL)
-		u->next->prev = &u->next;
-	w->upstreams = u;
+	LIST_INSERT_HEAD(&w->upstreams, u, link);
 }
 
 static void
@@ -114,9 +103,7 @@ upstream_alloc(struct worker *w, const struct block_cluster *c,
 	u->cluster_tag = c->tag;
 	u->endpoint = e->id;
 	u->endpoint_tag = e->tag;
-	if (c->tls != 0)
-		u->tls = tls_plan_get(&w->plans, arena_at(&w->arena, c->tls));
-	if (c->tls != 0 && (u->tls == NULL || u->tls->context == NULL)) {
+	if (!tls_plan_find(&w->plans, &w->arena, c->tls, &u->tls)) {
 		upstream_free(u);
 		return NULL;
 	}
@@ -251,9 +238,7 @@ upstream_closed(struct conn *c)
 		    cluster == NULL ? "(removed)" :
 		    block_text(&w->arena, cluster->name), c->why);
 	pool_retire(u);
-	*u->prev = u->next;
-	if (u->next != NULL)
-		u->next->prev = u->prev;
+	LIST_REMOVE(u, link);
 	upstream_free(u);
 }
 
@@ -287,8 +272,8 @@ pool_sweep(struct worker *w)
 {
 	struct upstream *u, *next;
 
-	for (u = w->upstreams; u != NULL; u = next) {
-		next = u->next;
+	for (u = LIST_FIRST(&w->upstreams); u != NULL; u = next) {
+		next = LIST_NEXT(u, link);
 		if (!still_named(w, u))
 			pool_retire(u);
 	}
@@ -297,6 +282,6 @@ pool_sweep(struct worker *w)
 void
 pool_fini(struct worker *w)
 {
-	while (w->upstreams != NULL)
-		conn_close(&w->upstreams->conn);
+	while (!LIST_EMPTY(&w->upstreams))
+		conn_close(&LIST_FIRST(&w->upstreams)->conn);
 }

@@ -28,9 +28,9 @@ worker_of(const struct stream *s)
 static struct stream *
 longest_stalled(struct worker *w)
 {
-	struct stream *worst = NULL;
+	struct stream *s, *worst = NULL;
 
-	for (struct stream *s = w->streams; s != NULL; s = s->next) {
+	LIST_FOREACH(s, &w->streams, link) {
 		size_t held = s->held_bytes +
 		    (s->attempt == NULL ? 0 : s->attempt->held_bytes);
 
@@ -74,11 +74,7 @@ down_open(void *owner)
 	s->down = d;
 	s->timeout.fire = relay_timeout;
 	s->moved_ns = w->loop.now.ns;
-	s->next = w->streams;
-	s->prev = &w->streams;
-	if (s->next != NULL)
-		s->next->prev = &s->next;
-	w->streams = s;
+	LIST_INSERT_HEAD(&w->streams, s, link);
 	count_one(http_counts(d), COUNT_HTTP_downstream_rq_total);
 	count_one(http_counts(d), COUNT_HTTP_downstream_rq_active);
 	return &s->h2;
@@ -91,14 +87,9 @@ hcm_find(const struct worker *w, uint32_t listener)
 {
 	const struct block_listener *l = block_listener_find(&w->arena,
 	    w->root, listener);
-	const struct block_list *chains;
-	const struct block_chain *chain;
 
-	if (l == NULL)
-		return NULL;
-	chains = arena_at(&w->arena, l->chains);
-	chain = arena_at(&w->arena, chains->at[0]);
-	return arena_at(&w->arena, chain->hcm);
+	return l == NULL ? NULL : arena_at(&w->arena,
+	    block_chain_of(&w->arena, l)->hcm);
 }
 
 /* A host beside the authority could say something else to whoever comes
@@ -302,9 +293,7 @@ down_closed(struct h2_stream *h2, enum h2_close why)
 	if (s->plan != NULL)
 		plan_put(s->plan);
 	w->held_bytes -= s->held_bytes;
-	*s->prev = s->next;
-	if (s->next != NULL)
-		s->next->prev = s->prev;
+	LIST_REMOVE(s, link);
 	mem_free(&w->io.mem, s);
 	if (w->draining && h2_streams_n(d->conn.h2) == 0)
 		h2_terminate(d->conn.h2, H2_NO_ERROR);

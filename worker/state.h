@@ -46,7 +46,7 @@ struct listening {
 struct downstream {
 	struct conn	 conn;		/* first: h2_owner is the conn */
 	struct worker	*worker;
-	struct downstream *next, **prev;
+	LIST_ENTRY(downstream) link;	/* of the worker */
 	struct tls_plan	*tls;		/* NULL: clear text */
 	struct row_listener *counts;
 	uint32_t	 listener;	/* slot */
@@ -56,7 +56,7 @@ struct downstream {
 struct stream {
 	struct h2_stream h2;		/* first */
 	struct downstream *down;
-	struct stream	*next, **prev;	/* of the worker */
+	LIST_ENTRY(stream) link;	/* of the worker */
 	struct attempt	*attempt;	/* NULL: none now */
 	struct headers	*request;
 	struct plan	*plan;		/* NULL until it is routed */
@@ -83,7 +83,7 @@ struct upstream {
 	struct conn	 conn;		/* first */
 	struct worker	*worker;
 	struct upstream	*bucket_next;	/* in the pool, while not retired */
-	struct upstream	*next, **prev;	/* of the worker */
+	LIST_ENTRY(upstream) link;	/* of the worker */
 	struct tls_plan	*tls;		/* NULL: clear text */
 	struct row_cluster *counts;
 	uint32_t	 cluster, cluster_tag;
@@ -102,9 +102,9 @@ struct worker {
 	struct row	*row;
 	struct plans	 plans;
 	struct upstream	*pool[POOL_BUCKETS];	/* by endpoint id */
-	struct upstream	*upstreams;
-	struct downstream *downstreams;
-	struct stream	*streams;
+	LIST_HEAD(, upstream) upstreams;
+	LIST_HEAD(, downstream) downstreams;
+	LIST_HEAD(, stream) streams;
 	uint32_t	*turns;		/* round robin, by cluster slot */
 	uint32_t	 turns_n;
 	uint64_t	 held_bytes;	/* I3 */
@@ -126,16 +126,26 @@ struct worker {
 /* Lines about what peers did: at most so many a second (worker.c). */
 bool	worker_may_log(struct worker *w);
 
-static inline struct downstream *
-downstream_of(const struct h2_stream *s)
-{
-	return h2_owner(s);
-}
-
 static inline count *
 http_counts(const struct downstream *d)
 {
 	return d->counts->http;
+}
+
+/* A session's settings by the blocks that say them. */
+static inline struct h2_settings
+h2_settings_of(bool server, const struct block_h2 *h2,
+    const struct block_header_limits *limits)
+{
+	return (struct h2_settings){
+	    .server = server,
+	    .max_concurrent_streams = h2->max_concurrent_streams,
+	    .stream_window_bytes = h2->stream_window_bytes,
+	    .connection_window_bytes = h2->connection_window_bytes,
+	    .hpack_table_bytes = h2->hpack_table_bytes,
+	    .header_bytes_max = limits->bytes_max,
+	    .header_count_max = limits->count_max,
+	};
 }
 
 static inline void

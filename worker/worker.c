@@ -113,7 +113,7 @@ worker_drain(struct worker *w)
 		return;
 	w->draining = true;
 	listen_drain(w);
-	if (w->downstreams == NULL)
+	if (LIST_EMPTY(&w->downstreams))
 		w->loop.stop = true;
 	timer_start(&w->loop.timers, &w->drain_timer, w->loop.now, ms);
 }

@@ -33,9 +33,9 @@ struct h2 {
 	const struct h2_events *events;
 	void		*owner;
 	struct h2_settings settings;
-	struct h2_stream *streams;
+	LIST_HEAD(, h2_stream) streams;
 	uint32_t	 streams_n;
-	struct headers	*sending;	/* blocks that frames still use */
+	LIST_HEAD(, headers) sending;	/* blocks that frames still use */
 	struct buf	*out;		/* of the h2_take in progress */
 	size_t		 out_limit;
 	uint32_t	 paused_n;	/* streams that met the limit */
@@ -51,17 +51,13 @@ struct h2 {
 static struct headers *
 sending_begin(struct h2 *h, struct headers *head)
 {
-	if (head->prev != NULL)		/* in flight elsewhere: a retry */
+	if (head->sending.le_prev != NULL)	/* elsewhere: a retry */
 		head = headers_copy(head);
 	else
 		headers_get(head);
 	if (head == NULL)
 		return NULL;
-	head->next = h->sending;
-	head->prev = &h->sending;
-	if (head->next != NULL)
-		head->next->prev = &head->next;
-	h->sending = head;
+	LIST_INSERT_HEAD(&h->sending, head, sending);
 	for (uint32_t i = 0; i < head->n; i++)
 		head->at[i].wire_flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME |
 		    NGHTTP2_NV_FLAG_NO_COPY_VALUE;
@@ -71,11 +67,8 @@ sending_begin(struct h2 *h, struct headers *head)
 static void
 sending_end(struct headers *head)
 {
-	*head->prev = head->next;
-	if (head->next != NULL)
-		head->next->prev = head->prev;
-	head->next = NULL;
-	head->prev = NULL;
+	LIST_REMOVE(head, sending);
+	head->sending.le_prev = NULL;
 	headers_put(head);
 }
 
@@ -92,11 +85,7 @@ stream_link(struct h2 *h, struct h2_stream *s, int32_t id)
 {
 	s->h2 = h;
 	s->id = id;
-	s->next = h->streams;
-	s->prev = &h->streams;
-	if (s->next != NULL)
-		s->next->prev = &s->next;
-	h->streams = s;
+	LIST_INSERT_HEAD(&h->streams, s, link);
 	h->streams_n++;
 }
 
@@ -105,9 +94,7 @@ stream_close(struct h2_stream *s, enum h2_close why)
 {
 	struct h2 *h = s->h2;
 
-	*s->prev = s->next;
-	if (s->next != NULL)
-		s->next->prev = s->prev;
+	LIST_REMOVE(s, link);
 	h->streams_n--;
 	if (h->block_of == s)
 		h->block_of = NULL;
@@ -567,11 +554,11 @@ h2_open(struct mem *mem, const struct h2_settings *s,
 void
 h2_close(struct h2 *h, enum h2_close why)
 {
-	while (h->streams != NULL)
-		stream_close(h->streams, why);
+	while (!LIST_EMPTY(&h->streams))
+		stream_close(LIST_FIRST(&h->streams), why);
 	nghttp2_session_del(h->session);
-	while (h->sending != NULL)
-		sending_end(h->sending);
+	while (!LIST_EMPTY(&h->sending))
+		sending_end(LIST_FIRST(&h->sending));
 	mem_free(h->mem, h);
 }
 
@@ -603,8 +590,10 @@ h2_feed(struct h2 *h, const uint8_t *p, size_t n)
 static void
 paused_resume(struct h2 *h)
 {
+	struct h2_stream *s;
+
 	h->paused_n = 0;
-	for (struct h2_stream *s = h->streams; s != NULL; s = s->next)
+	LIST_FOREACH(s, &h->streams, link)
 		if (s->out_paused) {
 			s->out_paused = false;
 			nghttp2_session_resume_data(h->session, s->id);

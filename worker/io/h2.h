@@ -30,6 +30,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "worker/io/buf.h"
 #include "worker/io/chunk.h"
@@ -56,7 +57,7 @@ enum h2_error {			/* RFC 9113 section 7 */
 
 struct h2_stream {
 	struct h2	*h2;
-	struct h2_stream *next, **prev;	/* all streams of the session */
+	LIST_ENTRY(h2_stream) link;	/* of the session */
 	int32_t		 id;
 	uint32_t	 peer_code;	/* of the RST_STREAM received */
 	struct headers	*in;		/* the block being received */

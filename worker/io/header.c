@@ -78,7 +78,7 @@ headers_put(struct headers *h)
 	assert(h->refs > 0);
 	if (--h->refs > 0)
 		return;
-	assert(h->prev == NULL);
+	assert(h->sending.le_prev == NULL);
 	for (more = h->more; more != NULL; more = next) {
 		next = more->next;
 		mem_free(h->mem, more);

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "worker/io/mem.h"
 
@@ -48,7 +49,7 @@ enum { HEADERS_INLINE = 20, HEADERS_TEXT_BYTES = 1024 };
 
 struct headers {
 	struct mem	*mem;
-	struct headers	*next, **prev;	/* of the session, while being sent */
+	LIST_ENTRY(headers) sending;	/* of a session; le_prev NULL: none */
 	struct header	*at;		/* [0, n) */
 	uint32_t	 n, cap;
 	uint32_t	 refs;
