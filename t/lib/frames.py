@@ -139,12 +139,25 @@ def client(port):
     return wire
 
 
-def service(m, script):
-    """A service at the port that is returned: to the end of each request it
-    says script(stream), then, if that ends with None, closes."""
+def raw_service(m, serve):
+    """The port of a service whose connections are served by serve(socket),
+    each in a thread of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
     m.callback(listener.close)
 
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],),
+                                 daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def service(m, script):
+    """A service at the port that is returned: to the end of each request it
+    says script(stream), then, if that ends with None, closes."""
     def serve(sock):
         wire = Wire(sock)
         with contextlib.suppress(OSError, EOFError), sock:
@@ -162,11 +175,4 @@ def service(m, script):
                         return
                     wire.send(piece)
 
-    def accept():
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],),
-                                 daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    return listener.getsockname()[1]
+    return raw_service(m, serve)

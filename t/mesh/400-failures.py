@@ -40,30 +40,13 @@ def test_a_service_comes_back(m):
     assert caller.call(b"x").body == b"again:x"
 
 
-def raw_service(m, answer):
-    """A service whose connections are handled by answer(socket)."""
-    import threading
-    listener = socket.create_server(("127.0.0.1", 0))
-    m.callback(listener.close)
-
-    def serve():
-        try:
-            while True:
-                answer(listener.accept()[0])
-        except OSError:
-            pass
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
-
-
 def test_a_service_that_closes_before_it_answers(m):
     def answer(s):
         s.settimeout(30)
         s.recv(24)
         s.close()
 
-    p, port = local(m, raw_service(m, answer))
+    p, port = local(m, frames.raw_service(m, answer))
     a = m.caller(port).call()
     assert (a.code, a.message) == ("UNAVAILABLE",
                                    BEFORE + "connection termination"), a
@@ -77,7 +60,7 @@ def test_a_service_that_speaks_something_else(m):
         s.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
         s.recv(1 << 16)
 
-    p, port = local(m, raw_service(m, answer))
+    p, port = local(m, frames.raw_service(m, answer))
     a = m.caller(port).call()
     assert (a.code, a.message) == ("UNAVAILABLE",
                                    BEFORE + "protocol error"), a

@@ -24,6 +24,7 @@
 
 #include "shm/block.h"
 #include "shm/control.h"
+#include "t/lib/unit_process.h"
 
 enum { NOBODY = 65534, SMALL = 1 << 20 };
 
@@ -172,37 +173,27 @@ Test(arena, open_refuses_other_descriptors)
 	close(pipes[1]);
 }
 
-static int
-descriptors_n(void)
-{
-	int n = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
-}
-
 /* The one that can write is closed: nobody is handed it by mistake. */
 Test(arena, one_descriptor_is_left_and_it_reads)
 {
-	int before = descriptors_n(), flags;
+	int before = unit_descriptors_n(), flags;
 	struct arena a;
 	struct stat st;
 
 	cr_assert_eq(arena_new(&a, SMALL, why, sizeof(why)), 0, "%s", why);
-	cr_assert_eq(descriptors_n(), before + 1);
+	cr_assert_eq(unit_descriptors_n(), before + 1);
 	flags = fcntl(a.fd, F_GETFL);
 	cr_assert_eq(flags & O_ACCMODE, O_RDONLY);
 	cr_assert(fcntl(a.fd, F_GETFD) & FD_CLOEXEC);
 	cr_assert_eq(fstat(a.fd, &st), 0);
 	cr_assert_eq(st.st_mode & 07777, 0400);
 	arena_close(&a);
-	cr_assert_eq(descriptors_n(), before);
+	cr_assert_eq(unit_descriptors_n(), before);
 }
 
 Test(arena, new_says_what_was_refused)
 {
-	int before = descriptors_n();
+	int before = unit_descriptors_n();
 	struct arena a;
 
 #ifndef __SANITIZE_ADDRESS__		/* which needs more than this */
@@ -218,7 +209,7 @@ Test(arena, new_says_what_was_refused)
 	cr_assert_null(a.base);
 	cr_assert_eq(a.fd, -1);
 #endif
-	cr_assert_eq(descriptors_n(), before);
+	cr_assert_eq(unit_descriptors_n(), before);
 	for (int fd = 0; fd >= 0;)
 		fd = dup(0);
 	cr_assert_eq(errno, EMFILE);

@@ -4,16 +4,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "t/lib/unit_process.h"
 #include "t/lib/unit_sys.h"
-
-static uint64_t
-random_next(void)
-{
-	static uint64_t state = 7;
-
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return state >> 33;
-}
 
 static void
 invariant_check(const struct buf *b)
@@ -33,10 +25,10 @@ Test(buf, gives_back_what_was_put)
 	buf_init(&b, &unit_sys);
 	cr_assert_eq(buf_len(&b), 0);
 	for (int i = 0; i < 20000; i++) {
-		size_t n = random_next() % (random_next() % 10 == 0 ?
+		size_t n = unit_random() % (unit_random() % 10 == 0 ?
 		    sizeof(bytes) : 200);
 
-		if (random_next() % 2 == 0) {
+		if (unit_random() % 2 == 0) {
 			for (size_t j = 0; j < n; j++)
 				bytes[j] = (put + j) % 251;
 			cr_assert(buf_put(&b, bytes, n));

@@ -10,33 +10,24 @@
 #include <time.h>
 #include <unistd.h>
 
-static int tap;
-static int stderr_was;
+#include "t/lib/unit_process.h"
+
+static struct unit_tap tap;
 static char line[8192];
 
-/* Datagrams: a line that took two writes would come as two. */
 static void
-tap_open(void)
+setup(void)
 {
-	int fds[2];
-
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds),
-	    0);
-	stderr_was = dup(2);
-	dup2(fds[1], 2);
-	close(fds[1]);
-	tap = fds[0];
+	unit_tap_open(&tap);
 }
 
 static void
-tap_close(void)
+teardown(void)
 {
-	dup2(stderr_was, 2);
-	close(stderr_was);
-	close(tap);
+	unit_tap_close(&tap);
 }
 
-TestSuite(log, .init = tap_open, .fini = tap_close);
+TestSuite(log, .init = setup, .fini = teardown);
 
 /* The line without its time and its end; NULL: nothing was written. */
 static const char *
@@ -44,7 +35,7 @@ line_take(void)
 {
 	static const char time[] = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T"
 	    "[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z godwit";
-	ssize_t n = recv(tap, line, sizeof(line) - 1, 0);
+	ssize_t n = recv(tap.fd, line, sizeof(line) - 1, 0);
 	regmatch_t match;
 	regex_t regex;
 

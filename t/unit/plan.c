@@ -17,25 +17,19 @@
 
 #include "shm/log.h"
 #include "t/lib/identity.h"
+#include "t/lib/unit_process.h"
 #include "t/lib/unit_sys.h"
 
 static struct mem mem;
 static struct plans plans;
-static int tap, stderr_was;
+static struct unit_tap tap;
 static char folder[] = "/tmp/godwit-unit-XXXXXX", key_file[64];
 
 /* The log's lines are datagrams here, so that each can be counted. */
 static void
 setup(void)
 {
-	int fds[2];
-
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds),
-	    0);
-	stderr_was = dup(2);
-	dup2(fds[1], 2);
-	close(fds[1]);
-	tap = fds[0];
+	unit_tap_open(&tap);
 	log_open("t", LOG_INFO);
 	cr_assert_not_null(mkdtemp(folder));
 	snprintf(key_file, sizeof(key_file), "%s/key", folder);
@@ -49,9 +43,7 @@ teardown(void)
 {
 	unlink(key_file);
 	rmdir(folder);
-	dup2(stderr_was, 2);
-	close(stderr_was);
-	close(tap);
+	unit_tap_close(&tap);
 	plans_fini(&plans);
 	cr_assert_eq(mem.out_n, 0, "a plan was left behind");
 	mem_fini(&mem);
@@ -65,7 +57,7 @@ static const char *
 logged(void)
 {
 	static char line[4096];
-	ssize_t n = recv(tap, line, sizeof(line) - 1, 0);
+	ssize_t n = recv(tap.fd, line, sizeof(line) - 1, 0);
 	const char *at;
 
 	if (n < 1)
@@ -322,23 +314,13 @@ Test(plan, settings_that_make_no_context_are_told)
 	drop(other);
 }
 
-static int
-descriptors_n(void)
-{
-	int n = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
-}
-
 /* And the file is closed again. */
 Test(plan, one_hash_is_one_context)
 {
 	struct identity *own = mint("own", (struct wanted){ 0 });
 	struct tls_block b = tls_block(5, true), same;
 	struct tls_block other;
-	int descriptors = descriptors_n();
+	int descriptors = unit_descriptors_n();
 	struct tls_plan *p, *o;
 	struct tls *session;
 
@@ -356,7 +338,7 @@ Test(plan, one_hash_is_one_context)
 	o = tls_plan_get(&plans, &other.tls);
 	cr_assert(o != p && o->context == NULL);
 	cr_assert_not_null(logged());
-	cr_assert_eq(descriptors_n(), descriptors);
+	cr_assert_eq(unit_descriptors_n(), descriptors);
 
 	/* A session keeps its context beyond the plan (tls.h I2). */
 	session = tls_new(p->context);

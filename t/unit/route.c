@@ -2,45 +2,21 @@
  * t/unit/route.c - worker/route.c over blocks that the test lays out itself.
  */
 #include <criterion/criterion.h>
-#include <ctype.h>
 #include <string.h>
 
+#include "t/lib/unit_block.h"
 #include "t/lib/unit_sys.h"
 #include "worker/route.h"
 
-enum { ARENA_BYTES = 1 << 20 };
-
-static _Alignas(4096) uint8_t ground[ARENA_BYTES];
-static struct arena arena = { .base = ground, .used_bytes = 4096 };
-
-static void *
-put(size_t bytes, block_ref *ref)
-{
-	void *p = ground + arena.used_bytes;
-
-	*ref = (block_ref)(arena.used_bytes / ARENA_UNIT_BYTES);
-	arena.used_bytes += (bytes + 15) / 16 * 16;
-	cr_assert_leq(arena.used_bytes, ARENA_BYTES);
-	return p;
-}
-
-static block_ref
-text(const char *s)
-{
-	block_ref ref;
-	struct block_text *t = put(sizeof(*t) + strlen(s) + 1, &ref);
-
-	t->len = (uint32_t)strlen(s);
-	strcpy(t->bytes, s);
-	return ref;
-}
+TestSuite(route, .init = unit_arena_open, .fini = unit_arena_close);
 
 /* A virtual host of routes, each "kind path" with the cluster its index. */
 static block_ref
 host(const struct block_route *routes, uint32_t n)
 {
 	block_ref ref;
-	struct block_host *h = put(sizeof(*h) + n * sizeof(*routes), &ref);
+	struct block_host *h = unit_block(sizeof(*h) + n * sizeof(*routes),
+	    &ref);
 
 	h->routes_n = n;
 	memcpy(h->routes, routes, n * sizeof(*routes));
@@ -60,17 +36,14 @@ config(const struct domain *d, uint32_t n, const block_ref *hosts,
     uint32_t hosts_n, bool ignore_port)
 {
 	block_ref ref;
-	struct block_route_config *c = put(sizeof(*c) +
+	struct block_route_config *c = unit_block(sizeof(*c) +
 	    n * sizeof(c->domains[0]), &ref);
-	struct block_list *l = put(sizeof(*l) + hosts_n * sizeof(*hosts),
-	    &c->hosts);
 
-	l->n = hosts_n;
-	memcpy(l->at, hosts, hosts_n * sizeof(*hosts));
+	c->hosts = unit_list(hosts_n, hosts);
 	c->domains_n = n;
 	c->ignore_port = ignore_port;
 	for (uint32_t i = 0; i < n; i++) {
-		c->domains[i].text = text(d[i].text);
+		c->domains[i].text = unit_text(d[i].text);
 		c->domains[i].kind = (uint16_t)d[i].kind;
 		c->domains[i].len = (uint16_t)strlen(d[i].text);
 		c->domains[i].host = d[i].host;
@@ -82,7 +55,7 @@ static struct block_route
 route(enum match_kind kind, const char *path, uint8_t flags)
 {
 	return (struct block_route){ .kind = (uint8_t)kind, .flags = flags,
-	    .path_len = (uint32_t)strlen(path), .path = text(path) };
+	    .path_len = (uint32_t)strlen(path), .path = unit_text(path) };
 }
 
 static struct headers *
@@ -99,7 +72,7 @@ request(struct mem *m, const char *authority, const char *path)
 static int
 found(const struct block_route_config *c, struct headers *h)
 {
-	const struct block_route *r = route_find(&arena, c, h);
+	const struct block_route *r = route_find(&unit_arena, c, h);
 
 	headers_put(h);
 	return r == NULL ? -1 : (int)r->cluster;
@@ -136,7 +109,7 @@ Test(route, domains)
 		struct block_host *h;
 
 		hosts[i] = host(&r, 1);
-		h = (struct block_host *)(ground +
+		h = (struct block_host *)(void *)(unit_arena.base +
 		    (size_t)hosts[i] * ARENA_UNIT_BYTES);
 		h->routes[0].cluster = i;
 	}
@@ -238,13 +211,13 @@ Test(route, headers)
 	    i++) {
 		const struct header_row *row = &header_rows[i];
 		struct block_route r = route(MATCH_PREFIX, "/", 0);
-		struct block_header_match *match = put(sizeof(*match),
+		struct block_header_match *match = unit_block(sizeof(*match),
 		    &r.headers);
 		struct headers *h = request(&m, "x", "/");
 		block_ref hr;
 
-		*match = (struct block_header_match){ .name = text("k"),
-		    .value = text(row->want), .kind = (uint8_t)row->kind,
+		*match = (struct block_header_match){ .name = unit_text("k"),
+		    .value = unit_text(row->want), .kind = (uint8_t)row->kind,
 		    .flags = row->flags, .range_from = 10, .range_to = 20 };
 		r.headers_n = 1;
 		hr = host(&r, 1);

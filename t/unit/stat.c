@@ -6,62 +6,31 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "t/lib/unit_block.h"
+
 enum { CAUSES = 3 };
 
 static const char *const causes[CAUSES] = { "none", "no_route", "no_endpoint" };
 
-static struct arena arena;
 static struct row *rows[2];
 static char *text;
 static size_t text_len;
 
 /* ---- a generation by hand */
 
-static void *
-block(size_t bytes, block_ref *ref)
-{
-	void *p = arena_put(&arena, bytes, ref);
-
-	cr_assert_not_null(p);
-	return p;
-}
-
-static block_ref
-text_block(const char *s)
-{
-	block_ref ref;
-	struct block_text *t = block(sizeof(*t) + strlen(s) + 1, &ref);
-
-	t->len = (uint32_t)strlen(s);
-	strcpy(t->bytes, s);
-	return ref;
-}
-
-static block_ref
-list_block(uint32_t n, const block_ref *at)
-{
-	block_ref ref;
-	struct block_list *l = block(sizeof(*l) + n * sizeof(l->at[0]), &ref);
-
-	l->n = n;
-	if (at != NULL)
-		memcpy(l->at, at, n * sizeof(l->at[0]));
-	return ref;
-}
-
 static block_ref
 listener_block(uint32_t slot, const char *address, const char *prefix)
 {
 	block_ref chain_ref, hcm_ref, ref;
-	struct block_hcm *hcm = block(sizeof(*hcm), &hcm_ref);
-	struct block_chain *chain = block(sizeof(*chain), &chain_ref);
-	struct block_listener *l = block(sizeof(*l), &ref);
+	struct block_hcm *hcm = unit_block(sizeof(*hcm), &hcm_ref);
+	struct block_chain *chain = unit_block(sizeof(*chain), &chain_ref);
+	struct block_listener *l = unit_block(sizeof(*l), &ref);
 
-	hcm->stat_prefix = text_block(prefix);
+	hcm->stat_prefix = unit_text(prefix);
 	chain->hcm = hcm_ref;
 	l->slot = slot;
-	l->address = text_block(address);
-	l->chains = list_block(1, &chain_ref);
+	l->address = unit_text(address);
+	l->chains = unit_list(1, &chain_ref);
 	return ref;
 }
 
@@ -69,18 +38,18 @@ listener_block(uint32_t slot, const char *address, const char *prefix)
 static void
 cluster_add(struct block_root *root, uint32_t slot, const char *name)
 {
-	struct block_list *pages = (struct block_list *)(void *)(arena.base +
-	    (uint64_t)root->clusters * ARENA_UNIT_BYTES);
+	struct block_list *pages = (struct block_list *)(void *)
+	    (unit_arena.base + (uint64_t)root->clusters * ARENA_UNIT_BYTES);
 	struct block_list *page;
 	struct block_cluster *c;
 	block_ref ref;
 
 	if (pages->at[slot / PAGE_SLOTS] == 0)
-		pages->at[slot / PAGE_SLOTS] = list_block(PAGE_SLOTS, NULL);
-	page = (struct block_list *)(void *)(arena.base +
+		pages->at[slot / PAGE_SLOTS] = unit_list(PAGE_SLOTS, NULL);
+	page = (struct block_list *)(void *)(unit_arena.base +
 	    (uint64_t)pages->at[slot / PAGE_SLOTS] * ARENA_UNIT_BYTES);
-	c = block(sizeof(*c), &ref);
-	c->name = text_block(name);
+	c = unit_block(sizeof(*c), &ref);
+	c->name = unit_text(name);
 	c->slot = slot;
 	page->at[slot % PAGE_SLOTS] = ref;
 }
@@ -89,13 +58,13 @@ static struct block_root *
 root_block(void)
 {
 	block_ref ref, listeners[3];
-	struct block_root *root = block(sizeof(*root), &ref);
+	struct block_root *root = unit_block(sizeof(*root), &ref);
 
 	listeners[0] = listener_block(0, "0.0.0.0_80", "ingress");
 	listeners[1] = listener_block(5, "10.0.0.1_443", "egress");
 	listeners[2] = listener_block(63, "[__1]_443", "ingress");
-	root->listeners = list_block(3, listeners);
-	root->clusters = list_block(CLUSTERS_MAX / PAGE_SLOTS, NULL);
+	root->listeners = unit_list(3, listeners);
+	root->clusters = unit_list(CLUSTERS_MAX / PAGE_SLOTS, NULL);
 	cluster_add(root, 0, "greeter");
 	cluster_add(root, 2, "empty");
 	cluster_add(root, ROW_CLUSTERS - 2, "last_of_its_own");
@@ -117,10 +86,7 @@ row_make(void)
 static void
 setup(void)
 {
-	char why[200];
-
-	cr_assert_eq(arena_new(&arena, 64 << 20, why, sizeof(why)), 0, "%s",
-	    why);
+	unit_arena_open();
 	rows[0] = row_make();
 	rows[1] = row_make();
 }
@@ -131,7 +97,7 @@ teardown(void)
 	free(text);
 	row_close(rows[0]);
 	row_close(rows[1]);
-	arena_close(&arena);
+	unit_arena_close();
 }
 
 TestSuite(stat, .init = setup, .fini = teardown);
@@ -143,7 +109,7 @@ print(const struct block_root *root, int rows_n)
 
 	free(text);
 	out = open_memstream(&text, &text_len);
-	stat_print(out, &arena, root, rows, rows_n, causes, CAUSES);
+	stat_print(out, &unit_arena, root, rows, rows_n, causes, CAUSES);
 	fclose(out);
 }
 
@@ -284,7 +250,7 @@ Test(stat, of_nothing)
 	struct block_root *root;
 	block_ref ref;
 
-	root = block(sizeof(*root), &ref);
+	root = unit_block(sizeof(*root), &ref);
 	print(root, 2);
 	cr_assert_eq(lines(), COUNT_WORKER_N + CAUSES);
 }

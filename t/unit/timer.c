@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "t/lib/unit_process.h"
 #include "worker/io/loop.h"
 
 static struct timers wheel;
@@ -18,15 +19,6 @@ static struct mono
 at_us(int64_t us)
 {
 	return (struct mono){ us * 1000 };
-}
-
-static uint64_t
-random_next(void)
-{
-	static uint64_t state = 7;
-
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return state >> 33;
 }
 
 static void
@@ -210,8 +202,8 @@ naive_fire(struct timer *t)
 	n->due_ms = -1;
 	fired_n++;
 	/* Some start or stop one, itself too: as callbacks do. */
-	n = &all[random_next() % TIMERS];
-	switch (random_next() % 4) {
+	n = &all[unit_random() % TIMERS];
+	switch (unit_random() % 4) {
 	case 0:
 		timer_stop(&wheel, &n->timer);
 		n->due_ms = -1;
@@ -225,8 +217,8 @@ static void
 naive_start(struct naive *n)
 {
 	/* Mostly near, but every level; 2^1 to 2^30 ms. */
-	int64_t ms = (int64_t)(random_next() %
-	    ((uint64_t)2 << random_next() % 30));
+	int64_t ms = (int64_t)(unit_random() %
+	    ((uint64_t)2 << unit_random() % 30));
 
 	timer_start(&wheel, &n->timer, now, ms);
 	n->due_ms = (now.ns + 999999) / 1000000 + ms;
@@ -269,16 +261,16 @@ static void
 naive_step(void)
 {
 	/* Mostly a moment; sometimes as long as the loop would sleep. */
-	switch (random_next() % 8) {
+	switch (unit_random() % 8) {
 	case 0:
 	case 1:
-		now.ns += (int64_t)(random_next() % 3000000);
+		now.ns += (int64_t)(unit_random() % 3000000);
 		break;
 	case 2:
-		now.ns += (int64_t)(random_next() % 1000) * 1000000;
+		now.ns += (int64_t)(unit_random() % 1000) * 1000000;
 		break;
 	case 3:			/* the machine stood still */
-		now.ns += (int64_t)(random_next() % 100001) * 1000000;
+		now.ns += (int64_t)(unit_random() % 100001) * 1000000;
 		break;
 	default:
 		if (timers_wait_ms(&wheel, now) > 0)
@@ -295,16 +287,16 @@ Test(timer, like_a_list)
 {
 	int started = 0;
 
-	now = at_us(random_next() % 100000000);
+	now = at_us(unit_random() % 100000000);
 	timers_init(&wheel, now);
 	for (int i = 0; i < TIMERS; i++) {
 		all[i].timer.fire = naive_fire;
 		all[i].due_ms = -1;
 	}
 	for (int i = 0; i < OPERATIONS; i++) {
-		struct naive *n = &all[random_next() % TIMERS];
+		struct naive *n = &all[unit_random() % TIMERS];
 
-		switch (random_next() % 4) {
+		switch (unit_random() % 4) {
 		case 0:
 			naive_step();
 			break;

@@ -13,8 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "t/lib/identity.h"
-#include "t/lib/unit_sys.h"
+#include "t/lib/tls_pair.h"
 
 static struct identity *ca, *own;
 
@@ -36,88 +35,6 @@ TestSuite(tls_trust, .init = identities, .fini = identities_gone);
 
 /* ---- two sessions ---- */
 
-struct side {
-	struct tls_context *context;
-	struct tls	*tls;
-	struct buf	 out;
-	uint8_t		 got[4096];
-	size_t		 got_n;
-};
-
-static struct side client, server;
-
-static struct tls_settings
-settings(bool is_server, const struct identity *who)
-{
-	return (struct tls_settings){ .server = is_server,
-	    .require_peer_certificate = is_server, .version_min = 0x0303,
-	    .version_max = 0x0304, .certificate_chain = who->pem,
-	    .certificate_chain_len = strlen(who->pem),
-	    .private_key = who->key_pem,
-	    .private_key_len = strlen(who->key_pem), .trusted_ca = ca->pem,
-	    .trusted_ca_len = strlen(ca->pem) };
-}
-
-static void
-side_open(struct side *x, const struct tls_settings *s)
-{
-	char why[512];
-
-	x->context = tls_context_new(s, why, sizeof(why));
-	cr_assert_not_null(x->context, "%s", why);
-	x->tls = tls_new(x->context);
-	buf_init(&x->out, &unit_sys);
-	x->got_n = 0;
-}
-
-static void
-side_close(struct side *x)
-{
-	tls_free(x->tls);
-	tls_context_put(x->context);
-	buf_fini(&x->out);
-}
-
-static void
-both_close(void)
-{
-	side_close(&client);
-	side_close(&server);
-	cr_assert_eq(unit_blocks, 0);
-}
-
-static void
-take(struct side *x, const uint8_t *p, size_t n)
-{
-	size_t got;
-
-	tls_feed(x->tls, p, n);
-	while ((got = tls_read(x->tls, x->got + x->got_n,
-	    sizeof(x->got) - x->got_n, &x->out)) > 0)
-		x->got_n += got;
-	cr_assert_eq(ERR_peek_error(), 0, "an error was left in the queue");
-}
-
-static bool
-carry(struct side *from, struct side *to)
-{
-	bool any = buf_len(&from->out) > 0;
-
-	if (any && tls_state(to->tls) <= TLS_ESTABLISHED)
-		take(to, from->out.data + from->out.pos,
-		    buf_len(&from->out));
-	buf_clear(&from->out);
-	return any;
-}
-
-static void
-settle(void)
-{
-	take(&client, NULL, 0);
-	while (carry(&client, &server) | carry(&server, &client))
-		;
-}
-
 /* The two meet; afterwards the judge's verdict is in judge->tls. */
 static void
 meet(const struct tls_settings *c, const struct tls_settings *s,
@@ -126,9 +43,9 @@ meet(const struct tls_settings *c, const struct tls_settings *s,
 	struct tls_settings only = *c;
 
 	only.version_min = only.version_max = version;
-	side_open(&client, &only);
-	side_open(&server, s);
-	settle();
+	side_open(&client, only);
+	side_open(&server, *s);
+	settle(0);
 }
 
 /* ---- whose word is taken ---- */
@@ -217,8 +134,8 @@ try(const struct trial *t, bool client_judges, uint16_t version)
 	    .by = faces[t->by], .san = "URI:a", .usage = client_judges ?
 	    t->server_usage : t->client_usage, .from_days = t->from_days,
 	    .to_days = t->to_days });
-	struct tls_settings judging = settings(!client_judges, own);
-	struct tls_settings judged = settings(client_judges, who);
+	struct tls_settings judging = settings(!client_judges, own, ca->pem);
+	struct tls_settings judged = settings(client_judges, who, ca->pem);
 	struct side *judge = client_judges ? &client : &server;
 	struct side *other = client_judges ? &server : &client;
 	char chain[2 * PEM_BYTES];
@@ -267,8 +184,8 @@ Test(tls_trust, what_we_send_is_what_we_were_given)
 	snprintf(both, sizeof(both), "%s%s", ca->pem, mid->pem);
 	for (int i = 0; i < 4; i++) {
 		bool we_serve = i % 2 == 0;
-		struct tls_settings sender = settings(we_serve, who);
-		struct tls_settings judge = settings(!we_serve, own);
+		struct tls_settings sender = settings(we_serve, who, ca->pem);
+		struct tls_settings judge = settings(!we_serve, own, ca->pem);
 
 		sender.trusted_ca = both;
 		sender.trusted_ca_len = strlen(both);
@@ -287,8 +204,8 @@ Test(tls_trust, a_leaf_may_be_the_anchor)
 {
 	struct identity *who = mint("who", (struct wanted){ .by = ca,
 	    .san = "URI:a" });
-	struct tls_settings c = settings(false, own);
-	struct tls_settings s = settings(true, who);
+	struct tls_settings c = settings(false, own, ca->pem);
+	struct tls_settings s = settings(true, who, ca->pem);
 
 	c.trusted_ca = who->pem;
 	c.trusted_ca_len = strlen(who->pem);
@@ -296,7 +213,7 @@ Test(tls_trust, a_leaf_may_be_the_anchor)
 	cr_assert_eq(tls_state(client.tls), TLS_ESTABLISHED, "%s",
 	    tls_why(client.tls));
 	both_close();
-	s = settings(true, own);		/* its sister is not */
+	s = settings(true, own, ca->pem);		/* its sister is not */
 	meet(&c, &s, 0x0304);
 	cr_assert_eq(tls_failure(client.tls), TLS_FAIL_VERIFY);
 	both_close();
@@ -328,9 +245,9 @@ Test(tls_trust, a_certificate_that_is_not_required)
 	};
 
 	for (int i = 0; i < 12; i++) {
-		struct tls_settings s = settings(true, own);
+		struct tls_settings s = settings(true, own, ca->pem);
 		struct tls_settings c = settings(false, rows[i / 2].who ==
-		    NULL ? own : rows[i / 2].who);
+		    NULL ? own : rows[i / 2].who, ca->pem);
 
 		s.require_peer_certificate = false;
 		s.sans = &rule;
@@ -353,8 +270,8 @@ Test(tls_trust, a_certificate_that_is_not_required)
 static bool
 let_in(const struct identity *who, struct tls_san rule)
 {
-	struct tls_settings c = settings(false, own);
-	struct tls_settings s = settings(true, who);
+	struct tls_settings c = settings(false, own, ca->pem);
+	struct tls_settings s = settings(true, who, ca->pem);
 	bool in;
 
 	c.sans = &rule;
@@ -552,14 +469,14 @@ Test(tls_trust, two_lists_of_names_are_none)
 	    .san = "URI:a" });
 	X509_EXTENSION *again = X509V3_EXT_conf_nid(NULL, NULL,
 	    NID_subject_alt_name, "URI:b");
-	struct tls_settings c = settings(false, own), s;
+	struct tls_settings c = settings(false, own, ca->pem), s;
 
 	cr_expect(let_in(who, rule));
 	X509_add_ext(who->certificate, again, -1);
 	X509_EXTENSION_free(again);
 	X509_sign(who->certificate, ca->key, EVP_sha256());
 	identity_text(who);
-	s = settings(true, who);
+	s = settings(true, who, ca->pem);
 	c.sans = &rule;
 	c.sans_n = 1;
 	meet(&c, &s, 0x0304);
@@ -576,7 +493,8 @@ Test(tls_trust, two_lists_of_names_are_none)
 Test(tls_trust, half_a_record_is_nothing)
 {
 	uint8_t plain[100] = { 7 };
-	struct tls_settings c = settings(false, own), s = settings(true, own);
+	struct tls_settings c = settings(false, own, ca->pem);
+	struct tls_settings s = settings(true, own, ca->pem);
 
 	for (int version = 0x0303; version <= 0x0304; version++)
 		for (size_t cut = 0; cut < 100; cut += 9) {
@@ -599,7 +517,7 @@ Test(tls_trust, half_a_record_is_nothing)
 Test(tls_trust, a_password_is_never_asked_for)
 {
 	static const char password[] = "open sesame\n";
-	struct tls_settings s = settings(true, own);
+	struct tls_settings s = settings(true, own, ca->pem);
 	char pem[PEM_BYTES], why[512] = "";
 	BIO *b = BIO_new(BIO_s_mem());
 	int ends[2], left = 0;
