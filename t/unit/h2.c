@@ -426,23 +426,98 @@ Test(h2, header_blocks_over_the_limit)
 	pair_close(p);
 }
 
-Test(h2, draining_refuses_what_is_new_and_keeps_what_is_open)
+/* One frame of what a side has to say: its type; -1: there is none. */
+static int
+frame_next(struct peer *from, uint32_t *payload)
+{
+	const uint8_t *p = from->out.data + from->out.pos;
+	size_t n;
+
+	if (buf_len(&from->out) == 0)
+		return -1;
+	n = (size_t)(p[0] << 16 | p[1] << 8 | p[2]);
+	*payload = n < 4 ? 0 : (uint32_t)p[9] << 24 | (uint32_t)p[10] << 16 |
+	    (uint32_t)p[11] << 8 | p[12];
+	buf_take(&from->out, 9 + n);
+	return p[3];
+}
+
+enum { FRAME_PING = 6, FRAME_GOAWAY = 7 };
+
+Test(h2, a_drain_gives_notice_asks_and_then_leaves)
 {
 	struct pair *p = pair_open(usual);
-	struct call *open = request(p, true, 0), *late;
+	struct call *open = request(p, true, 0), *crossing;
+	uint32_t last;
 
 	settle(p);
-	h2_terminate(p->server.h2, H2_NO_ERROR);
+	h2_drain(p->server.h2);
+	h2_drain(p->server.h2);
+	crossing = request(p, true, 0);
+	carry(&p->client, &p->server, 0);
+	cr_assert_eq(p->server.calls_n, 2, "what crosses the notice is lost");
 	settle(p);
 	cr_assert(p->client.goaway);
+	cr_assert_not(open->closed || crossing->closed);
+	cr_assert_not(h2_over(p->server.h2), "streams are open");
+	answer(p, &p->server.calls[0], true);
+	answer(p, &p->server.calls[1], true);
+	settle(p);
+	cr_assert(open->why == H2_CLOSE_DONE && open->closed);
+	cr_assert(crossing->why == H2_CLOSE_DONE && crossing->closed);
+	cr_assert(h2_over(p->server.h2));
+	h2_leave(p->server.h2);
+	h2_take(p->server.h2, &p->server.out, 1 << 16);
+	cr_assert_eq(frame_next(&p->server, &last), -1, "it goes on talking");
+	pair_close(p);
+}
+
+Test(h2, the_notice_comes_before_the_ping)
+{
+	struct pair *p = pair_open(usual);
+	uint32_t last;
+
+	settle(p);
+	h2_drain(p->server.h2);
+	h2_take(p->server.h2, &p->server.out, 1 << 16);
+	cr_assert_eq(frame_next(&p->server, &last), FRAME_GOAWAY);
+	cr_assert_eq(last, INT32_MAX);
+	cr_assert_eq(frame_next(&p->server, &last), FRAME_PING);
+	cr_assert_eq(frame_next(&p->server, &last), -1);
+	cr_assert_not(h2_over(p->server.h2), "the peer may not know yet");
+	h2_leave(p->server.h2);			/* it does not answer */
+	h2_take(p->server.h2, &p->server.out, 1 << 16);
+	cr_assert_eq(frame_next(&p->server, &last), FRAME_GOAWAY);
+	cr_assert_eq(last, 0);
+	cr_assert_eq(frame_next(&p->server, &last), -1);
+	cr_assert(h2_over(p->server.h2));
+	pair_close(p);
+}
+
+/* The peer says that it knows and, against the rules, goes on: before our
+ * GOAWAY is out, and behind it. */
+Test(h2, what_comes_after_all_is_not_begun)
+{
+	struct pair *p = pair_open(usual);
+	struct call *open = request(p, true, 0), *late, *later;
+
+	settle(p);
+	h2_drain(p->server.h2);
+	late = request(p, true, 0);
+	h2_take(p->client.h2, &p->client.out, 1 << 16);
+	h2_leave(p->server.h2);
+	carry(&p->client, &p->server, 0);
+	later = request(p, true, 0);
+	h2_take(p->client.h2, &p->client.out, 1 << 16);
+	settle(p);
+	cr_assert_eq(p->server.calls_n, 1, "it was begun");
+	cr_assert(late->closed && late->why == H2_CLOSE_REFUSED);
+	cr_assert(later->closed && later->why == H2_CLOSE_REFUSED);
+	cr_assert_not(open->closed);
 	answer(p, &p->server.calls[0], true);
 	settle(p);
 	cr_assert_eq(open->why, H2_CLOSE_DONE);
 	cr_assert(h2_over(p->server.h2));
-	late = request(p, true, 0);
-	settle(p);
-	cr_assert(late->closed);
-	cr_assert_eq(p->server.calls_n, 1);
 	pair_close(p);
 }
 

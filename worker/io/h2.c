@@ -27,6 +27,9 @@ enum {
 	TOO_LARGE_TIMES = 4,	/* over the limit: the connection goes */
 };
 
+/* How far a server's leaving got (I6). */
+enum leaving { STAYS, NOTICE_QUEUED, PING_QUEUED, LEFT };
+
 struct h2 {
 	nghttp2_session	*session;
 	struct mem	*mem;
@@ -41,6 +44,7 @@ struct h2 {
 	uint32_t	 paused_n;	/* streams that met the limit */
 	struct h2_stream *block_of;	/* whose header block is coming in */
 	uint32_t	 block_bytes, block_n;	/* of it */
+	enum leaving	 leaving;
 	bool		 failed, goaway_seen;
 	char		 why[128];
 };
@@ -142,7 +146,9 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-		s = h->events->open(h->owner);
+		/* nghttp2 ignores it once our GOAWAY is out; this one may
+		 * come before. */
+		s = h->leaving == LEFT ? NULL : h->events->open(h->owner);
 		if (s == NULL)
 			return nghttp2_submit_rst_stream(session, 0,
 			    frame->hd.stream_id, NGHTTP2_REFUSED_STREAM) == 0 ?
@@ -264,6 +270,11 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 			h->events->goaway(h->owner);
 		h->goaway_seen = true;
 		break;
+	case NGHTTP2_PING:
+		if (frame->hd.flags & NGHTTP2_FLAG_ACK &&
+		    h->leaving == PING_QUEUED)
+			h2_leave(h);
+		break;
 	}
 	return 0;
 }
@@ -378,6 +389,19 @@ frame_done(const nghttp2_frame *frame)
 		sending_end(headers_of(frame->headers.nva[0].name));
 }
 
+static void
+goaway_sent(struct h2 *h, const nghttp2_goaway *goaway)
+{
+	/* Not together with the notice: nghttp2 sends PINGs first. */
+	if (h->leaving == NOTICE_QUEUED) {
+		h->leaving = PING_QUEUED;
+		nghttp2_submit_ping(h->session, 0, NULL);
+	}
+	if (goaway->error_code != NGHTTP2_NO_ERROR && h->why[0] == '\0')
+		snprintf(h->why, sizeof(h->why), "the peer broke HTTP/2: %s",
+		    nghttp2_http2_strerror(goaway->error_code));
+}
+
 static int
 on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -385,10 +409,8 @@ on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	struct h2_stream *s;
 
 	frame_done(frame);
-	if (frame->hd.type == NGHTTP2_GOAWAY &&
-	    frame->goaway.error_code != NGHTTP2_NO_ERROR && h->why[0] == '\0')
-		snprintf(h->why, sizeof(h->why), "the peer broke HTTP/2: %s",
-		    nghttp2_http2_strerror(frame->goaway.error_code));
+	if (frame->hd.type == NGHTTP2_GOAWAY)
+		goaway_sent(h, &frame->goaway);
 	if (!h->settings.server ||
 	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
@@ -741,7 +763,26 @@ h2_consume(struct h2_stream *s, size_t n)
 void
 h2_drain(struct h2 *h)
 {
-	nghttp2_submit_shutdown_notice(h->session);
+	if (h->leaving != STAYS)
+		return;
+	h->leaving = NOTICE_QUEUED;
+	if (h->goaway_seen)
+		h2_leave(h);		/* it sends no more as it is */
+	else
+		nghttp2_submit_shutdown_notice(h->session);
+	wake(h);
+}
+
+void
+h2_leave(struct h2 *h)
+{
+	if (h->leaving == LEFT)
+		return;
+	h->leaving = LEFT;
+	if (nghttp2_submit_goaway(h->session, 0,
+	    nghttp2_session_get_last_proc_stream_id(h->session),
+	    NGHTTP2_NO_ERROR, NULL, 0) != 0)
+		h->failed = true;
 	wake(h);
 }
 

@@ -22,6 +22,13 @@
  *   I4  h2_take takes whole frames, and nghttp2's frame buffer is not looked
  *       at between two calls: all sessions of a worker share one (mem.h I3).
  *   I5  From inside h2_take come only sent and closed.
+ *   I6  A server that leaves loses no stream (RFC 9113 section 6.8):
+ *
+ *         h2_drain ──> GOAWAY 2^31-1, PING ──> its ACK, or h2_leave
+ *                        ──> GOAWAY, the last stream we know ──> over with it
+ *
+ *       What the peer sent before the ACK has arrived then; it saw the notice,
+ *       so no more is coming. What comes nevertheless is not begun.
  *
  * Source: RFC 9113; dependencies.md section 1. Test: t/unit/h2.c, t/sim/.
  */
@@ -133,9 +140,13 @@ void	h2_reset(struct h2_stream *s, enum h2_error code);
 /* Gives back n bytes of stream credit (I3). */
 void	h2_consume(struct h2_stream *s, size_t n);
 
-/* Server: no new streams, the open ones go on (RFC 9113 section 6.8). */
+/* Server: the peer is told to open no new streams; those open, and those
+ * that cross the notice, go on to their end, then the session is over (I6).
+ * A second call changes nothing; nor does one of h2_leave. */
 void	h2_drain(struct h2 *h);
-/* GOAWAY and over, when the open streams are gone. */
+/* The final GOAWAY now: for a peer that does not answer our PING. */
+void	h2_leave(struct h2 *h);
+/* GOAWAY and over, streams or not. */
 void	h2_terminate(struct h2 *h, enum h2_error code);
 
 uint32_t h2_streams_n(const struct h2 *h);
