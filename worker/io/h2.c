@@ -45,6 +45,7 @@ struct h2 {
 	struct h2_stream *block_of;	/* whose header block is coming in */
 	uint32_t	 block_bytes, block_n;	/* of it */
 	enum leaving	 leaving;
+	int32_t		 goaway_last;	/* the last the peer will process */
 	bool		 failed, goaway_seen;
 	char		 why[128];
 };
@@ -269,6 +270,7 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		if (!h->goaway_seen)
 			h->events->goaway(h->owner);
 		h->goaway_seen = true;
+		h->goaway_last = frame->goaway.last_stream_id;
 		break;
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK &&
@@ -573,11 +575,22 @@ h2_open(struct mem *mem, const struct h2_settings *s,
 	return h;
 }
 
+/* nghttp2 closes by itself what was sent and is beyond the peer's GOAWAY; a
+ * request that waited for a full socket is left to us. */
+static bool
+beyond_goaway(const struct h2 *h, const struct h2_stream *s)
+{
+	return !h->settings.server && h->goaway_seen &&
+	    s->id > h->goaway_last;
+}
+
 void
 h2_close(struct h2 *h, enum h2_close why)
 {
-	while (!LIST_EMPTY(&h->streams))
-		stream_close(LIST_FIRST(&h->streams), why);
+	struct h2_stream *s;
+
+	while ((s = LIST_FIRST(&h->streams)) != NULL)
+		stream_close(s, beyond_goaway(h, s) ? H2_CLOSE_REFUSED : why);
 	nghttp2_session_del(h->session);
 	while (!LIST_EMPTY(&h->sending))
 		sending_end(LIST_FIRST(&h->sending));
