@@ -281,8 +281,7 @@ static void
 down_closed(struct h2_stream *h2, enum h2_close why)
 {
 	struct stream *s = stream_of(h2);
-	struct downstream *d = s->down;
-	struct worker *w = d->worker;
+	struct worker *w = worker_of(s);
 
 	close_count(s, why);
 	timer_stop(&w->loop.timers, &s->timeout);
@@ -295,8 +294,6 @@ down_closed(struct h2_stream *h2, enum h2_close why)
 	w->held_bytes -= s->held_bytes;
 	LIST_REMOVE(s, link);
 	mem_free(&w->io.mem, s);
-	if (w->draining && h2_streams_n(d->conn.h2) == 0)
-		h2_terminate(d->conn.h2, H2_NO_ERROR);
 }
 
 static void

@@ -140,17 +140,25 @@ net_connected(void *ctx, int fd)
 	return socket_at(net_of(ctx), fd)->failed ? ECONNREFUSED : 0;
 }
 
+static void
+reset(struct net *n, int fd)
+{
+	struct net_socket *s = socket_at(n, fd);
+
+	s->reset = true;
+	s->in_n = 0;
+	edge(n, fd, SYS_READ | SYS_HANGUP);
+	note(n, 'x', fd, 0);
+}
+
 /* Between any two bytes. */
 static bool
 reset_now(struct net *n, struct net_socket *s, int fd)
 {
 	if (!s->reset && net_chance(n, n->faults.reset)) {
-		s->reset = true;
-		if (s->peer >= 0) {
-			socket_at(n, s->peer)->reset = true;
-			edge(n, s->peer, SYS_READ | SYS_HANGUP);
-		}
-		note(n, 'x', fd, 0);
+		reset(n, fd);
+		if (s->peer >= 0)
+			reset(n, s->peer);
 	}
 	if (s->reset)
 		errno = ECONNRESET;
@@ -201,9 +209,13 @@ net_send(void *ctx, int fd, const void *p, size_t len)
 
 	if (reset_now(n, s, fd))
 		return -1;
-	if (s->peer < 0) {
+	if (s->silent) {
 		errno = EPIPE;
 		return -1;
+	}
+	if (s->peer < 0) {
+		reset(n, fd);		/* its answer; these went out */
+		return (ssize_t)len;
 	}
 	to = socket_at(n, s->peer);
 	room = NET_PIPE_BYTES - to->in_n;
@@ -227,6 +239,20 @@ net_send(void *ctx, int fd, const void *p, size_t len)
 }
 
 static void
+net_shutdown(void *ctx, int fd)
+{
+	struct net *n = net_of(ctx);
+	struct net_socket *s = socket_at(n, fd);
+
+	note(n, 'h', fd, 0);
+	s->silent = true;
+	if (s->peer >= 0) {
+		socket_at(n, s->peer)->closed = true;
+		edge(n, s->peer, SYS_READ | SYS_HANGUP);
+	}
+}
+
+static void
 net_close(void *ctx, int fd)
 {
 	struct net *n = net_of(ctx);
@@ -238,6 +264,8 @@ net_close(void *ctx, int fd)
 	if (s->peer >= 0) {
 		socket_at(n, s->peer)->peer = -1;
 		socket_at(n, s->peer)->closed = true;
+		if (s->in_n > 0)
+			reset(n, s->peer);
 		edge(n, s->peer, SYS_READ | SYS_HANGUP);
 	}
 	s->used = false;
@@ -339,8 +367,8 @@ net_actor_init(struct net_actor *a, struct net *n)
 	a->refused_n = 0;
 	a->starves = false;
 	a->sys = (struct sys){ a, net_accept, net_connect, net_connected,
-	    net_recv, net_send, net_close, net_watch, net_wait, net_now,
-	    net_random_of, net_alloc, net_free };
+	    net_recv, net_send, net_shutdown, net_close, net_watch, net_wait,
+	    net_now, net_random_of, net_alloc, net_free };
 }
 
 int

@@ -10,6 +10,9 @@
  * fault made short is followed by another edge, as with a kernel's socket; an
  * end of file behind the last byte is not: its edge came with the closing.
  *
+ * As TCP does, who closes with bytes unread, or is sent some afterwards, answers
+ * with a reset, which destroys what the other side has not received yet.
+ *
  * Time stands still while anybody has something to do.
  */
 #ifndef T_SIM_NET_H
@@ -27,7 +30,8 @@ struct net_faults {			/* chances in 1,000 */
 };
 
 struct net_socket {
-	bool		used, listening, closed, reset, failed;
+	bool		used, listening, failed, reset;
+	bool		closed, silent;	/* in, out: nothing more comes */
 	uint16_t	port;		/* listening */
 	int		peer;		/* -1: it was closed */
 	int		backlog[64], backlog_n;

@@ -43,6 +43,7 @@ struct call {
 	int		 status;	/* grpc-status; -1: none came */
 	bool		 started, ended, torn;
 	int		 closed_n;
+	enum h2_close	 why;
 };
 
 struct caller {				/* a connection */
@@ -121,7 +122,7 @@ call_closed(struct h2_stream *s, enum h2_close why)
 {
 	struct call *c = (struct call *)(void *)s;
 
-	(void)why;
+	c->why = why;
 	c->closed_n++;
 	if (c->caller->conn.end == CONN_END_NONE)
 		call_start(c->caller);
@@ -278,8 +279,15 @@ client_done(const struct client *c)
 	return true;
 }
 
+/* Whether the caller may send it elsewhere without a thought. */
+static bool
+not_begun(const struct call *c)
+{
+	return !c->started || c->why == H2_CLOSE_REFUSED;
+}
+
 static const char *
-call_verdict(const struct call *c, bool lossless)
+call_verdict(const struct call *c, bool lossless, bool drained)
 {
 	bool good = c->ended && c->status == 0;
 
@@ -292,7 +300,7 @@ call_verdict(const struct call *c, bool lossless)
 	if (good && ((c->kind != ECHO && c->kind != CANCEL) ||
 	    c->got_bytes != c->bytes))
 		return "a call was called good and is not";
-	if (!lossless)
+	if (!lossless || (drained && not_begun(c)))
 		return NULL;
 	if (c->kind == ECHO && !good)
 		return "a call failed without a fault";
@@ -304,12 +312,12 @@ call_verdict(const struct call *c, bool lossless)
 }
 
 const char *
-client_verdict(const struct client *c)
+client_verdict(const struct client *c, bool drained)
 {
 	for (int i = 0; i < c->callers_n; i++)
 		for (int j = 0; j < c->callers[i].calls_n; j++) {
 			const char *wrong = call_verdict(
-			    &c->callers[i].calls[j], c->lossless);
+			    &c->callers[i].calls[j], c->lossless, drained);
 
 			if (wrong != NULL)
 				return wrong;

@@ -16,8 +16,9 @@ struct client	*client_open(struct net_actor *a, uint16_t port,
 		    bool lossless);
 void		 client_start(struct client *c);
 bool		 client_done(const struct client *c);
-/* NULL: each call ended as it must; else what is wrong. */
-const char	*client_verdict(const struct client *c);
+/* NULL: each call ended as it must; else what is wrong. drained: the proxy
+ * went away; a call may not have begun, if the caller knows that. */
+const char	*client_verdict(const struct client *c, bool drained);
 void		 client_close(struct client *c);
 struct loop	*client_loop(struct client *c);
 

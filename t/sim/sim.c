@@ -7,10 +7,12 @@
  * One schedule: 1..3 connections of 1..8 calls each, messages of 0..150,000
  * bytes; the backend echoes, answers an error at once, resets, or closes, and
  * the client cancels. In every other run of a kind a connection is out of
- * stream ids after five. What
+ * stream ids after five; in every third the worker is drained meanwhile. What
  * must hold, whatever the network does:
  *   - each call ends once, with the echo of what it sent or an error
- *   - without faults no call fails that the backend does not fail
+ *   - without faults no call fails that the backend does not fail; a drain
+ *     only turns calls away, and says so to the caller
+ *   - a drained worker comes to its end
  *   - what was refused is counted, and no connection goes past its ids
  *   - afterwards the worker's memory is back and its gauges are 0
  *   - the same seed gives the same trace
@@ -30,7 +32,7 @@
 #include "worker/worker.h"
 
 enum { WORKER_PORT = 1, BACKEND_PORT = 2, TURNS_MAX = 1000000,
-	FEW_IDS = 9 };
+	FEW_IDS = 9, DRAIN_TURNS = 200 };
 
 static const char CONFIG[] =
     "godwit: {log_level: error}\n"
@@ -91,6 +93,7 @@ struct world {
 	struct worker	*worker;
 	struct client	*client;
 	struct backend	*backend;
+	int		 drain_turn;	/* -1: it is not drained */
 };
 
 /* ---- the worker's side ---- */
@@ -175,6 +178,9 @@ world_turns(struct world *w)
 
 	for (int turn = 0; turn < TURNS_MAX && !client_done(w->client);
 	    turn++) {
+		if (w->drain_turn >= 0 && turn >= w->drain_turn &&
+		    w->worker->root != NULL)	/* it can serve who waits */
+			worker_drain(w->worker);
 		loop_turn(loops[net_random(&w->net) % 3], 0);
 		next = timers_next_ns(w, net_next_ns(&w->net));
 		if (next < 0)
@@ -188,7 +194,7 @@ world_turns(struct world *w)
 static void
 world_end(struct world *w, struct result *r)
 {
-	const char *wrong = client_verdict(w->client);
+	const char *wrong = client_verdict(w->client, w->worker->draining);
 	struct row *row = w->worker->row;
 
 	client_close(w->client);
@@ -201,6 +207,8 @@ world_end(struct world *w, struct result *r)
 		wrong = gauges_check(row);
 	if (wrong == NULL)
 		wrong = noticed_check(w);
+	if (wrong == NULL && w->worker->draining && !w->worker->loop.stop)
+		wrong = "the drained worker goes on";
 	if (wrong == NULL && w->worker->held_bytes != 0)
 		wrong = "body bytes are still held";
 	worker_close(w->worker);
@@ -231,6 +239,8 @@ schedule_run(const struct generations *g, uint64_t seed,
 	w.worker_actor.starves = true;	/* it began whole */
 	if (seed % 8 < 4)
 		w.worker->stream_id_max = FEW_IDS;
+	w.drain_turn = seed % 3 == 0 ?
+	    (int)(net_random(&w.net) % DRAIN_TURNS) : -1;
 	client_start(w.client);
 	if (!world_turns(&w))
 		snprintf(r.why, sizeof(r.why), "a call never ends");

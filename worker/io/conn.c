@@ -10,7 +10,9 @@ static void	conn_ready(struct source *s, uint32_t events);
 static void	conn_flush(struct task *t);
 static void	conn_again(struct task *t);
 static void	conn_fire(struct timer *t);
+static bool	conn_send(struct conn *c, struct buf *b);
 static void	bye_send(struct conn *c);
+static void	drain_begin(struct conn *c);
 
 int
 io_init(struct io *io, struct loop *l)
@@ -118,6 +120,8 @@ conn_opened(struct conn *c)
 		timer_start(&c->io->loop->timers, &c->timer, c->io->loop->now,
 		    c->idle_timeout_ms);
 	c->events->opened(c);
+	if (c->draining)
+		drain_begin(c);
 	conn_touch(c);
 }
 
@@ -175,51 +179,165 @@ conn_end(struct conn *c, enum conn_end end, const char *why)
 	conn_touch(c);
 }
 
+/* Its last words, then the session and its streams. */
+static void
+session_end(struct conn *c)
+{
+	if (c->tls != NULL && c->state == CONN_OPEN && buf_len(&c->out) == 0)
+		bye_send(c);
+	h2_close(c->h2, close_of(c->end));
+	c->h2 = NULL;
+}
+
 void
 conn_close(struct conn *c)
 {
 	if (c->end == CONN_END_NONE)
 		c->end = CONN_END_LOCAL;
-	if (c->tls != NULL && c->state == CONN_OPEN && buf_len(&c->out) == 0)
-		bye_send(c);
-	h2_close(c->h2, close_of(c->end));
-	c->h2 = NULL;
+	if (c->state != CONN_LINGER)
+		session_end(c);
 	conn_fini(c);
 	c->events->closed(c);
+}
+
+/* ---- draining, and idleness ---- */
+
+static void
+drain_begin(struct conn *c)
+{
+	h2_drain(c->h2);
+	c->active_ms = now_ms(c);	/* idle_check gives it its time anew */
+	timer_start(&c->io->loop->timers, &c->timer, c->io->loop->now,
+	    CONN_DRAIN_MS);
 }
 
 void
 conn_drain(struct conn *c)
 {
-	if (c->state != CONN_OPEN) {
-		conn_end(c, CONN_END_LOCAL, NULL);
+	if (c->draining || c->end != CONN_END_NONE)
 		return;
-	}
-	h2_drain(c->h2);
-	if (h2_streams_n(c->h2) == 0)
+	c->draining = true;
+	if (c->state == CONN_OPEN)
+		drain_begin(c);
+}
+
+/* Nothing came for so long. From a caller that drains: not even one of our
+ * GOAWAYs was taken, or it would be over. */
+static void
+idle_end(struct conn *c)
+{
+	if (c->draining)
+		conn_end(c, CONN_END_LOCAL, "the peer takes nothing");
+	else if (c->accepted)
+		conn_drain(c);
+	else
 		h2_terminate(c->h2, H2_NO_ERROR);
 }
+
+static void
+idle_check(struct conn *c)
+{
+	int64_t left_ms = c->idle_timeout_ms - (now_ms(c) - c->active_ms);
+
+	if (c->idle_timeout_ms == 0)
+		return;
+	if (h2_streams_n(c->h2) > 0)
+		left_ms = c->idle_timeout_ms;
+	if (left_ms <= 0)
+		idle_end(c);
+	else
+		timer_start(&c->io->loop->timers, &c->timer,
+		    c->io->loop->now, left_ms);
+}
+
+/* ---- lingering (I7) ---- */
+
+/* What a full socket left of the last words, then that it was all. */
+static void
+linger_write(struct conn *c)
+{
+	if (buf_len(&c->out) == 0 || conn_send(c, &c->out))
+		c->io->sys->shutdown(c->io->sys->ctx, c->fd);
+}
+
+static void
+linger_end(struct conn *c)
+{
+	c->lingered = true;
+	conn_touch(c);
+}
+
+static void
+linger_read(struct conn *c)
+{
+	struct io *io = c->io;
+	ssize_t n;
+
+	for (int i = 0; i < CONN_READS; i++) {
+		n = io->sys->recv(io->sys->ctx, c->fd, io->in,
+		    CONN_READ_BYTES);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n > 0)
+			c->linger_bytes += (uint32_t)n;
+		if (n <= 0 || c->linger_bytes > CONN_LINGER_BYTES) {
+			linger_end(c);
+			return;
+		}
+	}
+	loop_soon(io->loop, &c->again);
+}
+
+/* False: nobody is there to hear our last words, or they were not all sent. */
+static bool
+linger_begin(struct conn *c)
+{
+	if (!c->accepted || c->end == CONN_END_PEER ||
+	    c->end == CONN_END_CONNECT_TIMEOUT || buf_len(&c->out) > 0)
+		return false;
+	session_end(c);
+	c->state = CONN_LINGER;
+	timer_start(&c->io->loop->timers, &c->timer, c->io->loop->now,
+	    CONN_LINGER_MS);
+	linger_write(c);
+	loop_soon(c->io->loop, &c->again);	/* what we left unread */
+	return true;
+}
+
+static void
+linger_ready(struct conn *c, uint32_t events)
+{
+	if (events & SYS_WRITE && buf_len(&c->out) > 0)
+		linger_write(c);
+	if (events & (SYS_READ | SYS_HANGUP))
+		linger_read(c);
+}
+
+/* ---- time ---- */
 
 static void
 conn_fire(struct timer *t)
 {
 	struct conn *c = CONTAINER(t, struct conn, timer);
-	int64_t idle_ms = now_ms(c) - c->active_ms;
-	int64_t left_ms = c->idle_timeout_ms - idle_ms;
 
-	if (c->state != CONN_OPEN) {
-		conn_end(c, CONN_END_CONNECT_TIMEOUT, c->state ==
-		    CONN_HANDSHAKE ? "the TLS handshake took too long" :
+	switch (c->state) {
+	case CONN_CONNECTING:
+		conn_end(c, CONN_END_CONNECT_TIMEOUT,
 		    "the connection was not made in time");
-		return;
+		break;
+	case CONN_HANDSHAKE:
+		conn_end(c, CONN_END_CONNECT_TIMEOUT,
+		    "the TLS handshake took too long");
+		break;
+	case CONN_OPEN:
+		if (c->draining)
+			h2_leave(c->h2);	/* our PING had its time */
+		idle_check(c);
+		break;
+	case CONN_LINGER:
+		linger_end(c);
+		break;
 	}
-	if (h2_streams_n(c->h2) > 0)
-		left_ms = c->idle_timeout_ms;
-	if (left_ms <= 0)
-		h2_terminate(c->h2, H2_NO_ERROR);
-	else
-		timer_start(&c->io->loop->timers, t, c->io->loop->now,
-		    left_ms);
 }
 
 /* ---- reading ---- */
@@ -316,6 +434,8 @@ conn_ready(struct source *s, uint32_t events)
 {
 	struct conn *c = CONTAINER(s, struct conn, source);
 
+	if (c->state == CONN_LINGER)
+		linger_ready(c, events);
 	if (c->end != CONN_END_NONE)
 		return;
 	if (c->state == CONN_CONNECTING) {
@@ -338,6 +458,10 @@ conn_again(struct task *t)
 {
 	struct conn *c = CONTAINER(t, struct conn, again);
 
+	if (c->state == CONN_LINGER) {
+		linger_read(c);
+		return;
+	}
 	if (c->end == CONN_END_NONE && c->state != CONN_CONNECTING)
 		conn_read(c);
 	conn_touch(c);
@@ -439,20 +563,32 @@ conn_flush_open(struct conn *c)
 		    CONN_END_PROTOCOL, h2_why(c->h2));
 }
 
+/* A peer that broke HTTP/2 and closed: the former came first. */
+static void
+end_correct(struct conn *c)
+{
+	if (c->end != CONN_END_PEER || h2_why(c->h2)[0] == '\0')
+		return;
+	c->end = CONN_END_PROTOCOL;
+	snprintf(c->why, sizeof(c->why), "%s", h2_why(c->h2));
+}
+
 /* The end-of-turn task: writes, and ends what is to end (I2, I3). */
 static void
 conn_flush(struct task *t)
 {
 	struct conn *c = CONTAINER(t, struct conn, flush);
 
+	if (c->state == CONN_LINGER) {
+		if (c->lingered)
+			conn_close(c);
+		return;
+	}
 	if (c->state == CONN_OPEN)
 		conn_flush_open(c);
 	else if (c->state == CONN_HANDSHAKE && buf_len(&c->out) > 0)
 		conn_send(c, &c->out);
-	if (c->end == CONN_END_PEER && h2_why(c->h2)[0] != '\0') {
-		c->end = CONN_END_PROTOCOL;	/* that came first */
-		snprintf(c->why, sizeof(c->why), "%s", h2_why(c->h2));
-	}
-	if (c->end != CONN_END_NONE)
+	end_correct(c);
+	if (c->end != CONN_END_NONE && !linger_begin(c))
 		conn_close(c);
 }

@@ -2,8 +2,8 @@
  * worker/io/conn.h - a connection: a socket, TLS or not, and an HTTP/2
  * session, from the first byte to the last.
  *
- *   conn_connect ──> CONNECTING ──> HANDSHAKE ──> OPEN ──> closed
- *   conn_accept ───────────────────────^────────────^
+ *   conn_connect ──> CONNECTING ──> HANDSHAKE ──> OPEN ──────────> closed
+ *   conn_accept ───────────────────────^────────────^ └─> LINGER ────^
  *                                    (TLS)       (clear)
  *
  * Invariants
@@ -13,14 +13,22 @@
  *       all frames of the session, one TLS pass, one send. While the socket
  *       takes no more, no frames are made: flow control holds the callers.
  *   I3  A connection ends at the end of a turn, never inside an up-call; then
- *       the session's streams are closed, then closed is the last up-call.
+ *       the session's streams are closed, then closed is the last up-call:
+ *       after LINGER, in which there is no session any more.
  *   I4  out is bounded: frames are made only while it is empty, and a peer that
  *       makes TLS answer over CONN_OUT_BYTES (KeyUpdates) and takes nothing is
  *       cut.
  *   I5  A TLS connection that ends in order says so (RFC 8446 section 6.1).
  *   I6  A session's preface is taken as soon as it is made (mem.h I3).
+ *   I7  Our last words arrive. A caller's connection that we end, and whose
+ *       socket took all we had to say, lingers: no more from us (FIN), and
+ *       what still comes is thrown away, to the caller's end of file. To
+ *       close(2) while bytes come makes the kernel answer RST, which destroys
+ *       what the caller has not read yet: the GOAWAY that tells it which
+ *       calls are safe to send elsewhere. Bounded in time and bytes.
+ *   I8  Drained or idle, a caller's connection loses no call (h2.h I6).
  *
- * Test: t/unit/conn.c, t/sim/, t/mesh/.
+ * Test: t/unit/conn.c, t/unit/drain.c, t/sim/, t/mesh/.
  */
 #ifndef WORKER_IO_CONN_H
 #define WORKER_IO_CONN_H
@@ -32,6 +40,11 @@
 enum {
 	CONN_READ_BYTES = 65536, CONN_READS = 4, CONN_TAKE_BYTES = 49152,
 	CONN_OUT_BYTES = 262144,	/* three times what frames can fill */
+	/* How long a drain waits for the answer to our PING. */
+	CONN_DRAIN_MS = 1000,
+	/* LINGER's bounds (I7): some round trips, as who reads closes; and more
+	 * than what is on its way in the windows of a busy caller. */
+	CONN_LINGER_MS = 1000, CONN_LINGER_BYTES = 16 << 20,
 };
 
 /* What all connections of a worker share. */
@@ -47,7 +60,7 @@ struct io {
 int	io_init(struct io *io, struct loop *l);
 void	io_fini(struct io *io);
 
-enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN };
+enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_LINGER };
 
 enum conn_end {
 	CONN_END_NONE,
@@ -72,18 +85,21 @@ struct conn {
 	struct io	*io;
 	const struct conn_events *events;
 	struct task	 flush, again;
-	struct timer	 timer;		/* until open; then idleness */
+	struct timer	 timer;		/* of the state; OPEN: idle, drain */
 	struct tls	*tls;		/* NULL: clear text */
-	struct h2	*h2;
+	struct h2	*h2;		/* NULL in LINGER */
 	struct buf	 early;		/* frames made before it was open */
 	struct buf	 out;		/* what the socket did not take */
 	int64_t		 active_ms;	/* last bytes received */
 	uint32_t	 idle_timeout_ms;	/* 0 = none */
+	uint32_t	 linger_bytes;	/* thrown away */
 	int		 fd;
 	enum conn_state	 state;
 	enum conn_end	 end;
 	enum tls_failure tls_failure;	/* with CONN_END_TLS */
 	bool		 accepted;	/* by us; else connected */
+	bool		 draining;
+	bool		 lingered;	/* LINGER is over */
 	char		 why[320];	/* the end, in words */
 };
 
@@ -107,10 +123,12 @@ bool	conn_connect(struct conn *c, struct io *io, const struct sockaddr *to,
 
 /* Write at the end of this turn. The wake of h2_events calls it. */
 void	conn_touch(struct conn *c);
-/* GOAWAY; closed once the open streams are done. At once while it is not
- * open yet. */
+/* An accepted one: closed once its streams are done, and none is lost (I8).
+ * Begins after the handshake, whose caller would see an error otherwise. A
+ * second call changes nothing. */
 void	conn_drain(struct conn *c);
-/* Ends it at the end of this turn (I3). why may be NULL. */
+/* Ends it at the end of this turn (I3), or then begins to linger (I7). why may
+ * be NULL. */
 void	conn_end(struct conn *c, enum conn_end end, const char *why);
 /* Ends it here: for the worker's own end, outside of all up-calls. */
 void	conn_close(struct conn *c);

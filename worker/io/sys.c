@@ -91,6 +91,13 @@ kernel_send(void *ctx, int fd, const void *p, size_t n)
 }
 
 static void
+kernel_shutdown(void *ctx, int fd)
+{
+	(void)ctx;
+	shutdown(fd, SHUT_WR);
+}
+
+static void
 kernel_close(void *ctx, int fd)
 {
 	(void)ctx;
@@ -167,9 +174,9 @@ sys_kernel_new(void)
 	if (k == NULL)
 		return NULL;
 	k->sys = (struct sys){ k, kernel_accept, kernel_connect,
-	    kernel_connected, kernel_recv, kernel_send, kernel_close,
-	    kernel_watch, kernel_wait, kernel_now, kernel_random,
-	    kernel_alloc, kernel_free };
+	    kernel_connected, kernel_recv, kernel_send, kernel_shutdown,
+	    kernel_close, kernel_watch, kernel_wait, kernel_now,
+	    kernel_random, kernel_alloc, kernel_free };
 	k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (k->epoll_fd < 0 || getrandom(&k->random, sizeof(k->random), 0) !=
 	    sizeof(k->random)) {

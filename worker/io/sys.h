@@ -36,6 +36,8 @@ struct sys {
 	int	(*connected)(void *ctx, int fd);
 	ssize_t	(*recv)(void *ctx, int fd, void *p, size_t n);
 	ssize_t	(*send)(void *ctx, int fd, const void *p, size_t n);
+	/* Our side has said all; the peer may go on. */
+	void	(*shutdown)(void *ctx, int fd);
 	void	(*close)(void *ctx, int fd);
 
 	/* Reports fd's edges (reading and writing both) with source, once and
