@@ -20,6 +20,8 @@ enum { FLOOD_ROUNDS = 4000 };
 static struct {
 	BIO		*to_us, *to_them;	/* the SSL's out and in */
 	bool		 full;		/* it takes nothing more */
+	bool		 shut, ended;	/* our side, theirs */
+	int		 closed_n;
 	int64_t		 now_ns;
 } wire;
 
@@ -31,7 +33,9 @@ wire_recv(void *ctx, int fd, void *p, size_t n)
 	(void)ctx;
 	(void)fd;
 	errno = EAGAIN;
-	return got <= 0 ? -1 : got;
+	if (got <= 0)
+		return wire.ended ? 0 : -1;
+	return got;
 }
 
 static ssize_t
@@ -39,8 +43,18 @@ wire_send(void *ctx, int fd, const void *p, size_t n)
 {
 	(void)ctx;
 	(void)fd;
+	cr_assert_not(wire.shut, "it speaks after its last word");
 	errno = EAGAIN;
 	return wire.full ? -1 : BIO_write(wire.to_them, p, (int)n);
+}
+
+static void
+wire_shutdown(void *ctx, int fd)
+{
+	(void)ctx;
+	(void)fd;
+	cr_assert_not(wire.shut, "twice");
+	wire.shut = true;
 }
 
 static void
@@ -48,6 +62,7 @@ wire_close(void *ctx, int fd)
 {
 	(void)ctx;
 	(void)fd;
+	wire.closed_n++;
 }
 
 static int
@@ -140,6 +155,7 @@ ours_open(void)
 	ours.sys = unit_sys;
 	ours.sys.recv = wire_recv;
 	ours.sys.send = wire_send;
+	ours.sys.shutdown = wire_shutdown;
 	ours.sys.close = wire_close;
 	ours.sys.watch = wire_watch;
 	ours.sys.wait = wire_wait;
@@ -224,14 +240,51 @@ told(void)
 
 /* ---- tests ---- */
 
+static void
+ping_ack(void)
+{
+	static const uint8_t ack[17] = { 0, 0, 8, 6, 1 };
+
+	SSL_write(theirs, ack, sizeof(ack));
+	ours_turn();
+}
+
 Test(conn, an_end_in_order_is_told)
 {
 	meet();
 	cr_assert_not(told());
 	conn_drain(&ours.conn);
+	conn_drain(&ours.conn);
+	ours_turn();
+	cr_assert_not(wire.shut || told(), "before the peer knows");
+	ping_ack();
+	cr_assert_eq(ours.conn.state, CONN_LINGER);
+	cr_assert(told(), "the peer sees a connection that was cut");
+	cr_assert(wire.shut && !ours.closed);
+	SSL_write(theirs, "thrown away", 11);
+	ours_turn();
+	cr_assert_not(ours.closed, "it answers with RST");
+	wire.ended = true;
 	ours_turn();
 	cr_assert(ours.closed);
-	cr_assert(told(), "the peer sees a connection that was cut");
+	cr_assert_eq(wire.closed_n, 1);
+	cr_assert_eq(ours.conn.end, CONN_END_LOCAL);
+	part();
+}
+
+Test(conn, neither_silence_nor_a_peer_that_stays_holds_it)
+{
+	meet();
+	conn_drain(&ours.conn);
+	ours_turn();
+	wire.now_ns += CONN_DRAIN_MS * 1000000ll;
+	ours_turn();
+	ours_turn();
+	cr_assert_eq(ours.conn.state, CONN_LINGER, "it waits for the ACK");
+	cr_assert(told());
+	wire.now_ns += CONN_LINGER_MS * 1000000ll;
+	ours_turn();
+	cr_assert(ours.closed, "it waits for the peer's end");
 	part();
 }
 
