@@ -197,6 +197,34 @@ def test_a_drain_sends_idle_callers_away(m):
     assert p.exit_code() == 0
 
 
+def test_what_crosses_a_drain_is_served(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    c = frames.client(port)
+    call = frames.headers(1, frames.REQUEST) + frames.data(
+        1, frames.MESSAGE, end=True)
+    c.send(call)
+    assert frames.RST_STREAM not in c.until_end_of(1)
+    p.signal(signal.SIGTERM)
+    until(lambda: "draining" in p.log(), "it drains")
+    # Nothing is read yet, and no PING answered: so this one crosses.
+    c.send(frames.headers(3, frames.REQUEST) + frames.data(
+        3, frames.MESSAGE, end=True))
+    last, ended = [], False
+    while got := c.read():
+        kind, flags, stream, payload = got
+        if kind == frames.GOAWAY:
+            last.append(int.from_bytes(payload[:4], "big"))
+            if len(last) == 2:          # late, and against the rules
+                c.send(frames.headers(5, frames.REQUEST) + frames.data(
+                    5, bytes(16384)))
+        ended = ended or stream == 3 and flags & frames.END_STREAM
+    assert (last, bool(ended)) == ([0x7fffffff, 3], True), (last, ended)
+    c.close()
+    assert p.exit_code() == 0
+    assert service.calls == 2
+
+
 def test_an_answer_that_breaks_off(m):
     rows = [        # after headers, what comes
         ([None], "connection_lost"),
