@@ -1,11 +1,13 @@
 # godwit: GNU make, after ./configure.
 #
 #   make                  build/godwit
-#   make check            layers, unit tests, simulator, mesh; closes with
-#                         "N passed, N failed"
+#   make check            layers, unit tests, simulator, models, mesh; closes
+#                         with "N passed, N failed"
 #   make check T=NAME     only what is called NAME: a unit test, a simulator
 #                         program or a test of the mesh
-#   make check-unit       one suite; also check-layers check-sim check-mesh
+#   make check-unit       one suite; also check-layers check-sim check-model
+#                         check-mesh
+#   make soak             what takes longer; soak-model: the models, larger
 #   make asan             the same in build/asan under the address and undefined
 #                         behaviour sanitizers: unit and sim, with T=NAME mesh
 #                         too; SUITES="unit sim mesh" says which
@@ -31,15 +33,16 @@
 
 B	?= build
 VENV	= build/venv
-SUITES	= layers unit sim mesh
+SUITES	= layers unit sim model mesh
 
 MAKEFLAGS += --no-builtin-rules
 SHELL	= /bin/sh
 .SUFFIXES:
 .DELETE_ON_ERROR:
 # bench and asan run make again or measure: nothing beside them.
-.PHONY:	all check check-layers check-unit check-sim check-mesh run-suites \
-	demo bench asan layers fmt install uninstall clean help tests venv
+.PHONY:	all check check-layers check-unit check-sim check-model check-mesh \
+	run-suites soak soak-model demo bench asan layers fmt install \
+	uninstall clean help tests venv
 .DEFAULT_GOAL := all
 
 # ---- what ./configure found
@@ -155,7 +158,7 @@ $(VENV)/done: $(wildcard t/lib/requirements.txt)
 	t/lib/need venv
 
 check: run-suites
-check-unit check-sim check-mesh:
+check-unit check-sim check-model check-mesh:
 	@$(MAKE) --no-print-directory run-suites SUITES=$(@:check-%=%)
 check-layers: layers
 
@@ -163,6 +166,7 @@ check-layers: layers
 run_layers = layers
 run_unit = $(UNIT:t/unit/%.c=unit:$B/t/unit/%)
 run_sim	= $(SIM_BIN:%=sim:%)
+run_model = $(if $(wildcard t/model/run),model)
 run_mesh = $(if $(wildcard t/mesh/run),mesh)
 run	= $(foreach s,$(SUITES),$(run_$s))
 
@@ -170,7 +174,7 @@ run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
     $(CRITERION_LIBS),$(UNIT:%.c=$B/%))) $(if \
     $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
     $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done))
-	@t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
+	@CC='$(CC)' t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
 	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)
 
 asan: B_ASAN = build/asan
@@ -180,6 +184,10 @@ asan:
 	    --builddir=$(B_ASAN) $(if $(WERROR),--enable-werror) >/dev/null
 	@$(MAKE) --no-print-directory B=$(B_ASAN) T='$T' SUITES='$(SUITES)' \
 	    run-suites
+
+soak: soak-model
+soak-model:
+	@CC='$(CC)' t/model/run --soak $B $T
 
 demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
