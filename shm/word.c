@@ -112,35 +112,29 @@ tag_of(uint64_t cell)
 	return (uint32_t)(cell >> 32);
 }
 
+/* n more; an older owner's cell is taken over (W1). */
 static uint64_t
-cell_of(uint32_t tag, uint32_t n)
+raised(uint64_t cell, uint32_t tag, uint64_t n)
 {
-	return (uint64_t)tag << 32 | n;
+	uint32_t owner = tag_of(cell), room = UINT32_MAX - (uint32_t)cell;
+
+	if (tag == 0)
+		return cell;
+	if (owner == tag)
+		return cell + (n < room ? n : room);
+	return owner == 0 || (int32_t)(tag - owner) > 0 ?
+	    (uint64_t)tag << 32 | (uint32_t)n : cell;
 }
 
-/* By so many more or less; another's stays as it is. */
+/* n less; another's stays as it is. */
 static uint64_t
-moved(uint64_t cell, uint32_t tag, int64_t by)
+lowered(uint64_t cell, uint32_t tag, uint64_t n)
 {
-	int64_t n = (int64_t)(uint32_t)cell + by;
+	uint32_t open = (uint32_t)cell;
 
 	if (tag_of(cell) != tag || tag == 0)
 		return cell;
-	return cell_of(tag, n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX :
-	    (uint32_t)n);
-}
-
-/* One more, and an older owner's cell is taken over (W1). */
-static uint64_t
-raised(uint64_t cell, uint32_t tag)
-{
-	uint32_t owner = tag_of(cell);
-
-	if (owner == tag || tag == 0)
-		return moved(cell, tag, 1);
-	if (owner == 0 || (int32_t)(tag - owner) > 0)
-		return cell_of(tag, 1);
-	return cell;
+	return cell - (n < open ? n : open);
 }
 
 static uint64_t
@@ -169,20 +163,20 @@ swapped(word_cell *cell, uint64_t *old, uint64_t new)
 }
 
 static void
-word_raise(word_cell *cell, uint32_t tag)
+word_raise(word_cell *cell, uint32_t tag, uint64_t n)
 {
 	uint64_t old = load(cell);
 
-	while (!swapped(cell, &old, raised(old, tag)))
+	while (!swapped(cell, &old, raised(old, tag, n)))
 		;
 }
 
 static void
-word_move(word_cell *cell, uint32_t tag, int64_t by)
+word_lower(word_cell *cell, uint32_t tag, uint64_t n)
 {
 	uint64_t old = load(cell);
 
-	while (!swapped(cell, &old, moved(old, tag, by)))
+	while (!swapped(cell, &old, lowered(old, tag, n)))
 		;
 }
 
@@ -190,14 +184,14 @@ void
 word_add(struct words *w, enum word_kind kind, uint32_t id, uint32_t tag)
 {
 	if (id < WORD_IDS)
-		word_raise(&w->cells[id][kind], tag);
+		word_raise(&w->cells[id][kind], tag, 1);
 }
 
 void
 word_sub(struct words *w, enum word_kind kind, uint32_t id, uint32_t tag)
 {
 	if (id < WORD_IDS)
-		word_move(&w->cells[id][kind], tag, -1);
+		word_lower(&w->cells[id][kind], tag, 1);
 }
 
 /* ---- shares: the row's one writer ---- */
@@ -226,8 +220,8 @@ word_share_add(struct words *w, struct row *r, enum word_kind kind,
 	if (id >= atomic_load_explicit(&s->n, memory_order_relaxed))
 		atomic_store_explicit(&s->n, id + 1, memory_order_relaxed);
 	old = load(&s->cells[id][kind]);
-	if (share_put(&s->cells[id][kind], old, raised(old, tag)))
-		word_raise(&w->cells[id][kind], tag);
+	if (share_put(&s->cells[id][kind], old, raised(old, tag, 1)))
+		word_raise(&w->cells[id][kind], tag, 1);
 }
 
 void
@@ -240,8 +234,8 @@ word_share_sub(struct words *w, struct row *r, enum word_kind kind,
 	if (id >= WORD_IDS)
 		return;
 	old = load(&s->cells[id][kind]);
-	if (share_put(&s->cells[id][kind], old, moved(old, tag, -1)))
-		word_move(&w->cells[id][kind], tag, -1);
+	if (share_put(&s->cells[id][kind], old, lowered(old, tag, 1)))
+		word_lower(&w->cells[id][kind], tag, 1);
 }
 
 /* ---- after a death ---- */
@@ -267,8 +261,8 @@ word_shares_take(struct words *w, struct row *r)
 				continue;
 			had = atomic_exchange_explicit(
 			    &r->shares.cells[id][k], 0, memory_order_relaxed);
-			word_move(&w->cells[id][k], tag_of(had),
-			    -(int64_t)(uint32_t)had);
+			word_lower(&w->cells[id][k], tag_of(had),
+			    (uint32_t)had);
 		}
 }
 
@@ -311,12 +305,17 @@ seen(const struct word_doubts *last, int *at, const struct word_doubt *d)
 	    l->off == d->off ? l->seen + 1 : 1;
 }
 
-/* Remembers a difference, or corrects it. */
+/* Remembers a difference, or corrects it: 1. */
 static int
 doubt(struct words *w, struct word_doubts *doubts, struct word_doubt d)
 {
+	word_cell *cell = &w->cells[d.id][d.kind];
+
 	if (d.seen >= WORD_DOUBTS_SEEN) {
-		word_move(&w->cells[d.id][d.kind], d.tag, -d.off);
+		if (d.off < 0)
+			word_raise(cell, d.tag, (uint64_t)-d.off);
+		else
+			word_lower(cell, d.tag, (uint64_t)d.off);
 		return 1;
 	}
 	if (doubts->n < WORD_DOUBTS_MAX)
