@@ -99,7 +99,7 @@ void	word_close(struct words *w);
 /* How many of the owner with this tag; 0 when it is another's. */
 uint32_t word_get(const struct words *w, enum word_kind kind, uint32_t id,
 	    uint32_t tag);
-/* One more, one less (W1, W2). */
+/* One more, one less (W1, W2). A worker uses those with a share (W3). */
 void	word_add(struct words *w, enum word_kind kind, uint32_t id,
 	    uint32_t tag);
 void	word_sub(struct words *w, enum word_kind kind, uint32_t id,
