@@ -18,7 +18,7 @@ enum {
 };
 
 /* What two programs must have in common to read each other's rows: every row
- * of count.def in its place (FNV-1a). */
+ * of count.def and word.def in its place (FNV-1a). */
 static uint64_t
 layout(void)
 {
@@ -26,6 +26,9 @@ layout(void)
 #define COUNT(scope, id, kind, name, help) #scope " " #kind " " name "\n"
 #include "shm/count.def"
 #undef COUNT
+#define WORD(id, help) #id "\n"
+#include "shm/word.def"
+#undef WORD
 	;
 	uint64_t hash = BLOCK_LAYOUT ^ sizeof(struct row);
 
@@ -40,7 +43,8 @@ static struct row *
 map(int fd, int writable)
 {
 	struct row *r = mmap(NULL, ROW_BYTES, writable ?
-	    PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	    PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_NORESERVE,
+	    fd, 0);
 
 	return r == MAP_FAILED ? NULL : r;
 }

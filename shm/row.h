@@ -3,6 +3,7 @@
  * everyone else as a hint.
  *
  *   | head | WORKER counts | causes | [slot] LISTENER, HTTP | [slot] CLUSTER |
+ *   | shares of common words, sparse: shm/word.h |
  *
  * Invariants
  *   I1  One writer, the worker; before it is born the keeper, which clears
@@ -23,6 +24,7 @@
 
 #include "shm/block.h"
 #include "shm/clock.h"
+#include "shm/word.h"
 
 typedef _Atomic uint64_t count;
 
@@ -92,6 +94,7 @@ struct row {
 	struct row_cluster {
 		count	cluster[COUNT_CLUSTER_N];
 	}		clusters[ROW_CLUSTERS];
+	struct word_shares shares;
 };
 
 /* Makes a row's memfd, zeroed, its head filled; the descriptor, or -1. */
@@ -102,8 +105,9 @@ int	row_new(uint32_t slot, char *why, size_t why_len);
 struct row *row_open(int fd, int writable, char *why, size_t why_len);
 void	row_close(struct row *r);
 
-/* Clears gauges and marks the birth of the next incarnation; counters go on.
- * Only while no worker lives here (I1). */
+/* Clears gauges and marks the birth of the next incarnation; counters go on,
+ * and shares stay until word_shares_take has them. Only while no worker lives
+ * here (I1). */
 void	row_init(struct row *r, uint32_t pid);
 
 static inline struct row_cluster *

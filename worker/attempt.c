@@ -12,12 +12,24 @@ attempt_of(struct h2_stream *h2)
 	return (struct attempt *)(void *)h2;
 }
 
+/* Every attempt is counted here once and, in attempt_free, back once. */
+static void
+attempt_count(const struct upstream *u)
+{
+	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_rq_total);
+	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_rq_active);
+	word_share_add(u->worker->words, u->worker->row, WORD_active,
+	    u->endpoint, u->endpoint_tag);
+}
+
 static void
 attempt_free(struct attempt *a)
 {
 	struct upstream *u = a->upstream;
 
 	count_less(u->counts->cluster, COUNT_CLUSTER_upstream_rq_active);
+	word_share_sub(u->worker->words, u->worker->row, WORD_active,
+	    u->endpoint, u->endpoint_tag);
 	u->worker->held_bytes -= a->held_bytes;
 	mem_free(&u->worker->io.mem, a);
 }
@@ -31,8 +43,7 @@ attempt_begin(struct stream *s, struct upstream *u)
 		return false;
 	memset(a, 0, sizeof(*a));
 	a->upstream = u;
-	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_rq_total);
-	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_rq_active);
+	attempt_count(u);
 	if (!h2_request(u->conn.h2, &a->h2, s->request, s->request_ended)) {
 		attempt_free(a);
 		return false;

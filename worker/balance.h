@@ -14,7 +14,7 @@
 struct balance_view {
 	uint32_t	*turn;		/* of this cluster in this worker */
 	uint64_t	 random;
-	/* Requests this worker has open to an endpoint. */
+	/* Requests open to an endpoint, in all workers. */
 	uint32_t	(*active)(void *arg, const struct block_endpoint *e);
 	void		*arg;
 };

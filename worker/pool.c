@@ -147,19 +147,6 @@ pool_get(struct worker *w, const struct block_cluster *c,
 	return upstream_new(w, c, e);
 }
 
-uint32_t
-pool_active(void *arg, const struct block_endpoint *e)
-{
-	struct worker *w = arg;
-	uint32_t n = 0;
-
-	for (struct upstream *u = *bucket(w, e->id); u != NULL;
-	    u = u->bucket_next)
-		if (u->endpoint == e->id && u->endpoint_tag == e->tag)
-			n += h2_streams_n(u->conn.h2);
-	return n;
-}
-
 /* ---- ends ---- */
 
 void

@@ -20,8 +20,6 @@
  * attempt to connect failed at once. */
 struct upstream	*pool_get(struct worker *w, const struct block_cluster *c,
 	    const struct block_endpoint *e);
-/* Requests open to an endpoint, for balance_view; arg is the worker. */
-uint32_t	pool_active(void *arg, const struct block_endpoint *e);
 /* No new attempts. */
 void	pool_retire(struct upstream *u);
 /* An attempt is over: closes what is retired and empty. */

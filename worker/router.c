@@ -29,10 +29,18 @@ turn_of(struct worker *w, uint32_t slot)
 	return &turns[slot];
 }
 
+static uint32_t
+active(void *arg, const struct block_endpoint *e)
+{
+	const struct worker *w = arg;
+
+	return word_get(w->words, WORD_active, e->id, e->tag);
+}
+
 static const struct block_endpoint *
 endpoint_pick(struct worker *w, const struct block_cluster *cluster)
 {
-	struct balance_view view = { .active = pool_active, .arg = w };
+	struct balance_view view = { .active = active, .arg = w };
 
 	if (cluster->balance == 0)
 		return NULL;

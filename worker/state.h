@@ -100,6 +100,7 @@ struct worker {
 	struct generation generation;
 	const struct block_root *root;	/* NULL until the first (I2) */
 	struct row	*row;
+	struct words	*words;		/* with the other workers */
 	struct plans	 plans;
 	struct upstream	*pool[POOL_BUCKETS];	/* by endpoint id */
 	LIST_HEAD(, upstream) upstreams;

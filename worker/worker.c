@@ -145,6 +145,23 @@ stats_answer(void *arg, const char *path, const char *query, FILE *out)
 
 /* ---- life ---- */
 
+/* The keeper's words, or ones that nobody else knows. */
+static struct words *
+words_open(const struct worker_start *s, char *why, size_t why_len)
+{
+	int fd = s->common_fd;
+	struct words *words;
+
+	if (fd > 0)
+		return word_open(fd, why, why_len);
+	fd = word_new(why, why_len);
+	if (fd == -1)
+		return NULL;
+	words = word_open(fd, why, why_len);
+	close(fd);
+	return words;
+}
+
 static int
 shared_open(struct worker *w, const struct worker_start *s, char *why,
     size_t why_len)
@@ -152,7 +169,10 @@ shared_open(struct worker *w, const struct worker_start *s, char *why,
 	if (arena_open(&w->arena, s->arena_fd, why, why_len) != 0)
 		return -1;
 	w->row = row_open(s->row_fd, 1, why, why_len);
-	return w->row == NULL ? -1 : 0;
+	if (w->row == NULL)
+		return -1;
+	w->words = words_open(s, why, why_len);
+	return w->words == NULL ? -1 : 0;
 }
 
 static int
@@ -243,6 +263,8 @@ worker_close(struct worker *w)
 		responder_close(w->responder);
 	if (w->row != NULL)
 		row_close(w->row);
+	if (w->words != NULL)
+		word_close(w->words);
 	arena_close(&w->arena);
 	mem_free(&w->io.mem, w->turns);
 	io_fini(&w->io);

@@ -1,6 +1,7 @@
 /*
  * worker/worker.h - the process that carries requests: one thread, one loop,
- * listening sockets and a read-only arena given to it, a row to write.
+ * listening sockets and a read-only arena given to it, a row to write and
+ * words that it counts in together with the others.
  *
  * Its life, as the keeper sees it:
  *
@@ -38,6 +39,9 @@ struct worker_start {
 	uint32_t	 slot;		/* of the worker */
 	int		 arena_fd;	/* read-only */
 	int		 row_fd;	/* its own row */
+	int		 common_fd;	/* shm/word.h; -1 = words of its own.
+					   So is 0, which is never words:
+					   nobody passes any yet */
 	int		 control_fd;	/* to the keeper; -1 = none */
 	int		 wake_fd;	/* eventfd: a generation came; or -1 */
 	int		 stats_fd;	/* listening unix socket; -1 = none */

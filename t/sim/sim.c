@@ -14,7 +14,8 @@
  *     only turns calls away, and says so to the caller
  *   - a drained worker comes to its end
  *   - what was refused is counted, and no connection goes past its ids
- *   - afterwards the worker's memory is back and its gauges are 0
+ *   - afterwards the worker's memory is back, its gauges are 0, and so are
+ *     the words it shares and its shares of them
  *   - the same seed gives the same trace
  */
 #include <fcntl.h>
@@ -105,7 +106,7 @@ worker_start_in(struct world *w, const struct generations *g, char *why,
 	static struct worker_start s;
 
 	s = (struct worker_start){ .control_fd = -1, .wake_fd = -1,
-	    .stats_fd = -1, .sockets_n = 1 };
+	    .common_fd = -1, .stats_fd = -1, .sockets_n = 1 };
 	s.arena_fd = dup(g->arena.fd);
 	s.row_fd = row_new(0, why, why_len);
 	s.sockets[0].listener = g->newest.listeners[0].slot;
@@ -129,6 +130,27 @@ gauges_check(const struct row *r)
 	if (count_get(&r->clusters[0].cluster
 	    [COUNT_CLUSTER_upstream_rq_active]) != 0)
 		return "upstream_rq_active is not 0";
+	return NULL;
+}
+
+/* Every cell has a tag when it was used, and then no count. */
+static const char *
+words_check(const struct worker *w)
+{
+	const struct word_shares *s = &w->row->shares;
+	uint32_t used = 0;
+
+	for (uint32_t id = 0; id < s->n; id++)
+		for (int k = 0; k < WORD_KINDS; k++) {
+			if ((uint32_t)w->words->cells[id][k] != 0)
+				return "a shared word is not 0";
+			if ((uint32_t)s->cells[id][k] != 0)
+				return "a share of a word is not 0";
+			used += w->words->cells[id][k] != 0;
+		}
+	if ((used != 0) != (count_get(&w->row->clusters[0].cluster
+	    [COUNT_CLUSTER_upstream_rq_total]) != 0))
+		return "attempts are not counted in the shared words";
 	return NULL;
 }
 
@@ -205,6 +227,8 @@ world_end(struct world *w, struct result *r)
 	}
 	if (wrong == NULL)
 		wrong = gauges_check(row);
+	if (wrong == NULL)
+		wrong = words_check(w->worker);
 	if (wrong == NULL)
 		wrong = noticed_check(w);
 	if (wrong == NULL && w->worker->draining && !w->worker->loop.stop)

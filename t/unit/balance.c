@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "t/lib/unit_word.h"
 #include "worker/balance.h"
 
 enum { N_MAX = 8 };
@@ -98,6 +99,43 @@ Test(balance, least_request_leaves_the_busy_one)
 	}
 	cr_assert_lt(got[1], 120, "the busy one got %u of 1000", got[1]);
 	cr_assert_gt(got[0], 180);
+	free(b);
+}
+
+/* As the router asks (worker/router.c). */
+static uint32_t
+by_words(void *arg, const struct block_endpoint *e)
+{
+	return word_get(arg, K, e->id, e->tag);
+}
+
+/* Worker 0 has much open to endpoint 2; worker 1 has nothing open anywhere and
+ * leaves that endpoint alone, but for the picks that have no choice: 1 of 16. */
+Test(balance, least_request_sees_the_other_workers, .init = unit_words_open,
+    .fini = unit_words_close)
+{
+	static const uint32_t same[] = { 1, 1, 1, 1 };
+	struct block_balance *b = balance(same, 4);
+	uint32_t turn = 0, got[4] = { 0 };
+	struct balance_view v = { &turn, 7, by_words, words };
+
+	for (uint32_t i = 0; i < 4; i++)
+		b->endpoints[i].tag = 5 + i;
+	for (int i = 0; i < 400; i++)
+		word_share_add(words, rows[0], K, 2, 7);
+	for (int i = 0; i < 900; i++) {
+		const struct block_endpoint *e;
+
+		v.random = v.random * 6364136223846793005ull +
+		    1442695040888963407ull;
+		e = balance_pick(b, LB_LEAST_REQUEST, &v);
+		word_share_add(words, rows[1], K, e->id, e->tag);
+		got[e->id]++;
+	}
+	cr_assert_lt(got[2], 100, "the busy one got %u of 900", got[2]);
+	cr_assert_gt(got[0], 200);
+	b->endpoints[2].tag++;			/* another owner: idle */
+	cr_assert_eq(by_words(words, &b->endpoints[2]), 0);
 	free(b);
 }
 

@@ -98,7 +98,7 @@ Test(row, a_birth_clears_gauges_and_keeps_counters)
 	r = open_new(0, &fd);
 	close(fd);
 	row_announce(r, 7, (struct mono){ 99 });
-	for (count *c = r->worker; c < (count *)(void *)(r + 1); c++)
+	for (count *c = r->worker; c < (count *)(void *)&r->shares; c++)
 		count_set(c, 5);
 
 	for (int birth = 1; birth <= 2; birth++) {
