@@ -23,8 +23,7 @@
 
 #include "shm/block.h"
 #include "shm/clock.h"
-
-typedef _Atomic uint64_t count;
+#include "shm/count.h"
 
 enum count_worker {
 #define COUNT_WORKER(id) COUNT_WORKER_##id,
@@ -112,21 +111,6 @@ row_cluster(struct row *r, uint32_t slot)
 	return &r->clusters[slot < ROW_CLUSTERS ? slot : ROW_CLUSTERS - 1];
 }
 
-/* The single writer needs no locked instruction. */
-static inline void
-count_add(count *c, uint64_t n)
-{
-	atomic_store_explicit(c,
-	    atomic_load_explicit(c, memory_order_relaxed) + n,
-	    memory_order_relaxed);
-}
-
-static inline void
-count_set(count *c, uint64_t n)
-{
-	atomic_store_explicit(c, n, memory_order_relaxed);
-}
-
 /* The worker's word of each turn (I2). */
 static inline void
 row_announce(struct row *r, uint64_t generation, struct mono now)
@@ -134,12 +118,6 @@ row_announce(struct row *r, uint64_t generation, struct mono now)
 	atomic_store_explicit(&r->announced, generation,
 	    memory_order_release);
 	count_set(&r->heartbeat_ns, (uint64_t)now.ns);
-}
-
-static inline uint64_t
-count_get(const count *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
 #endif
