@@ -212,7 +212,7 @@ worker_open(struct sys *sys, const struct worker_start *s, char *why,
 	}
 	plans_init(&w->plans, &w->io.mem);
 	w->loop.top = worker_top;
-	w->loop.top_arg = w;
+	w->loop.turn_arg = w;
 	if (shared_open(w, s, why, why_len) == 0 &&
 	    keeper_open(w, s, why, why_len) == 0 &&
 	    listen_open(w, s, why, why_len) == 0 &&
