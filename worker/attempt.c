@@ -31,6 +31,7 @@ attempt_begin(struct stream *s, struct upstream *u)
 		return false;
 	memset(a, 0, sizeof(*a));
 	a->upstream = u;
+	a->begun = u->worker->loop.now;
 	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_rq_total);
 	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_rq_active);
 	if (!h2_request(u->conn.h2, &a->h2, s->request, s->request_ended)) {
@@ -152,8 +153,11 @@ up_closed(struct h2_stream *h2, enum h2_close why)
 	count *counts = u->counts->cluster;
 	enum cause cause = cause_of(a, why);
 
-	if (why == H2_CLOSE_DONE)
+	if (why == H2_CLOSE_DONE) {
 		count_one(counts, COUNT_CLUSTER_upstream_rq_completed);
+		time_observe(u->times, HISTOGRAM_CLUSTER_upstream_rq_time,
+		    a->begun, u->worker->loop.now);
+	}
 	if (why == H2_CLOSE_RESET || why == H2_CLOSE_REFUSED)
 		count_one(counts, COUNT_CLUSTER_upstream_rq_rx_reset);
 	if (s != NULL)
