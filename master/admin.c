@@ -37,7 +37,7 @@ static const struct {
 } paths[] = {
 	{ "/generations", "which is published, and which each worker uses",
 	    generations },
-	{ "/stats", "counters and gauges, the sum of all workers", stats },
+	{ "/stats", "counters, gauges and times, over all workers", stats },
 };
 enum { PATHS_N = sizeof(paths) / sizeof(paths[0]) };
 

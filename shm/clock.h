@@ -14,7 +14,7 @@ struct mono {
 	int64_t	ns;	/* since an unspecified start; 0 = "not yet" */
 };
 
-/* Reads the kernel's clock. A loop does so once a turn, never per event. */
+/* Reads the kernel's clock. A loop does so twice a turn, never per event. */
 struct mono	clock_now(void);
 
 static inline struct mono
@@ -28,6 +28,13 @@ static inline int64_t
 mono_between_ms(struct mono a, struct mono b)
 {
 	return (b.ns - a.ns) / 1000000;
+}
+
+/* The same in microseconds. */
+static inline int64_t
+mono_between_us(struct mono a, struct mono b)
+{
+	return (b.ns - a.ns) / 1000;
 }
 
 #endif

@@ -18,21 +18,25 @@ enum {
 };
 
 /* What two programs must have in common to read each other's rows: every row
- * of count.def and word.def in its place (FNV-1a). */
+ * of count.def, histogram.def and word.def in its place (FNV-1a). */
 static uint64_t
 layout(void)
 {
-	static const char counts[] =
+	static const char numbers[] =
 #define COUNT(scope, id, kind, name, help) #scope " " #kind " " name "\n"
 #include "shm/count.def"
 #undef COUNT
 #define WORD(id, help) #id "\n"
 #include "shm/word.def"
 #undef WORD
+#define HISTOGRAM(scope, id, counter, name, help) \
+	#scope " " #counter " " name "\n"
+#include "shm/histogram.def"
+#undef HISTOGRAM
 	;
 	uint64_t hash = BLOCK_LAYOUT ^ sizeof(struct row);
 
-	for (const char *c = counts; *c != '\0'; c++)
+	for (const char *c = numbers; *c != '\0'; c++)
 		hash = (hash ^ (unsigned char)*c) * 0x100000001b3ull;
 	return hash;
 }
@@ -122,6 +126,18 @@ enum {
 	"count.def: " #id " is not among the others of " #scope);
 #include "shm/count.def"
 #undef COUNT
+
+enum {
+#define HISTOGRAM(scope, id, counter, name, help) TIME_##scope##_##id,
+#include "shm/histogram.def"
+#undef HISTOGRAM
+};
+#define HISTOGRAM(scope, id, counter, name, help) _Static_assert( \
+	TIME_##scope##_##id == HISTOGRAM_##scope##_FIRST + \
+	HISTOGRAM_##scope##_##id, \
+	"histogram.def: " #id " is not among the others of " #scope);
+#include "shm/histogram.def"
+#undef HISTOGRAM
 
 static void
 gauges_clear(count *counts, int n, int first)

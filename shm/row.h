@@ -3,6 +3,7 @@
  * everyone else as a hint.
  *
  *   | head | WORKER counts | causes | [slot] LISTENER, HTTP | [slot] CLUSTER |
+ *   | WORKER times | [slot] HTTP times              | [slot] CLUSTER times   |
  *   | shares of common words, sparse: shm/word.h |
  *
  * Invariants
@@ -12,6 +13,10 @@
  *       with release: what an older generation reached is not read any more.
  *       0 until the first turn.
  *   I3  Readers never use a number from here as an index.
+ *   I4  Times stand behind all counts, 2 KB each in a sparse file: a look at
+ *       one that was never written costs a page. So nobody looks before its
+ *       counter says that there is something (histogram.def), and a birth
+ *       does not touch them.
  *
  * Clusters beyond ROW_CLUSTERS share the last slot, so that a row's size does
  * not depend on the configuration. Test: t/unit/row.c.
@@ -24,9 +29,9 @@
 
 #include "shm/block.h"
 #include "shm/clock.h"
+#include "shm/count.h"
+#include "shm/histogram.h"
 #include "shm/word.h"
-
-typedef _Atomic uint64_t count;
 
 enum count_worker {
 #define COUNT_WORKER(id) COUNT_WORKER_##id,
@@ -67,19 +72,52 @@ enum count_cluster {
 	COUNT_CLUSTER_N
 };
 
-/* Where a scope's rows begin in a table of all of count.def, which is grouped
- * by scope (row.c asserts it). */
+enum histogram_worker {
+#define HISTOGRAM_WORKER(id) HISTOGRAM_WORKER_##id,
+#define HISTOGRAM_HTTP(id)
+#define HISTOGRAM_CLUSTER(id)
+#define HISTOGRAM(scope, id, counter, name, help) HISTOGRAM_##scope(id)
+#include "shm/histogram.def"
+#undef HISTOGRAM_WORKER
+#undef HISTOGRAM_HTTP
+	HISTOGRAM_WORKER_N
+};
+enum histogram_http {
+#define HISTOGRAM_WORKER(id)
+#define HISTOGRAM_HTTP(id) HISTOGRAM_HTTP_##id,
+#include "shm/histogram.def"
+#undef HISTOGRAM_HTTP
+#undef HISTOGRAM_CLUSTER
+	HISTOGRAM_HTTP_N
+};
+enum histogram_cluster {
+#define HISTOGRAM_HTTP(id)
+#define HISTOGRAM_CLUSTER(id) HISTOGRAM_CLUSTER_##id,
+#include "shm/histogram.def"
+#undef HISTOGRAM_WORKER
+#undef HISTOGRAM_HTTP
+#undef HISTOGRAM_CLUSTER
+#undef HISTOGRAM
+	HISTOGRAM_CLUSTER_N
+};
+
+/* Where a scope's rows begin in a table of all of count.def or histogram.def,
+ * which are grouped by scope (row.c asserts it). */
 enum {
 	COUNT_WORKER_FIRST = 0,
 	COUNT_LISTENER_FIRST = COUNT_WORKER_FIRST + COUNT_WORKER_N,
 	COUNT_HTTP_FIRST = COUNT_LISTENER_FIRST + COUNT_LISTENER_N,
 	COUNT_CLUSTER_FIRST = COUNT_HTTP_FIRST + COUNT_HTTP_N,
+
+	HISTOGRAM_WORKER_FIRST = 0,
+	HISTOGRAM_HTTP_FIRST = HISTOGRAM_WORKER_FIRST + HISTOGRAM_WORKER_N,
+	HISTOGRAM_CLUSTER_FIRST = HISTOGRAM_HTTP_FIRST + HISTOGRAM_HTTP_N,
 };
 
 enum { ROW_CLUSTERS = 1024, ROW_CAUSES = 64 };
 
 struct row {
-	uint64_t	layout;		/* a hash of count.def and more */
+	uint64_t	layout;		/* a hash of both tables and more */
 	uint32_t	slot;		/* of the worker */
 	_Atomic uint32_t pid;		/* 0: nobody lives here */
 	count		incarnation;	/* 1, 2, ...: how often it was born */
@@ -94,6 +132,10 @@ struct row {
 	struct row_cluster {
 		count	cluster[COUNT_CLUSTER_N];
 	}		clusters[ROW_CLUSTERS];
+	/* I4 */
+	struct histogram worker_times[HISTOGRAM_WORKER_N];
+	struct histogram http_times[LISTENERS_MAX][HISTOGRAM_HTTP_N];
+	struct histogram cluster_times[ROW_CLUSTERS][HISTOGRAM_CLUSTER_N];
 	struct word_shares shares;
 };
 
@@ -110,25 +152,22 @@ void	row_close(struct row *r);
  * here (I1). */
 void	row_init(struct row *r, uint32_t pid);
 
+static inline uint32_t
+row_cluster_place(uint32_t slot)
+{
+	return slot < ROW_CLUSTERS ? slot : ROW_CLUSTERS - 1;
+}
+
 static inline struct row_cluster *
 row_cluster(struct row *r, uint32_t slot)
 {
-	return &r->clusters[slot < ROW_CLUSTERS ? slot : ROW_CLUSTERS - 1];
+	return &r->clusters[row_cluster_place(slot)];
 }
 
-/* The single writer needs no locked instruction. */
-static inline void
-count_add(count *c, uint64_t n)
+static inline struct histogram *
+row_cluster_times(struct row *r, uint32_t slot)
 {
-	atomic_store_explicit(c,
-	    atomic_load_explicit(c, memory_order_relaxed) + n,
-	    memory_order_relaxed);
-}
-
-static inline void
-count_set(count *c, uint64_t n)
-{
-	atomic_store_explicit(c, n, memory_order_relaxed);
+	return r->cluster_times[row_cluster_place(slot)];
 }
 
 /* The worker's word of each turn (I2). */
@@ -138,12 +177,6 @@ row_announce(struct row *r, uint64_t generation, struct mono now)
 	atomic_store_explicit(&r->announced, generation,
 	    memory_order_release);
 	count_set(&r->heartbeat_ns, (uint64_t)now.ns);
-}
-
-static inline uint64_t
-count_get(const count *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
 #endif

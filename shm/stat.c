@@ -13,6 +13,27 @@ static const char *const count_names[] = {
 #undef COUNT
 };
 
+/* In the order of histogram.def, the same way. */
+static const struct {
+	const char	*name;
+	int		 counter;	/* of its scope */
+} times[] = {
+#define HISTOGRAM(scope, id, counter, name, help) \
+	{ name, COUNT_##scope##_##counter },
+#include "shm/histogram.def"
+#undef HISTOGRAM
+};
+
+static const struct { const char *name; uint32_t per_mille; } quantiles[] = {
+	{ "p50", 500 }, { "p90", 900 }, { "p99", 990 }, { "p99.9", 999 },
+};
+enum { QUANTILES = sizeof(quantiles) / sizeof(quantiles[0]) };
+
+/* Where a scope's counts and times begin in a row. */
+struct place {
+	size_t	counts, times;
+};
+
 struct printing {
 	FILE		*out;
 	const struct arena *arena;
@@ -21,6 +42,20 @@ struct printing {
 	int		 rows_n;
 };
 
+static void
+key_print(const struct printing *p, const char *scope, const char *name,
+    const char *what)
+{
+	fprintf(p->out, "%s%s%s.%s: ", scope, name[0] == '\0' ? "" : ".",
+	    name, what);
+}
+
+static const void *
+row_at(const struct printing *p, int row, size_t offset)
+{
+	return (const uint8_t *)p->rows[row] + offset;
+}
+
 /* Over all rows, of the number that has this offset in struct row. */
 static uint64_t
 sum_at(const struct printing *p, size_t offset)
@@ -28,19 +63,75 @@ sum_at(const struct printing *p, size_t offset)
 	uint64_t sum = 0;
 
 	for (int i = 0; i < p->rows_n; i++)
-		sum += count_get((const count *)(const void *)
-		    ((const uint8_t *)p->rows[i] + offset));
+		sum += count_get(row_at(p, i, offset));
 	return sum;
 }
+
+/* ---- times ---- */
+
+/* Over all rows, of the i-th of histogram.def; not of those whose counter says
+ * that nobody wrote there (row.h, I4). */
+static void
+time_add(const struct printing *p, struct histogram *sum, int i, int first,
+    struct place at)
+{
+	size_t counter = at.counts + (size_t)times[i].counter * sizeof(count);
+	size_t time = at.times + (size_t)(i - first) * sizeof(*sum);
+
+	for (int row = 0; row < p->rows_n; row++)
+		if (count_get(row_at(p, row, counter)) != 0)
+			histogram_merge(sum, row_at(p, row, time));
+}
+
+static void
+ms_print(const struct printing *p, const char *name, uint64_t us)
+{
+	fprintf(p->out, " %s_ms=%" PRIu64 ".%03" PRIu64, name, us / 1000,
+	    us % 1000);
+}
+
+static void
+time_print(const struct printing *p, const struct histogram *h)
+{
+	uint64_t n = histogram_n(h);
+
+	if (n == 0) {
+		fprintf(p->out, "no values\n");
+		return;
+	}
+	fprintf(p->out, "count=%" PRIu64, n);
+	ms_print(p, "sum", count_get(&h->sum_us));
+	for (int i = 0; i < QUANTILES; i++)
+		ms_print(p, quantiles[i].name, histogram_quantile_us(h,
+		    quantiles[i].per_mille));
+	ms_print(p, "max", count_get(&h->max_us));
+	fprintf(p->out, "\n");
+}
+
+static void
+times_print(const struct printing *p, const char *scope, const char *name,
+    int first, int n, struct place at)
+{
+	for (int i = first; i < first + n; i++) {
+		struct histogram sum = { 0 };
+
+		time_add(p, &sum, i, first, at);
+		key_print(p, scope, name, times[i].name);
+		time_print(p, &sum);
+	}
+}
+
+/* ---- scopes ---- */
 
 static void
 scope_print(const struct printing *p, const char *scope, const char *name,
     const char *const *names, int n, size_t offset)
 {
-	for (int i = 0; i < n; i++)
-		fprintf(p->out, "%s%s%s.%s: %" PRIu64 "\n", scope,
-		    name[0] == '\0' ? "" : ".", name, names[i],
+	for (int i = 0; i < n; i++) {
+		key_print(p, scope, name, names[i]);
+		fprintf(p->out, "%" PRIu64 "\n",
 		    sum_at(p, offset + (size_t)i * sizeof(count)));
+	}
 }
 
 static const struct block_listener *
@@ -79,6 +170,13 @@ prefix_of(const struct printing *p, const struct block_listener *l)
 	return block_text(p->arena, hcm->stat_prefix);
 }
 
+static struct place
+http_place(const struct block_listener *l)
+{
+	return (struct place){ offsetof(struct row, listeners[l->slot].http),
+	    offsetof(struct row, http_times[l->slot]) };
+}
+
 /* Listeners with one stat_prefix are one scope. */
 static uint64_t
 http_sum(const struct printing *p, const char *prefix, int i)
@@ -89,11 +187,26 @@ http_sum(const struct printing *p, const char *prefix, int i)
 		const struct block_listener *l = listener_at(p, j);
 
 		if (strcmp(prefix_of(p, l), prefix) == 0)
-			sum += sum_at(p, offsetof(struct row,
-			    listeners[l->slot].http) +
+			sum += sum_at(p, http_place(l).counts +
 			    (size_t)i * sizeof(count));
 	}
 	return sum;
+}
+
+static void
+http_time_print(const struct printing *p, const char *prefix, int i)
+{
+	struct histogram sum = { 0 };
+
+	for (uint32_t j = 0; j < listeners_n(p); j++) {
+		const struct block_listener *l = listener_at(p, j);
+
+		if (strcmp(prefix_of(p, l), prefix) == 0)
+			time_add(p, &sum, i, HISTOGRAM_HTTP_FIRST,
+			    http_place(l));
+	}
+	key_print(p, "http", prefix, times[i].name);
+	time_print(p, &sum);
 }
 
 static bool
@@ -115,11 +228,27 @@ http_print(const struct printing *p)
 
 		if (printed_before(p, i))
 			continue;
-		for (int j = 0; j < COUNT_HTTP_N; j++)
-			fprintf(p->out, "http.%s.%s: %" PRIu64 "\n", prefix,
-			    count_names[COUNT_HTTP_FIRST + j],
+		for (int j = 0; j < COUNT_HTTP_N; j++) {
+			key_print(p, "http", prefix,
+			    count_names[COUNT_HTTP_FIRST + j]);
+			fprintf(p->out, "%" PRIu64 "\n",
 			    http_sum(p, prefix, j));
+		}
+		for (int j = 0; j < HISTOGRAM_HTTP_N; j++)
+			http_time_print(p, prefix, HISTOGRAM_HTTP_FIRST + j);
 	}
+}
+
+static void
+cluster_print(const struct printing *p, const char *name, uint32_t slot)
+{
+	struct place at = { offsetof(struct row, clusters[slot].cluster),
+	    offsetof(struct row, cluster_times[slot]) };
+
+	scope_print(p, "cluster", name, count_names + COUNT_CLUSTER_FIRST,
+	    COUNT_CLUSTER_N, at.counts);
+	times_print(p, "cluster", name, HISTOGRAM_CLUSTER_FIRST,
+	    HISTOGRAM_CLUSTER_N, at);
 }
 
 static void
@@ -137,15 +266,10 @@ clusters_print(const struct printing *p)
 		if (c != NULL && slot >= ROW_CLUSTERS - 1)
 			others = true;
 		else if (c != NULL)
-			scope_print(p, "cluster",
-			    block_text(p->arena, c->name),
-			    count_names + COUNT_CLUSTER_FIRST, COUNT_CLUSTER_N,
-			    offsetof(struct row, clusters[slot].cluster));
+			cluster_print(p, block_text(p->arena, c->name), slot);
 	}
 	if (others)
-		scope_print(p, "cluster", "_others",
-		    count_names + COUNT_CLUSTER_FIRST, COUNT_CLUSTER_N,
-		    offsetof(struct row, clusters[ROW_CLUSTERS - 1].cluster));
+		cluster_print(p, "_others", ROW_CLUSTERS - 1);
 }
 
 void
@@ -154,10 +278,14 @@ stat_print(FILE *out, const struct arena *a, const struct block_root *root,
     int causes_n)
 {
 	struct printing p = { out, a, root, rows, rows_n };
+	struct place worker = { offsetof(struct row, worker),
+	    offsetof(struct row, worker_times) };
 
 	assert(causes_n <= ROW_CAUSES);
 	scope_print(&p, "server", "", count_names + COUNT_WORKER_FIRST,
-	    COUNT_WORKER_N, offsetof(struct row, worker));
+	    COUNT_WORKER_N, worker.counts);
+	times_print(&p, "server", "", HISTOGRAM_WORKER_FIRST,
+	    HISTOGRAM_WORKER_N, worker);
 	scope_print(&p, "godwit.cause", "", cause_names, causes_n,
 	    offsetof(struct row, cause));
 	listeners_print(&p);

@@ -44,6 +44,7 @@ attempt_begin(struct stream *s, struct upstream *u)
 	memset(a, 0, sizeof(*a));
 	a->upstream = u;
 	attempt_count(u);
+	a->begun = u->worker->loop.now;
 	if (!h2_request(u->conn.h2, &a->h2, s->request, s->request_ended)) {
 		attempt_free(a);
 		return false;
@@ -163,8 +164,11 @@ up_closed(struct h2_stream *h2, enum h2_close why)
 	count *counts = u->counts->cluster;
 	enum cause cause = cause_of(a, why);
 
-	if (why == H2_CLOSE_DONE)
+	if (why == H2_CLOSE_DONE) {
 		count_one(counts, COUNT_CLUSTER_upstream_rq_completed);
+		time_observe(u->times, HISTOGRAM_CLUSTER_upstream_rq_time,
+		    a->begun, u->worker->loop.now);
+	}
 	if (why == H2_CLOSE_RESET || why == H2_CLOSE_REFUSED)
 		count_one(counts, COUNT_CLUSTER_upstream_rq_rx_reset);
 	if (s != NULL)

@@ -54,6 +54,7 @@ downstream_new(struct worker *w, uint32_t listener,
 	d->worker = w;
 	d->listener = listener;
 	d->counts = &w->row->listeners[listener];
+	d->times = w->row->http_times[listener];
 	if (!tls_plan_find(&w->plans, &w->arena, chain->tls, &d->tls)) {
 		downstream_free(d);
 		return NULL;

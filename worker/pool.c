@@ -99,6 +99,7 @@ upstream_alloc(struct worker *w, const struct block_cluster *c,
 	memset(u, 0, sizeof(*u));
 	u->worker = w;
 	u->counts = row_cluster(w->row, c->slot);
+	u->times = row_cluster_times(w->row, c->slot);
 	u->cluster = c->slot;
 	u->cluster_tag = c->tag;
 	u->endpoint = e->id;

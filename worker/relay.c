@@ -73,6 +73,7 @@ down_open(void *owner)
 	memset(s, 0, sizeof(*s));
 	s->down = d;
 	s->timeout.fire = relay_timeout;
+	s->begun = w->loop.now;
 	s->moved_ns = w->loop.now.ns;
 	LIST_INSERT_HEAD(&w->streams, s, link);
 	count_one(http_counts(d), COUNT_HTTP_downstream_rq_total);
@@ -284,6 +285,9 @@ down_closed(struct h2_stream *h2, enum h2_close why)
 	struct worker *w = worker_of(s);
 
 	close_count(s, why);
+	/* Whatever the end: who timed out or gave up waited longest. */
+	time_observe(s->down->times, HISTOGRAM_HTTP_downstream_rq_time, s->begun,
+	    w->loop.now);
 	timer_stop(&w->loop.timers, &s->timeout);
 	if (s->attempt != NULL)
 		attempt_drop(s->attempt, H2_CANCEL);		/* I3 */

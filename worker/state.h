@@ -13,6 +13,10 @@
  *       slot or an id.
  *   I3  held_bytes of both directions of all streams sum up to
  *       worker->held_bytes.
+ *   I4  Times are read off loop.now: what begins and ends in one turn took 0,
+ *       and what the last turn takes to send is not in them. A turn is so
+ *       short beside what a caller feels that a clock for each call says no
+ *       more; where it is not, loop_turn_time says so.
  */
 #ifndef WORKER_STATE_H
 #define WORKER_STATE_H
@@ -49,6 +53,7 @@ struct downstream {
 	LIST_ENTRY(downstream) link;	/* of the worker */
 	struct tls_plan	*tls;		/* NULL: clear text */
 	struct row_listener *counts;
+	struct histogram *times;	/* HTTP */
 	uint32_t	 listener;	/* slot */
 };
 
@@ -61,6 +66,7 @@ struct stream {
 	struct headers	*request;
 	struct plan	*plan;		/* NULL until it is routed */
 	struct timer	 timeout;	/* of the route */
+	struct mono	 begun;		/* I4 */
 	int64_t		 moved_ns;	/* when the caller last took bytes */
 	size_t		 held_bytes;	/* of the answer, in h2.out */
 	enum cause	 cause;		/* CAUSE_none: the service's answer */
@@ -75,6 +81,7 @@ struct attempt {
 	struct h2_stream h2;		/* first */
 	struct stream	*stream;	/* NULL: nobody waits any more */
 	struct upstream	*upstream;
+	struct mono	 begun;		/* I4 */
 	size_t		 held_bytes;	/* of the request, in h2.out */
 };
 
@@ -86,6 +93,7 @@ struct upstream {
 	LIST_ENTRY(upstream) link;	/* of the worker */
 	struct tls_plan	*tls;		/* NULL: clear text */
 	struct row_cluster *counts;
+	struct histogram *times;	/* CLUSTER */
 	uint32_t	 cluster, cluster_tag;
 	uint32_t	 endpoint, endpoint_tag;
 	bool		 retired;	/* takes no new attempts */
@@ -153,6 +161,13 @@ static inline void
 count_one(count *counts, int id)
 {
 	count_add(&counts[id], 1);
+}
+
+static inline void
+time_observe(struct histogram *times, int id, struct mono begun,
+    struct mono now)
+{
+	histogram_observe(&times[id], (uint64_t)mono_between_us(begun, now));
 }
 
 static inline void

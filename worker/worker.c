@@ -15,6 +15,7 @@
 enum { LOG_LINES_A_SECOND = 20 };
 
 static void	worker_top(void *arg);
+static void	worker_bottom(void *arg);
 
 bool
 worker_may_log(struct worker *w)
@@ -59,6 +60,17 @@ worker_top(void *arg)
 	    w->held_bytes);
 	if (w->top != NULL)
 		w->top(w->top_arg);
+}
+
+/* The second reading of the clock in a turn, and the last. It shows stalls:
+ * whatever comes meanwhile waits for the next wait. */
+static void
+worker_bottom(void *arg)
+{
+	struct worker *w = arg;
+
+	time_observe(w->row->worker_times, HISTOGRAM_WORKER_loop_turn_time,
+	    w->loop.now, w->sys->now(w->sys->ctx));
 }
 
 /* ---- the keeper's words ---- */
@@ -232,7 +244,8 @@ worker_open(struct sys *sys, const struct worker_start *s, char *why,
 	}
 	plans_init(&w->plans, &w->io.mem);
 	w->loop.top = worker_top;
-	w->loop.top_arg = w;
+	w->loop.bottom = worker_bottom;
+	w->loop.turn_arg = w;
 	if (shared_open(w, s, why, why_len) == 0 &&
 	    keeper_open(w, s, why, why_len) == 0 &&
 	    listen_open(w, s, why, why_len) == 0 &&

@@ -81,6 +81,15 @@ def http_get(path, target):
         return r.status, r.read().decode()
 
 
+def stat_value(words):
+    """A number; of times {"count": 3.0, "p50_ms": 0.41, ...}."""
+    if words == "no values":
+        return {"count": 0}
+    if "=" not in words:
+        return int(words)
+    return {k: float(v) for k, v in (w.split("=") for w in words.split())}
+
+
 class Answer:
     """What a caller got: code and message, body, metadata before and after."""
 
@@ -239,11 +248,11 @@ class Proxy:
     # ---- what only godwit has
 
     def stats(self, worker=None):
-        """{name: number} of one worker, or the master's sum."""
+        """{name: stat_value} of one worker, or the master's sum."""
         sock = "admin" if worker is None else f"worker-{worker}"
         status, text = http_get(f"{self.run_dir}/{sock}.sock", "/stats")
         assert status == 200, (status, text)
-        return {k: int(v) for k, v in
+        return {k: stat_value(v) for k, v in
                 (line.rsplit(": ", 1) for line in text.splitlines())}
 
     def until_stat(self, name, value):

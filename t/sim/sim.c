@@ -154,6 +154,24 @@ words_check(const struct worker *w)
 	return NULL;
 }
 
+/* Every turn, every request and every whole answer took some time. */
+static const char *
+times_check(const struct row *r)
+{
+	if (histogram_n(&r->worker_times[HISTOGRAM_WORKER_loop_turn_time]) !=
+	    count_get(&r->worker[COUNT_WORKER_worker_turns]))
+		return "a turn has no time, or two";
+	if (histogram_n(&r->http_times[0]
+	    [HISTOGRAM_HTTP_downstream_rq_time]) != count_get(
+	    &r->listeners[0].http[COUNT_HTTP_downstream_rq_total]))
+		return "a request has no time, or two";
+	if (histogram_n(&r->cluster_times[0]
+	    [HISTOGRAM_CLUSTER_upstream_rq_time]) != count_get(
+	    &r->clusters[0].cluster[COUNT_CLUSTER_upstream_rq_completed]))
+		return "an answer has no time, or two";
+	return NULL;
+}
+
 /* What the worker must have noticed, by what was done to it. */
 static const char *
 noticed_check(const struct world *w)
@@ -229,6 +247,8 @@ world_end(struct world *w, struct result *r)
 		wrong = gauges_check(row);
 	if (wrong == NULL)
 		wrong = words_check(w->worker);
+	if (wrong == NULL)
+		wrong = times_check(row);
 	if (wrong == NULL)
 		wrong = noticed_check(w);
 	if (wrong == NULL && w->worker->draining && !w->worker->loop.stop)

@@ -126,11 +126,18 @@ top(void *arg)
 }
 
 static void
+bottom(void *arg)
+{
+	cr_assert_eq(arg, &loop);
+	happened("bottom");
+}
+
+static void
 setup(void)
 {
 	loop_init(&loop, &world_sys);
 	loop.top = top;
-	loop.top_arg = &loop;
+	loop.turn_arg = &loop;
 }
 
 TestSuite(loop, .init = setup);
@@ -186,7 +193,12 @@ Test(loop, a_turn_has_its_order)
 	cr_assert_eq(loop.now.ns, world_ns);
 	cr_assert_str_eq(turn(-1), "wait top");
 
+	loop.bottom = bottom;
+	event(&edge.source, SYS_READ);
+	cr_assert_str_eq(turn(-1), "wait top edge ready end end2 bottom");
 	loop.top = NULL;
+	cr_assert_str_eq(turn(0), "wait bottom");
+	loop.bottom = NULL;
 	cr_assert_str_eq(turn(0), "wait");
 }
 

@@ -66,6 +66,17 @@ scope_check(const count *counts, int n, const int *gauge, const char *scope)
 		    (unsigned long long)count_get(&counts[i]));
 }
 
+/* Times go on over a birth, as counters do. */
+static void
+times_check(const struct histogram *times, int n)
+{
+	for (int i = 0; i < n; i++) {
+		cr_assert_eq(histogram_n(&times[i]), 5 * HISTOGRAM_BUCKETS);
+		cr_assert_eq(count_get(&times[i].sum_us), 5);
+		cr_assert_eq(count_get(&times[i].max_us), 5);
+	}
+}
+
 /* Found by an expansion of its own, so that row.c's is not its own judge. */
 static int worker_gauge[COUNT_WORKER_N];
 static int listener_gauge[COUNT_LISTENER_N];
@@ -118,9 +129,45 @@ Test(row, a_birth_clears_gauges_and_keeps_counters)
 			scope_check(l->http, COUNT_HTTP_N, http_gauge, "http");
 			scope_check(r->clusters[clusters[i]].cluster,
 			    COUNT_CLUSTER_N, cluster_gauge, "cluster");
+			times_check(r->http_times[listeners[i]],
+			    HISTOGRAM_HTTP_N);
+			times_check(r->cluster_times[clusters[i]],
+			    HISTOGRAM_CLUSTER_N);
 		}
+		times_check(r->worker_times, HISTOGRAM_WORKER_N);
 	}
 	row_close(r);
+}
+
+/* What the kernel gave to it so far. */
+static off_t
+pages_bytes(int fd)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	return st.st_blocks * 512;
+}
+
+/* I4: 2 MB of times are there when they are observed, and not before. */
+Test(row, a_birth_leaves_times_untouched)
+{
+	off_t counts_bytes, before;
+	struct row *r;
+	int fd;
+
+	r = open_new(0, &fd);
+	row_init(r, 4000);
+	counts_bytes = (off_t)offsetof(struct row, worker_times);
+	cr_assert_leq(pages_bytes(fd), counts_bytes + 4096);
+	cr_assert_gt((off_t)sizeof(*r), 8 * counts_bytes, "nothing is shown");
+
+	before = pages_bytes(fd);
+	histogram_observe(&row_cluster_times(r, 500)[
+	    HISTOGRAM_CLUSTER_upstream_rq_time], 1);
+	cr_assert_gt(pages_bytes(fd), before, "pages are not seen here");
+	row_close(r);
+	close(fd);
 }
 
 Test(row, clusters_beyond_share_the_last)
@@ -130,6 +177,11 @@ Test(row, clusters_beyond_share_the_last)
 
 	r = open_new(0, &fd);
 	close(fd);
+	cr_assert_eq(row_cluster_times(r, 0), r->cluster_times[0]);
+	cr_assert_eq(row_cluster_times(r, ROW_CLUSTERS - 2),
+	    r->cluster_times[ROW_CLUSTERS - 2]);
+	cr_assert_eq(row_cluster_times(r, UINT32_MAX),
+	    r->cluster_times[ROW_CLUSTERS - 1]);
 	cr_assert_eq(row_cluster(r, 0), &r->clusters[0]);
 	cr_assert_eq(row_cluster(r, ROW_CLUSTERS - 2),
 	    &r->clusters[ROW_CLUSTERS - 2]);

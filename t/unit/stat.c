@@ -4,15 +4,22 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "t/lib/unit_block.h"
 
-enum { CAUSES = 3 };
+enum {
+	CAUSES = 3,
+	WORKER_LINES = COUNT_WORKER_N + HISTOGRAM_WORKER_N,
+	HTTP_LINES = COUNT_HTTP_N + HISTOGRAM_HTTP_N,
+	CLUSTER_LINES = COUNT_CLUSTER_N + HISTOGRAM_CLUSTER_N,
+};
 
 static const char *const causes[CAUSES] = { "none", "no_route", "no_endpoint" };
 
 static struct row *rows[2];
+static int row_fds[2];
 static char *text;
 static size_t text_len;
 
@@ -71,32 +78,32 @@ root_block(void)
 	return root;
 }
 
-static struct row *
-row_make(void)
+static void
+row_make(int i)
 {
 	char why[200];
-	int fd = row_new(0, why, sizeof(why));
-	struct row *r = row_open(fd, 1, why, sizeof(why));
 
-	cr_assert_not_null(r, "%s", why);
-	close(fd);
-	return r;
+	row_fds[i] = row_new(0, why, sizeof(why));
+	rows[i] = row_open(row_fds[i], 1, why, sizeof(why));
+	cr_assert_not_null(rows[i], "%s", why);
 }
 
 static void
 setup(void)
 {
 	unit_arena_open();
-	rows[0] = row_make();
-	rows[1] = row_make();
+	row_make(0);
+	row_make(1);
 }
 
 static void
 teardown(void)
 {
 	free(text);
-	row_close(rows[0]);
-	row_close(rows[1]);
+	for (int i = 0; i < 2; i++) {
+		row_close(rows[i]);
+		close(row_fds[i]);
+	}
 	unit_arena_close();
 }
 
@@ -115,9 +122,9 @@ print(const struct block_root *root, int rows_n)
 
 /* ---- what comes out */
 
-/* -1: no such line, or more than one. */
-static long long
-value_of(const char *name)
+/* What follows the name; NULL: no such line, or more than one. */
+static const char *
+words_of(const char *name)
 {
 	char key[300];
 	const char *at, *again;
@@ -127,9 +134,28 @@ value_of(const char *name)
 	if (at == NULL && strncmp(text, key + 1, strlen(key) - 1) == 0)
 		at = text - 1;
 	if (at == NULL)
-		return -1;
+		return NULL;
 	again = strstr(at + 1, key);
-	return again != NULL ? -1 : atoll(at + strlen(key));
+	return again != NULL ? NULL : at + strlen(key);
+}
+
+/* -1: no such line, or more than one. */
+static long long
+value_of(const char *name)
+{
+	const char *words = words_of(name);
+
+	return words == NULL ? -1 : atoll(words);
+}
+
+static void
+words_check(const char *name, const char *want)
+{
+	const char *words = words_of(name);
+
+	cr_assert_not_null(words, "%s", name);
+	cr_assert(strncmp(words, want, strlen(want)) == 0 &&
+	    words[strlen(want)] == '\n', "%s is %.99s", name, words);
 }
 
 static int
@@ -187,8 +213,8 @@ Test(stat, prints_every_name_once_and_sums)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		cr_assert_eq(value_of(cases[i].name), cases[i].value,
 		    "%s is %lld", cases[i].name, value_of(cases[i].name));
-	cr_assert_eq(lines(), COUNT_WORKER_N + CAUSES + 3 * COUNT_LISTENER_N +
-	    2 * COUNT_HTTP_N + 3 * COUNT_CLUSTER_N);
+	cr_assert_eq(lines(), WORKER_LINES + CAUSES + 3 * COUNT_LISTENER_N +
+	    2 * HTTP_LINES + 3 * CLUSTER_LINES);
 
 	print(root, 1);
 	cr_assert_eq(value_of("server.worker_turns"), 7, "one worker's own");
@@ -201,14 +227,18 @@ Test(stat, prints_every_name_once_and_sums)
 Test(stat, comes_in_order)
 {
 	static const char *const in_order[] = { "server.worker_turns: ",
-	    "server.over_budget: ", "godwit.cause.none: ",
+	    "server.over_budget: ", "server.loop_turn_time: ",
+	    "godwit.cause.none: ",
 	    "godwit.cause.no_endpoint: ",
 	    "listener.0.0.0.0_80.downstream_cx_total: ",
 	    "listener.10.0.0.1_443.downstream_cx_total: ",
 	    "listener.[__1]_443.downstream_cx_total: ",
 	    "http.ingress.downstream_rq_total: ",
+	    "http.ingress.downstream_rq_time: ",
 	    "http.egress.downstream_rq_total: ",
+	    "http.egress.downstream_rq_time: ",
 	    "cluster.greeter.upstream_cx_total: ",
+	    "cluster.greeter.upstream_rq_time: ",
 	    "cluster.empty.upstream_cx_total: ",
 	    "cluster.last_of_its_own.upstream_cx_total: " };
 	const char *at;
@@ -241,8 +271,8 @@ Test(stat, clusters_beyond_the_rows_are_others)
 	cluster_add(root, CLUSTERS_MAX - 1, "very_last");
 	print(root, 2);
 	cr_assert_eq(value_of("cluster._others.upstream_rq_total"), 3, "once");
-	cr_assert_eq(lines(), COUNT_WORKER_N + CAUSES + 3 * COUNT_LISTENER_N +
-	    2 * COUNT_HTTP_N + 4 * COUNT_CLUSTER_N);
+	cr_assert_eq(lines(), WORKER_LINES + CAUSES + 3 * COUNT_LISTENER_N +
+	    2 * HTTP_LINES + 4 * CLUSTER_LINES);
 }
 
 Test(stat, of_nothing)
@@ -252,5 +282,117 @@ Test(stat, of_nothing)
 
 	root = unit_block(sizeof(*root), &ref);
 	print(root, 2);
-	cr_assert_eq(lines(), COUNT_WORKER_N + CAUSES);
+	cr_assert_eq(lines(), WORKER_LINES + CAUSES);
+}
+
+/* ---- times */
+
+/* A request of a listener or of a cluster, as a worker writes it down. */
+static void
+http_request(struct row *r, uint32_t listener, uint64_t us)
+{
+	count_add(&r->listeners[listener].http[
+	    COUNT_HTTP_downstream_rq_total], 1);
+	histogram_observe(&r->http_times[listener][
+	    HISTOGRAM_HTTP_downstream_rq_time], us);
+}
+
+static void
+cluster_request(struct row *r, uint32_t slot, uint64_t us)
+{
+	count_add(&row_cluster(r, slot)->cluster[
+	    COUNT_CLUSTER_upstream_rq_total], 1);
+	histogram_observe(&row_cluster_times(r, slot)[
+	    HISTOGRAM_CLUSTER_upstream_rq_time], us);
+}
+
+Test(stat, prints_times_of_all_rows_and_listeners_of_a_prefix)
+{
+	const struct block_root *root = root_block();
+
+	for (int i = 0; i < 2; i++) {
+		count_add(&rows[i]->worker[COUNT_WORKER_worker_turns], 1);
+		histogram_observe(&rows[i]->worker_times[
+		    HISTOGRAM_WORKER_loop_turn_time], 3);
+	}
+	http_request(rows[0], 0, 7);
+	http_request(rows[1], 63, 2000);
+	http_request(rows[1], 5, 12345678);
+	cluster_request(rows[0], ROW_CLUSTERS - 2, 1000);
+
+	print(root, 2);
+	words_check("server.loop_turn_time", "count=2 sum_ms=0.006 "
+	    "p50_ms=0.003 p90_ms=0.003 p99_ms=0.003 p99.9_ms=0.003 "
+	    "max_ms=0.003");
+	words_check("http.ingress.downstream_rq_time", "count=2 sum_ms=2.007 "
+	    "p50_ms=0.007 p90_ms=2.000 p99_ms=2.000 p99.9_ms=2.000 "
+	    "max_ms=2.000");
+	words_check("http.egress.downstream_rq_time", "count=1 "
+	    "sum_ms=12345.678 p50_ms=12345.678 p90_ms=12345.678 "
+	    "p99_ms=12345.678 p99.9_ms=12345.678 max_ms=12345.678");
+	words_check("cluster.last_of_its_own.upstream_rq_time", "count=1 "
+	    "sum_ms=1.000 p50_ms=1.000 p90_ms=1.000 p99_ms=1.000 "
+	    "p99.9_ms=1.000 max_ms=1.000");
+	words_check("cluster.greeter.upstream_rq_time", "no values");
+
+	print(root, 1);
+	words_check("http.ingress.downstream_rq_time", "count=1 sum_ms=0.007 "
+	    "p50_ms=0.007 p90_ms=0.007 p99_ms=0.007 p99.9_ms=0.007 "
+	    "max_ms=0.007");
+	words_check("http.egress.downstream_rq_time", "no values");
+	print(root, 0);
+	words_check("server.loop_turn_time", "no values");
+}
+
+/* The words are what their names say. */
+Test(stat, prints_quantiles_in_their_place)
+{
+	for (uint64_t us = 1; us <= 10000; us++)
+		cluster_request(rows[us % 2], 0, us);
+	print(root_block(), 2);
+	words_check("cluster.greeter.upstream_rq_time", "count=10000 "
+	    "sum_ms=50005.000 p50_ms=5.000 p90_ms=9.000 p99_ms=9.900 "
+	    "p99.9_ms=9.990 max_ms=10.000");
+}
+
+/* A request that has begun: its counter is there, its time is not. */
+Test(stat, of_requests_without_an_end)
+{
+	count_add(&rows[0]->clusters[0].cluster[
+	    COUNT_CLUSTER_upstream_rq_total], 1);
+	print(root_block(), 2);
+	words_check("cluster.greeter.upstream_rq_time", "no values");
+}
+
+static off_t
+pages_bytes(int fd)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	return st.st_blocks * 512;
+}
+
+/* row.h, I4: a look at times costs a page, at those of every cluster 2 MB. */
+Test(stat, looks_at_no_times_that_are_not_there)
+{
+	struct block_root *root = root_block();
+	off_t before;
+	char name[32];
+
+	for (uint32_t slot = 3; slot < 2 * ROW_CLUSTERS; slot++) {
+		if (slot == ROW_CLUSTERS - 2)
+			continue;
+		snprintf(name, sizeof(name), "c%u", slot);
+		cluster_add(root, slot, name);
+	}
+	row_init(rows[0], 4000);
+	row_init(rows[1], 4001);
+	cluster_request(rows[0], 500, 1);
+	cluster_request(rows[0], 500, UINT64_MAX);	/* all of it is there */
+	before = pages_bytes(row_fds[0]) + pages_bytes(row_fds[1]);
+	print(root, 2);
+	cr_assert_eq(value_of("cluster.c500.upstream_rq_total"), 2);
+	cr_assert_eq(pages_bytes(row_fds[0]) + pages_bytes(row_fds[1]),
+	    before);
 }

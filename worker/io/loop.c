@@ -129,7 +129,7 @@ loop_turn(struct loop *l, int max_wait_ms)
 	    wait_ms(l, max_wait_ms));
 	l->now = l->sys->now(l->sys->ctx);
 	if (l->top != NULL)
-		l->top(l->top_arg);
+		l->top(l->turn_arg);
 	for (int i = 0; i < l->events_n; i++) {
 		struct source *s = l->events[i].source;
 
@@ -141,6 +141,8 @@ loop_turn(struct loop *l, int max_wait_ms)
 	timers_step(&l->timers, l->now);
 	while ((t = queue_take(&l->end)) != NULL)
 		t->run(t);
+	if (l->bottom != NULL)
+		l->bottom(l->turn_arg);
 }
 
 void

@@ -3,16 +3,18 @@
  * same parts.
  *
  *   wait ──> top ──────> edges ──> ready tasks ──> timers due ──> end of turn
- *            newest      <= 256    those queued                   flush once
- *            generation            by now
+ *            newest      <= 256    those queued                   flush once,
+ *            generation            by now                         bottom
  *
- * top runs after the wait, so that what woke us meets the newest generation.
+ * top runs after the wait, so that what woke us meets the newest generation;
+ * bottom after everything, so that it sees how long the turn was.
  *
  * Invariants
  *   I1  A source is told of each edge once; who stops before EAGAIN puts its
  *       task on the ready list.
- *   I2  The clock is read once a turn, after the wait: loop->now. So a timer
- *       may be late by the length of a turn, and is never early.
+ *   I2  The clock is read once a turn, after the wait: loop->now, which stands
+ *       until the next. So a timer may be late by the length of a turn, and is
+ *       never early.
  *   I3  Tasks put on the end list run once at the end of this turn, in order,
  *       those that an end task puts there too; that is where sessions write,
  *       so that a turn costs one send each.
@@ -63,7 +65,8 @@ struct loop {
 	int		 events_n;	/* of this turn */
 	bool		 stop;		/* loop_run returns */
 	void		(*top)(void *arg);	/* top of each turn, or NULL */
-	void		*top_arg;
+	void		(*bottom)(void *arg);	/* end of each, or NULL */
+	void		*turn_arg;		/* of both */
 };
 
 void	loop_init(struct loop *l, struct sys *sys);
