@@ -47,6 +47,7 @@ config(const struct domain *d, uint32_t n, const block_ref *hosts,
 		c->domains[i].kind = (uint16_t)d[i].kind;
 		c->domains[i].len = (uint16_t)strlen(d[i].text);
 		c->domains[i].host = d[i].host;
+		c->exact_n += d[i].kind == DOMAIN_EXACT;
 	}
 	return c;
 }
