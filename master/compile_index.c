@@ -15,9 +15,9 @@
  *       half there is a node, a mark if no route has that text.
  *   I4  The same paths give the same bytes.
  *
- * A route behind one of the same node that takes every request, and a node
- * none of whose routes could win, are left out of a chain: the usual "/" at
- * the end then costs nothing.
+ * A node none of whose routes could win, because a longer text's takes every
+ * request before them, is left out of its chain: the usual "/" at the end
+ * costs nothing.
  *
  * Test: t/unit/route_index.c.
  */
@@ -152,7 +152,7 @@ static void
 marks_add(struct draft *d, const struct arena *a, const struct text *t,
     uint32_t top)
 {
-	uint32_t mid, up, from = 0, to = d->head.lengths_n;
+	uint32_t mid, from = 0, to = d->head.lengths_n;
 
 	while (mid = from + (to - from) / 2, d->lengths[mid] != t->len) {
 		if (d->lengths[mid] > t->len) {
@@ -164,12 +164,19 @@ marks_add(struct draft *d, const struct arena *a, const struct text *t,
 		if (d->last_at[mid] != BLOCK_NONE &&
 		    text_begins(d, a, d->last_at[mid], t))
 			continue;
-		for (up = top; up != BLOCK_NONE &&
-		    d->nodes[up].len > d->lengths[mid]; )
-			up = d->up[up];
-		d->last_at[mid] = node_new(d, t, d->lengths[mid], up);
+		/* up to top's length the two had one way */
+		assert(top == BLOCK_NONE ||
+		    d->nodes[top].len < d->lengths[mid]);
+		d->last_at[mid] = node_new(d, t, d->lengths[mid], top);
 	}
 	d->last_at[mid] = d->head.nodes_n;	/* which t's own will be */
+}
+
+static bool
+takes_all(const struct block_route *r)
+{
+	return r->kind != MATCH_SEPARATED_PREFIX && r->headers == 0 &&
+	    !(r->flags & MATCH_GRPC);
 }
 
 /* Appends the routes of texts[i] and those equal to it; returns where the
@@ -183,15 +190,10 @@ routes_add(struct draft *d, uint32_t i, uint32_t node)
 	for (; i < d->texts_n && d->texts[i].len == t->len &&
 	    d->texts[i].whole == t->whole &&
 	    memcmp(d->texts[i].bytes, t->bytes, t->len) == 0; i++) {
-		const struct block_route *r = &d->routes[d->texts[i].route];
-
-		if (d->always[node] != BLOCK_NONE)
-			continue;	/* nothing gets past that one */
 		*to = d->texts[i].route;
+		if (takes_all(&d->routes[*to]) && *to < d->always[node])
+			d->always[node] = *to;
 		to = &d->next[*to];
-		if (r->kind != MATCH_SEPARATED_PREFIX && r->headers == 0 &&
-		    !(r->flags & MATCH_GRPC))
-			d->always[node] = d->texts[i].route;
 	}
 	return i;
 }

@@ -226,11 +226,31 @@ call_random(const struct wish *rules, uint32_t n)
 	return c;
 }
 
+/* One node for one text; links lead to shorter ones. */
+static void
+expect_nodes(const struct wish *rules, const struct block_route_index *x)
+{
+	for (uint32_t i = 0; i < x->nodes_n; i++) {
+		const struct block_route_node *n = &x->nodes[i], *o;
+
+		cr_assert(n->link == BLOCK_NONE || x->nodes[n->link].len <
+		    n->len + n->whole, "node %u", i);
+		for (uint32_t j = 0; j < i; j++) {
+			o = &x->nodes[j];
+			cr_assert(o->len != n->len || o->whole != n->whole ||
+			    memcmp(rules[o->text].path, rules[n->text].path,
+			    n->len) != 0, "nodes %u and %u", j, i);
+		}
+	}
+}
+
 static void
 differ(const struct wish *rules, uint32_t n, struct mem *m, int seen[])
 {
 	struct table t = table_of(rules, n);
 
+	if (t.index != NULL)
+		expect_nodes(rules, t.index);
 	for (int i = 0; i < 50; i++) {
 		struct call c = call_random(rules, n);
 		int want = naive_find(rules, n, &c);
