@@ -226,8 +226,12 @@ nodes_build(struct draft *d, const struct arena *a)
 		node = node_new(d, t, t->len, top);
 		i = routes_add(d, i, node);
 		link_cut(d, node);
-		if (!t->whole)
+		if (!t->whole) {
+			d->nodes[node].last = 1;
+			if (top != BLOCK_NONE)
+				d->nodes[top].last = 0;
 			top = node;
+		}
 		if (!t->whole && t->len == 0)
 			d->head.root = node;
 	}
@@ -276,12 +280,13 @@ index_put(struct compiler *c, struct draft *d, block_ref *ref)
 	if ((to = block = scratch(c, bytes)) == NULL)
 		return -1;
 	part_add(&to, &d->head, sizeof(d->head));
+	part_add(&to, d->lengths, d->head.lengths_n * sizeof(d->lengths[0]));
+	to += -(size_t)d->head.lengths_n % 4 * sizeof(d->lengths[0]);
 	part_add(&to, d->nodes, d->head.nodes_n * sizeof(d->nodes[0]));
 	slots = part_add(&to, NULL, d->head.slots_n *
 	    sizeof(struct block_route_slot));
 	slots_fill(d, c->arena, slots);
 	part_add(&to, d->next, d->head.routes_n * sizeof(d->next[0]));
-	part_add(&to, d->lengths, d->head.lengths_n * sizeof(d->lengths[0]));
 	assert(to == block + bytes);
 	if ((to = put_block(c, bytes, ref)) == NULL)
 		return -1;

@@ -171,36 +171,45 @@ struct block_host {
  * A node is a text that whole paths must equal or that they begin with. Its
  * routes are ascending: route, next[route], ... The further nodes whose text
  * the path begins with are link, its link, ...: longer before shorter. A node
- * without routes only shows the search that longer texts begin with it.
+ * without routes only shows the search that longer texts begin with it; last
+ * is set where, but for whole paths, none does.
  */
 struct block_route_index {
 	uint32_t	routes_n;	/* of the host */
 	uint32_t	nodes_n;
-	uint32_t	slots_n;	/* a power of 2, twice nodes_n or more */
+	uint32_t	slots_n;	/* a power of 2, >= 2 nodes_n */
 	uint32_t	lengths_n;
 	uint32_t	root;		/* node of the empty text, or NONE */
 	uint32_t	others;		/* first route for any case, or NONE */
 	uint32_t	pad[2];
-	struct block_route_node {
-		uint32_t len : 31, whole : 1;
-		uint32_t text;		/* the route whose path begins so */
-		uint32_t route;		/* its first, or NONE */
-		uint32_t link;		/* node, or NONE */
-	}		nodes[];
-	/* Then slots[slots_n], hashed by path_hash.h, collisions in the next
-	 * free one; next[routes_n]; lengths[lengths_n], ascending, of all
-	 * texts that are neither empty nor whole. */
+	uint32_t	lengths[];	/* ascending, of all texts that are
+					   neither empty nor whole; padded */
 };
 
-struct block_route_slot {
-	uint32_t	tag;		/* the lower half of the hash */
+struct block_route_node {
+	uint32_t	len : 30, whole : 1, last : 1;
+	uint32_t	text;		/* the route whose path begins so */
+	uint32_t	route;		/* its first, or NONE */
+	uint32_t	link;		/* node, or NONE */
+};
+
+struct block_route_slot {		/* collisions: in the next free one */
+	uint32_t	tag;		/* the lower half of path_hash */
 	uint32_t	node;		/* + 1; 0 = a free slot */
 };
+
+/* The parts, one behind the other: nodes[nodes_n], slots[slots_n],
+ * next[routes_n]. */
+static inline const struct block_route_node *
+block_route_nodes(const struct block_route_index *x)
+{
+	return (const void *)&x->lengths[(x->lengths_n + 3) / 4 * 4];
+}
 
 static inline const struct block_route_slot *
 block_route_slots(const struct block_route_index *x)
 {
-	return (const void *)&x->nodes[x->nodes_n];
+	return (const void *)&block_route_nodes(x)[x->nodes_n];
 }
 
 static inline const uint32_t *
@@ -209,18 +218,13 @@ block_route_next(const struct block_route_index *x)
 	return (const void *)&block_route_slots(x)[x->slots_n];
 }
 
-static inline const uint32_t *
-block_route_lengths(const struct block_route_index *x)
-{
-	return block_route_next(x) + x->routes_n;
-}
-
 static inline size_t
 block_route_index_bytes(const struct block_route_index *x)
 {
-	return sizeof(*x) + x->nodes_n * sizeof(x->nodes[0]) +
+	return sizeof(*x) + (x->lengths_n + 3) / 4 * 4 * sizeof(uint32_t) +
+	    x->nodes_n * sizeof(struct block_route_node) +
 	    x->slots_n * sizeof(struct block_route_slot) +
-	    ((size_t)x->routes_n + x->lengths_n) * sizeof(uint32_t);
+	    x->routes_n * sizeof(uint32_t);
 }
 
 enum header_match_kind {

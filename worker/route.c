@@ -183,13 +183,13 @@ match_by_index(const struct arena *a, const struct block_host *host,
     const struct request *r)
 {
 	const struct block_route_index *x = arena_at(a, host->index);
+	const struct block_route_node *nodes = block_route_nodes(x);
 	const uint32_t *next = block_route_next(x);
 	uint32_t best = BLOCK_NONE, node = route_index_find(a, host,
 	    r->path.p, r->path.len);
 
-	for (; node != BLOCK_NONE; node = x->nodes[node].link)
-		best = node_match(a, host, next, x->nodes[node].route, r,
-		    best);
+	for (; node != BLOCK_NONE; node = nodes[node].link)
+		best = node_match(a, host, next, nodes[node].route, r, best);
 	return node_match(a, host, next, x->others, r, best);
 }
 

@@ -11,6 +11,7 @@ struct search {
 	const struct arena *arena;
 	const struct block_route *routes;
 	const struct block_route_index *index;
+	const struct block_route_node *nodes;
 	const struct block_route_slot *slots;
 	const char	*path;
 	size_t		 len;
@@ -20,7 +21,7 @@ struct search {
 static bool
 node_is(const struct search *s, uint32_t node, size_t len, bool whole)
 {
-	const struct block_route_node *n = &s->index->nodes[node];
+	const struct block_route_node *n = &s->nodes[node];
 
 	assert(node < s->index->nodes_n && n->text < s->index->routes_n);
 	return n->len == len && n->whole == whole && memcmp(s->path,
@@ -47,7 +48,7 @@ node_find(const struct search *s, size_t len, bool whole, bool compared)
 static uint32_t
 longest_find(const struct search *s, bool compared)
 {
-	const uint32_t *lengths = block_route_lengths(s->index);
+	const uint32_t *lengths = s->index->lengths;
 	uint32_t node, best = s->index->root;
 	uint32_t mid, from = 0, to = s->index->lengths_n;
 
@@ -69,15 +70,30 @@ longest_find(const struct search *s, bool compared)
 	return best;
 }
 
+/* A service's prefix ends where its method begins: found at once when no
+ * longer text begins with it. */
+static uint32_t
+service_find(const struct search *s)
+{
+	const char *slash = memrchr(s->path, '/', s->len);
+	size_t len = slash == NULL ? 0 : (size_t)(slash - s->path) + 1;
+	uint32_t node = len == 0 ? BLOCK_NONE :
+	    node_find(s, len, false, true);
+
+	return node != BLOCK_NONE && s->nodes[node].last ? node : BLOCK_NONE;
+}
+
 uint32_t
 route_index_find(const struct arena *a, const struct block_host *host,
     const char *path, size_t len)
 {
 	const struct block_route_index *x = arena_at(a, host->index);
-	const struct search s = { a, host->routes, x, block_route_slots(x),
-	    path, len };
+	const struct search s = { a, host->routes, x, block_route_nodes(x),
+	    block_route_slots(x), path, len };
 	uint32_t node = node_find(&s, len, true, true);
 
 	assert(x->routes_n == host->routes_n);
+	if (node == BLOCK_NONE)
+		node = service_find(&s);
 	return node != BLOCK_NONE ? node : longest_find(&s, false);
 }

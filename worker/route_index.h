@@ -2,8 +2,8 @@
  * worker/route_index.h - which routes of a virtual host come into question
  * for a path, without going through all of them. Pure, as route.h is.
  *
- *   "/a.B/C"  ─> the node of this whole path, if there is one; it knows what
- *                it begins with
+ *   "/a.B/C"  the node of this whole path; it knows what it begins with
+ *             ─> else "/a.B/" if there is such a text and nothing longer
  *             ─> else the longest text that it begins with: a binary search
  *                over the lengths that there are, one hash each
  *
@@ -11,7 +11,7 @@
  * routes: the compiler has put one wherever the search must turn to the
  * longer half (Waldvogel's binary search on prefix lengths). So the cost is
  * the logarithm of the number of lengths, not of routes, and a handful of
- * cache lines.
+ * cache lines; for a method of a service with a route, two hashes.
  *
  * Hits along the way are believed by their hash, and the last one's bytes
  * compared: when it is right, all before it were. Only when it is not, which

@@ -4,8 +4,8 @@
  *
  *   YAML ─> compile ─> arena ─> one request of gRPC, its path any of them's
  *
- *   /company.team7.Service123/Method4    every other route, whole
- *   /company.team7.Service123/           the rest; "/" stands at the end
+ *   /company.team7.AccService123/Method4    every other route, whole
+ *   /company.team7.AccService123/           the rest; "/" stands at the end
  *
  * together   one decision after another, paths at random: CPU time
  * cold       alone after so much other memory was read, as in a worker that
@@ -93,17 +93,21 @@ static const char head[] =
     "              domains: [\"*\"]\n"
     "              routes:\n";
 
+/* Names of many lengths: the search for a prefix is one over lengths. */
 static int
 service_write(char *to, size_t n, uint32_t route)
 {
-	return snprintf(to, n, "/company.team%u.Service%u/", route / 2 % 97,
-	    route / 2);
+	uint32_t service = route / 2;
+
+	return snprintf(to, n, "/company.team%u.%.*sService%u/",
+	    service % 97, (int)(service * 7 % 31),
+	    "AccountingInventoryNotification", service);
 }
 
 static char *
 yaml_write(uint32_t n)
 {
-	char *text = NULL, service[80];
+	char *text = NULL, service[100];
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
@@ -200,7 +204,7 @@ request_make(struct bench *b)
 static void
 calls_make(struct bench *b)
 {
-	enum { PATH_BYTES = 80 };
+	enum { PATH_BYTES = 120 };
 	char *to;
 
 	b->calls_n = CALLS_MAX;
