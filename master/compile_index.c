@@ -13,7 +13,8 @@
  *   I2  A text that begins others has its node before theirs.
  *   I3  Where a worker's binary search for a text must turn to the longer
  *       half there is a node, a mark if no route has that text.
- *   I4  The same paths give the same bytes.
+ *   I4  The same matches give the same bytes; where a route leads is not in
+ *       them.
  *
  * A node none of whose routes could win, because a longer text's takes every
  * request before them, is left out of its chain: the usual "/" at the end
@@ -43,6 +44,7 @@ struct draft {
 	struct text	*texts;
 	uint32_t	 texts_n;
 	struct block_route_node *nodes;
+	size_t		 nodes_max;
 	uint32_t	*next;		/* of the block's parts */
 	uint32_t	*lengths;
 	uint32_t	*up;		/* [node]: the text that it begins
@@ -139,6 +141,7 @@ node_new(struct draft *d, const struct text *t, uint32_t len, uint32_t up)
 {
 	uint32_t node = d->head.nodes_n++;
 
+	assert(node < d->nodes_max);
 	d->nodes[node] = (struct block_route_node){ .len = len, .whole =
 	    t->whole, .text = t->route, .route = BLOCK_NONE, .link = up };
 	d->up[node] = up;
@@ -303,7 +306,7 @@ nodes_room(struct compiler *c, struct draft *d)
 
 	while (d->head.lengths_n >> steps != 0)
 		steps++;
-	n = d->texts_n * (steps + 1);
+	d->nodes_max = n = d->texts_n * (steps + 1);
 	if ((d->nodes = scratch(c, n * sizeof(d->nodes[0]))) == NULL ||
 	    (d->up = scratch(c, n * sizeof(d->up[0]))) == NULL ||
 	    (d->always = scratch(c, n * sizeof(d->always[0]))) == NULL)
