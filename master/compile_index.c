@@ -270,6 +270,16 @@ part_add(uint8_t **to, const void *part, size_t bytes)
 	return at;
 }
 
+/* The lengths are padded to whole nodes. */
+static size_t
+index_bytes(const struct block_route_index *x)
+{
+	return sizeof(*x) + (x->lengths_n + 3) / 4 * 4 * sizeof(uint32_t) +
+	    x->nodes_n * sizeof(struct block_route_node) +
+	    x->slots_n * sizeof(struct block_route_slot) +
+	    x->routes_n * sizeof(uint32_t);
+}
+
 static int
 index_put(struct compiler *c, struct draft *d, block_ref *ref)
 {
@@ -279,7 +289,8 @@ index_put(struct compiler *c, struct draft *d, block_ref *ref)
 
 	for (d->head.slots_n = 2; d->head.slots_n < 2 * d->head.nodes_n; )
 		d->head.slots_n *= 2;
-	bytes = block_route_index_bytes(&d->head);
+	bytes = index_bytes(&d->head);
+	d->head.bytes = (uint32_t)bytes;
 	if ((to = block = scratch(c, bytes)) == NULL)
 		return -1;
 	part_add(&to, &d->head, sizeof(d->head));

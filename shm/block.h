@@ -25,7 +25,6 @@
 #ifndef SHM_BLOCK_H
 #define SHM_BLOCK_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shm/arena.h"
@@ -175,13 +174,14 @@ struct block_host {
  * is set where, but for whole paths, none does.
  */
 struct block_route_index {
+	uint32_t	bytes;		/* of the whole block */
 	uint32_t	routes_n;	/* of the host */
 	uint32_t	nodes_n;
 	uint32_t	slots_n;	/* a power of 2, >= 2 nodes_n */
 	uint32_t	lengths_n;
 	uint32_t	root;		/* node of the empty text, or NONE */
 	uint32_t	others;		/* first route for any case, or NONE */
-	uint32_t	pad[2];
+	uint32_t	pad;
 	uint32_t	lengths[];	/* ascending, of all texts that are
 					   neither empty nor whole; padded */
 };
@@ -216,15 +216,6 @@ static inline const uint32_t *
 block_route_next(const struct block_route_index *x)
 {
 	return (const void *)&block_route_slots(x)[x->slots_n];
-}
-
-static inline size_t
-block_route_index_bytes(const struct block_route_index *x)
-{
-	return sizeof(*x) + (x->lengths_n + 3) / 4 * 4 * sizeof(uint32_t) +
-	    x->nodes_n * sizeof(struct block_route_node) +
-	    x->slots_n * sizeof(struct block_route_slot) +
-	    x->routes_n * sizeof(uint32_t);
 }
 
 enum header_match_kind {

@@ -325,8 +325,8 @@ measure(uint32_t n)
 	request_make(b);
 	calls_make(b);
 	if (b->host->index != 0) {
-		bytes = (uint32_t)block_route_index_bytes(arena_at(&b->arena,
-		    b->host->index));
+		bytes = ((const struct block_route_index *)arena_at(&b->arena,
+		    b->host->index))->bytes;
 		with = together(b, CALLS_MAX);
 		near = cold(b, COLD_BYTES);
 		far = cold(b, COLDER_BYTES);
