@@ -6,7 +6,7 @@
  *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
  *     └── compile_listener.c   ── tls
  *           └── compile_hcm.c  ── http
- *                 └── compile_route.c ── compile_match.c
+ *                 └── compile_route.c ── compile_match.c, compile_index.c
  *   tls:  compile_tls.c ── compile_source.c    http: compile_http.c
  *   all of them: compile_at.c (places, refusals), compile_rule.c (limits),
  *   compile_put.c (texts and blocks)
@@ -183,6 +183,9 @@ int	compile_routes(struct compiler *c, const struct at *at,
 	    const RouteConfiguration *m, block_ref *ref);
 int	compile_match(struct compiler *c, const struct at *at,
 	    const RouteMatch *m, struct block_route *to);
+/* The index of a host's n routes; 0 when they are few. */
+int	compile_index(struct compiler *c, const struct block_route *routes,
+	    uint32_t n, block_ref *ref);
 /* A matcher of texts. */
 int	compile_string(struct compiler *c, const struct at *at,
 	    const StringMatcher *m, const char **text,

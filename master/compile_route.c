@@ -118,7 +118,7 @@ compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
 			return -1;
 	}
 	b->routes_n = (uint32_t)m->n_routes;
-	return 0;
+	return compile_index(c, b->routes, b->routes_n, &b->index);
 }
 
 /* ---- domains */
@@ -317,6 +317,7 @@ compile_routes(struct compiler *c, const struct at *at,
 		b->domains[i].kind = (uint16_t)domains[i].kind;
 		b->domains[i].len = (uint16_t)domains[i].len;
 		b->domains[i].host = (uint32_t)domains[i].host;
+		b->exact_n += domains[i].kind == DOMAIN_EXACT;
 	}
 	return 0;
 }

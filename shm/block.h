@@ -3,7 +3,7 @@
  * the master writes and the workers read in place.
  *
  *   root ──> listeners ──> chain ──> hcm ──> route config ──> virtual host
- *     │                      └─> tls                            │ routes:
+ *     │                      └─> tls                   index <──┤ routes:
  *     └────> cluster pages ──> cluster ──> balance (endpoints)  │ match, plan,
  *              [slot/256][slot%256]  └─> tls                    │ cluster slot
  *                                                               v
@@ -123,7 +123,8 @@ struct block_route_config {
 	block_ref	name;		/* text */
 	block_ref	hosts;		/* list of block_host */
 	uint32_t	domains_n;	/* sorted: see enum domain_kind, then
-					   longer before shorter */
+					   longer before shorter, then bytes */
+	uint32_t	exact_n;	/* the first so many are DOMAIN_EXACT */
 	uint32_t	ignore_port;	/* in the authority, 0 or 1 */
 	struct block_domain {
 		block_ref	text;	/* lower case, without the star */
@@ -154,9 +155,68 @@ struct block_route {
 /* config.route.v3.VirtualHost */
 struct block_host {
 	block_ref	name;		/* text */
+	block_ref	index;		/* block_route_index; 0 = go through
+					   the routes one by one */
 	uint32_t	routes_n;
 	struct block_route routes[];	/* the first that matches wins */
 };
+
+#define BLOCK_NONE UINT32_MAX		/* no route, no node */
+
+/*
+ * Which routes of a host a path can match. Knows them by number and holds no
+ * refs; master/compile_index.c draws it, worker/route_index.c searches it.
+ *
+ * A node is a text that whole paths must equal or that they begin with. Its
+ * routes are ascending: route, next[route], ... The further nodes whose text
+ * the path begins with are link, its link, ...: longer before shorter. A node
+ * without routes only shows the search that longer texts begin with it; last
+ * is set where, but for whole paths, none does.
+ */
+struct block_route_index {
+	uint32_t	bytes;		/* of the whole block */
+	uint32_t	routes_n;	/* of the host */
+	uint32_t	nodes_n;
+	uint32_t	slots_n;	/* a power of 2, >= 2 nodes_n */
+	uint32_t	lengths_n;
+	uint32_t	root;		/* node of the empty text, or NONE */
+	uint32_t	others;		/* first route for any case, or NONE */
+	uint32_t	pad;
+	uint32_t	lengths[];	/* ascending, of all texts that are
+					   neither empty nor whole; padded */
+};
+
+struct block_route_node {
+	uint32_t	len : 30, whole : 1, last : 1;
+	uint32_t	text;		/* the route whose path begins so */
+	uint32_t	route;		/* its first, or NONE */
+	uint32_t	link;		/* node, or NONE */
+};
+
+struct block_route_slot {		/* collisions: in the next free one */
+	uint32_t	tag;		/* the lower half of path_hash */
+	uint32_t	node;		/* + 1; 0 = a free slot */
+};
+
+/* The parts, one behind the other: nodes[nodes_n], slots[slots_n],
+ * next[routes_n]. */
+static inline const struct block_route_node *
+block_route_nodes(const struct block_route_index *x)
+{
+	return (const void *)&x->lengths[(x->lengths_n + 3) / 4 * 4];
+}
+
+static inline const struct block_route_slot *
+block_route_slots(const struct block_route_index *x)
+{
+	return (const void *)&block_route_nodes(x)[x->nodes_n];
+}
+
+static inline const uint32_t *
+block_route_next(const struct block_route_index *x)
+{
+	return (const void *)&block_route_slots(x)[x->slots_n];
+}
 
 enum header_match_kind {
 	HEADER_PRESENT, HEADER_EXACT, HEADER_PREFIX, HEADER_SUFFIX,

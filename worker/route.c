@@ -6,89 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct text {				/* not NUL-terminated */
-	const char	*p;
-	size_t		 len;
-};
+#include "worker/route_host.h"
+#include "worker/route_index.h"
+#include "worker/route_text.h"
 
 enum { JOINED_BYTES_MAX = 8192 };
-
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-/* want is already lower case when any_case. */
-static bool
-same(const char *p, const char *want, size_t len, bool any_case)
-{
-	if (!any_case)
-		return memcmp(p, want, len) == 0;
-	for (size_t i = 0; i < len; i++)
-		if (lower(p[i]) != want[i])
-			return false;
-	return true;
-}
-
-static struct text
-text_of(const struct header *h)
-{
-	if (h == NULL)
-		return (struct text){ "", 0 };
-	return (struct text){ (const char *)h->value, h->value_len };
-}
-
-/* ---- virtual host ---- */
-
-static struct text
-without_port(struct text host)
-{
-	size_t i = host.len;
-
-	while (i > 0 && host.p[i - 1] >= '0' && host.p[i - 1] <= '9')
-		i--;
-	if (i > 0 && i < host.len && host.p[i - 1] == ':')
-		host.len = i - 1;
-	return host;
-}
-
-static bool
-domain_matches(const struct arena *a, const struct block_domain *d,
-    struct text host)
-{
-	const char *want = block_text(a, d->text);
-
-	switch ((enum domain_kind)d->kind) {
-	case DOMAIN_EXACT:
-		return host.len == d->len &&
-		    same(host.p, want, d->len, true);
-	case DOMAIN_SUFFIX:	/* the star stands for something */
-		return host.len > d->len &&
-		    same(host.p + host.len - d->len, want, d->len, true);
-	case DOMAIN_PREFIX:
-		return host.len > d->len && same(host.p, want, d->len, true);
-	case DOMAIN_ANY:
-		return true;
-	}
-	return false;
-}
-
-static const struct block_host *
-host_find(const struct arena *a, const struct block_route_config *config,
-    struct text host)
-{
-	const struct block_list *hosts;
-
-	if (config->ignore_port)
-		host = without_port(host);
-	for (uint32_t i = 0; i < config->domains_n; i++)
-		if (domain_matches(a, &config->domains[i], host)) {
-			hosts = arena_at(a, config->hosts);
-			return arena_at(a, hosts->at[config->domains[i].host]);
-		}
-	return NULL;
-}
 
 /* ---- headers ---- */
 
@@ -238,6 +160,49 @@ route_matches(const struct arena *a, const struct block_route *r,
 	return true;
 }
 
+struct request {
+	struct text	 path;
+	const struct headers *headers;
+};
+
+/* The first of a node's routes that matches, if it comes before best. */
+static uint32_t
+node_match(const struct arena *a, const struct block_host *host,
+    const uint32_t *next, uint32_t route, const struct request *r,
+    uint32_t best)
+{
+	for (; route < best; route = next[route])
+		if (route_matches(a, &host->routes[route], r->path,
+		    r->headers))
+			return route;
+	return best;
+}
+
+static uint32_t
+match_by_index(const struct arena *a, const struct block_host *host,
+    const struct request *r)
+{
+	const struct block_route_index *x = arena_at(a, host->index);
+	const struct block_route_node *nodes = block_route_nodes(x);
+	const uint32_t *next = block_route_next(x);
+	uint32_t best = BLOCK_NONE, node = route_index_find(a, host,
+	    r->path.p, r->path.len);
+
+	for (; node != BLOCK_NONE; node = nodes[node].link)
+		best = node_match(a, host, next, nodes[node].route, r, best);
+	return node_match(a, host, next, x->others, r, best);
+}
+
+static uint32_t
+match_one_by_one(const struct arena *a, const struct block_host *host,
+    const struct request *r)
+{
+	for (uint32_t i = 0; i < host->routes_n; i++)
+		if (route_matches(a, &host->routes[i], r->path, r->headers))
+			return i;
+	return BLOCK_NONE;
+}
+
 /* Paths match without their query. */
 static struct text
 path_of(const struct headers *h)
@@ -255,18 +220,18 @@ route_find(const struct arena *a, const struct block_route_config *config,
     const struct headers *h)
 {
 	const struct header *authority = headers_find(h, HEADER_authority);
-	struct text path = path_of(h);
+	const struct request r = { path_of(h), h };
 	const struct block_host *host;
+	uint32_t route;
 
 	if (authority == NULL)
 		authority = headers_find(h, HEADER_host);
-	host = host_find(a, config, text_of(authority));
+	host = route_host_find(a, config, text_of(authority));
 	if (host == NULL)
 		return NULL;
-	for (uint32_t i = 0; i < host->routes_n; i++)
-		if (route_matches(a, &host->routes[i], path, h))
-			return &host->routes[i];
-	return NULL;
+	route = host->index == 0 ? match_one_by_one(a, host, &r) :
+	    match_by_index(a, host, &r);
+	return route == BLOCK_NONE ? NULL : &host->routes[route];
 }
 
 int

@@ -5,6 +5,9 @@
  *   authority ──> domain (exact, longest suffix, longest prefix, any)
  *             ──> virtual host ──> the first route whose path and headers match
  *
+ * The files: route_host.c the first arrow, route_index.c which routes to look
+ * at when there are many, route.c the rest.
+ *
  * Source: envoy/config/route/v3/route_components.proto (VirtualHost.domains,
  * RouteMatch, HeaderMatcher); reference/envoy-xds.md 1.4.
  * Test: t/unit/route.c.

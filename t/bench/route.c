@@ -1,0 +1,357 @@
+/*
+ * t/bench/route.c - what a route decision costs: nanoseconds per route_find()
+ * with 10 to 10,000 routes in a virtual host, with their index and without.
+ *
+ *   YAML ─> compile ─> arena ─> one request of gRPC, its path any of them's
+ *
+ *   /company.team7.AccService123/Method4    every other route, whole
+ *   /company.team7.AccService123/           the rest; "/" stands at the end
+ *
+ * together   one decision after another, paths at random: CPU time
+ * cold       alone after so much other memory was read, as in a worker that
+ *            has a call's other work to do in between: median of the clock's
+ *
+ *   route [ROUTES...]     build/t/bench/route 8 9 shows where an index pays
+ *
+ * Each answer is checked. A median over repeats, ns. Exit code 1: a wrong
+ * answer.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "master/compile.h"
+#include "worker/route.h"
+#include "xds/proto/envoy/config/bootstrap.pb-c.h"
+
+enum {
+	REPEATS = 9, WORK = 2000000,	/* route comparisons per repeat */
+	CALLS_MAX = 100000, CALLS_COLD = 1001,
+	COLD_BYTES = 256 << 10, COLDER_BYTES = 4 << 20,
+};
+
+struct call {
+	const char	*path;
+	uint32_t	 len, want;
+};
+
+struct bench {
+	struct arena	 arena;
+	struct names	*names;
+	struct compiled	 out;
+	const struct block_route_config *config;
+	struct block_host *host;	/* its only one */
+	uint32_t	 routes_n;
+	struct call	*calls;
+	char		*paths;		/* in the order of the calls */
+	uint32_t	 calls_n;
+	struct mem	 mem;
+	struct headers	*headers;
+	struct header	*path;
+	uint64_t	 state;		/* of chance */
+};
+
+static void
+die(const char *why)
+{
+	fprintf(stderr, "route: %s\n", why);
+	exit(1);
+}
+
+static uint32_t
+chance(struct bench *b, uint32_t n)
+{
+	b->state = b->state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((b->state >> 33) % n);
+}
+
+/* ---- a generation of n routes */
+
+static const char head[] =
+    "static_resources:\n"
+    "  clusters:\n"
+    "  - {name: c, type: STATIC, http2_protocol_options: {}, "
+    "connect_timeout: 1s, load_assignment: {cluster_name: c}}\n"
+    "  listeners:\n"
+    "  - name: l\n"
+    "    address: {socket_address: {address: 127.0.0.1, port_value: 1}}\n"
+    "    filter_chains:\n"
+    "    - filters:\n"
+    "      - name: http\n"
+    "        typed_config:\n"
+    "          \"@type\": type.googleapis.com/envoy.extensions.filters."
+    "network.http_connection_manager.v3.HttpConnectionManager\n"
+    "          stat_prefix: l\n"
+    "          codec_type: HTTP2\n"
+    "          http_filters: [{name: router, typed_config: {\"@type\": "
+    "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]\n"
+    "          route_config:\n"
+    "            name: r\n"
+    "            virtual_hosts:\n"
+    "            - name: h\n"
+    "              domains: [\"*\"]\n"
+    "              routes:\n";
+
+/* Names of many lengths: the search for a prefix is one over lengths. */
+static int
+service_write(char *to, size_t n, uint32_t route)
+{
+	uint32_t service = route / 2;
+
+	return snprintf(to, n, "/company.team%u.%.*sService%u/",
+	    service % 97, (int)(service * 7 % 31),
+	    "AccountingInventoryNotification", service);
+}
+
+static char *
+yaml_write(uint32_t n)
+{
+	char *text = NULL, service[100];
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	fputs(head, f);
+	for (uint32_t i = 0; i + 1 < n; i++) {
+		service_write(service, sizeof(service), i);
+		fprintf(f, "              - {match: {%s: %s%s}, "
+		    "route: {cluster: c}}\n", i % 2 == 0 ? "path" : "prefix",
+		    service, i % 2 == 0 ? "Method4" : "");
+	}
+	fprintf(f, "              - {match: {prefix: /}, "
+	    "route: {cluster: c}}\n");
+	fclose(f);
+	return text;
+}
+
+static void
+generation_make(struct bench *b, uint32_t n)
+{
+	struct load_arena *m = load_arena_new(512 << 20);
+	char why[512], *text = yaml_write(n);
+	const ProtobufCMessage *bootstrap;
+	struct conf conf;
+	struct yaml *y;
+
+	conf_init(&conf);
+	b->names = names_new();
+	if (b->names == NULL || arena_new(&b->arena, 256 << 20, why,
+	    sizeof(why)) < 0 || (y = yaml_read(text, strlen(text), "routes",
+	    why, sizeof(why))) == NULL)
+		die(why);
+	bootstrap = load_message(m,
+	    &envoy__config__bootstrap__v3__bootstrap__descriptor, y,
+	    yaml_root(y), "", why, sizeof(why));
+	if (bootstrap == NULL || compile(&b->out, &b->arena, b->names, 1,
+	    &conf, y, bootstrap, m, why, sizeof(why)) < 0)
+		die(why);
+	yaml_close(y);
+	load_arena_free(m);
+	free(text);
+}
+
+static void
+config_find(struct bench *b)
+{
+	const struct arena *a = &b->arena;
+	const struct block_root *root = arena_at(a, b->out.generation.root);
+	const struct block_hcm *hcm = arena_at(a, block_chain_of(a,
+	    block_listener_find(a, root, 0))->hcm);
+	const struct block_list *hosts;
+
+	b->config = arena_at(a, hcm->route_config);
+	hosts = arena_at(a, b->config->hosts);
+	b->host = (struct block_host *)(void *)(b->arena.base +
+	    (size_t)hosts->at[0] * ARENA_UNIT_BYTES);
+}
+
+/* ---- requests */
+
+static void *
+bench_alloc(void *ctx, size_t n)
+{
+	(void)ctx;
+	return calloc(1, n);
+}
+
+static void
+bench_free(void *ctx, void *p)
+{
+	(void)ctx;
+	free(p);
+}
+
+static struct sys memory = { .alloc = bench_alloc, .free = bench_free };
+
+static void
+request_make(struct bench *b)
+{
+	static const char *const all[][2] = {
+		{ ":method", "POST" }, { ":scheme", "http" }, { ":path", "/" },
+		{ ":authority", "service.mesh" }, { "te", "trailers" },
+		{ "content-type", "application/grpc" },
+		{ "user-agent", "grpc-c/1.0" }, { "grpc-timeout", "1S" },
+	};
+
+	mem_init(&b->mem, &memory);
+	b->headers = headers_new(&b->mem);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		headers_add_text(b->headers, all[i][0], all[i][1]);
+	b->path = &b->headers->at[2];
+}
+
+/* For any of the routes: its own path, or one below its prefix. */
+static void
+calls_make(struct bench *b)
+{
+	enum { PATH_BYTES = 120 };
+	char *to;
+
+	b->calls_n = CALLS_MAX;
+	b->calls = calloc(b->calls_n, sizeof(*b->calls));
+	b->paths = to = calloc(b->calls_n, PATH_BYTES);
+	if (b->calls == NULL || b->paths == NULL)
+		die("no memory");
+	for (uint32_t i = 0; i < b->calls_n; i++) {
+		struct call *c = &b->calls[i];
+
+		c->path = to;
+		c->want = chance(b, b->routes_n);
+		c->len = c->want + 1 == b->routes_n ?
+		    (uint32_t)sprintf(to, "/other.Service/Method") :
+		    (uint32_t)service_write(to, PATH_BYTES, c->want);
+		if (c->want + 1 < b->routes_n)
+			c->len += (uint32_t)sprintf(to + c->len, "Method%u",
+			    c->want % 2 == 0 ? 4 : 5 + chance(b, 20));
+		to += c->len + 1;
+	}
+}
+
+static inline void
+decide(struct bench *b, const struct call *c)
+{
+	const struct block_route *r;
+
+	b->path->value = (uint8_t *)(uintptr_t)c->path;
+	b->path->value_len = c->len;
+	r = route_find(&b->arena, b->config, b->headers);
+	if (r != &b->host->routes[c->want])
+		die(c->path);
+}
+
+/* ---- measuring */
+
+static int64_t
+clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static int
+double_compare(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static double
+median(double *all, size_t n)
+{
+	qsort(all, n, sizeof(all[0]), double_compare);
+	return all[n / 2];
+}
+
+static double
+together(struct bench *b, uint32_t calls_n)
+{
+	double ns[REPEATS];
+
+	for (int i = 0; i < REPEATS; i++) {
+		int64_t from = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+		for (uint32_t j = 0; j < calls_n; j++)
+			decide(b, &b->calls[j]);
+		ns[i] = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - from) /
+		    calls_n;
+	}
+	return median(ns, REPEATS);
+}
+
+/* Without what reading the clock costs. bytes: read before each. */
+static double
+cold(struct bench *b, size_t bytes)
+{
+	double ns[CALLS_COLD], none[CALLS_COLD];
+	volatile uint8_t *other = calloc(1, bytes);
+
+	if (other == NULL)
+		die("no memory");
+	for (uint32_t i = 0; i < CALLS_COLD; i++) {
+		const struct call *c = &b->calls[b->calls_n - 1 - i];
+		int64_t from;
+
+		for (size_t j = 0; j < bytes; j += 64)
+			other[j]++;
+		/* what came off the wire just now is near */
+		for (uint32_t j = 0; j < c->len; j++)
+			other[0] += (uint8_t)c->path[j];
+		from = clock_ns(CLOCK_MONOTONIC);
+		none[i] = (double)(clock_ns(CLOCK_MONOTONIC) - from);
+		from = clock_ns(CLOCK_MONOTONIC);
+		decide(b, c);
+		ns[i] = (double)(clock_ns(CLOCK_MONOTONIC) - from);
+	}
+	free((void *)(uintptr_t)other);
+	return median(ns, CALLS_COLD) - median(none, CALLS_COLD);
+}
+
+static void
+measure(uint32_t n)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	double with = 0, near = 0, far = 0, without;
+	uint32_t bytes = 0;
+
+	if (b == NULL)
+		die("no memory");
+	b->routes_n = n;
+	b->state = n;
+	generation_make(b, n);
+	config_find(b);
+	request_make(b);
+	calls_make(b);
+	if (b->host->index != 0) {
+		bytes = ((const struct block_route_index *)arena_at(&b->arena,
+		    b->host->index))->bytes;
+		with = together(b, CALLS_MAX);
+		near = cold(b, COLD_BYTES);
+		far = cold(b, COLDER_BYTES);
+	}
+	b->host->index = 0;
+	without = together(b, WORK / n < CALLS_MAX ? WORK / n : CALLS_MAX);
+	printf("%7u %10.0f %12.0f %12.0f %14.0f %10u\n", n, with, near, far,
+	    without, bytes / n);
+	headers_put(b->headers);
+	mem_fini(&b->mem);
+	arena_close(&b->arena);
+	names_free(b->names);
+	free(b->calls);
+	free(b->paths);
+	free(b);
+}
+
+int
+main(int argc, char **argv)
+{
+	printf("%7s %10s %12s %12s %14s %10s\n", "routes", "with index",
+	    "cold 256 KB", "cold 4 MB", "one by one", "bytes each");
+	for (int i = 1; i < argc; i++)
+		measure((uint32_t)atoi(argv[i]));
+	for (uint32_t n = 10; argc == 1 && n <= 10000; n *= 10)
+		measure(n);
+	return 0;
+}
