@@ -12,6 +12,8 @@
 #                         behaviour sanitizers: unit and sim, with T=NAME mesh
 #                         too; SUITES="unit sim mesh" says which
 #   make demo             two regions on this machine and a call through them
+#   make fuzz             libFuzzer (clang) on each t/fuzz/*.c, FUZZ_S=60
+#                         seconds each; corpora stay in build/fuzz
 #   make bench            CPU per call against nghttpx and Envoy
 #   make layers           who may include whom, which library lives where
 #   make fmt              clang-format in what git says is changed, or in
@@ -41,7 +43,7 @@ SHELL	= /bin/sh
 .DELETE_ON_ERROR:
 # bench and asan run make again or measure: nothing beside them.
 .PHONY:	all check check-layers check-unit check-sim check-model check-mesh \
-	run-suites soak soak-model demo bench asan layers fmt install \
+	run-suites soak soak-model demo bench asan fuzz layers fmt install \
 	uninstall clean help tests venv
 .DEFAULT_GOAL := all
 
@@ -184,6 +186,23 @@ asan:
 	    --builddir=$(B_ASAN) $(if $(WERROR),--enable-werror) >/dev/null
 	@$(MAKE) --no-print-directory B=$(B_ASAN) T='$T' SUITES='$(SUITES)' \
 	    run-suites
+
+# Compiled whole by clang, since what is fuzzed must be instrumented too.
+FUZZ_S	= 60
+FUZZ_SHM = arena block block_check block_check_index block_kind log verify
+FUZZ	:= $(sort $(wildcard t/fuzz/*.c))
+fuzz: $(FUZZ:t/fuzz/%.c=$B/fuzz/%.run)
+	@for f in $(FUZZ:t/fuzz/%.c=$B/fuzz/%); do mkdir -p $$f && \
+	    $$f.run seed $$f && $$f.run -max_total_time=$(FUZZ_S) \
+	    -timeout=10 -artifact_prefix=$$f- $$f || exit; done
+
+$B/fuzz/%.run: t/fuzz/%.c t/lib/sample.c t/lib/sample_read.c \
+    $(FUZZ_SHM:%=shm/%.c) $(wildcard shm/*.h) t/lib/sample.h
+	@mkdir -p $(@D)
+	@t/lib/need fuzz
+	$(call say,FUZZ)clang $(STD) -I$B -I. $(WARN) -O2 -g \
+	    -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined -o $@ $(filter %.c,$^)
 
 soak: soak-model
 soak-model:

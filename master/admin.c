@@ -1,6 +1,7 @@
 /* master/admin.c - see admin.h. */
 #include "master/admin.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "shm/stat.h"
@@ -9,25 +10,49 @@
 static void
 stats(const struct admin *a, FILE *out)
 {
-	stat_print(out, &a->generations->arena,
-	    generations_root(a->generations), a->rows, a->rows_n,
+	stat_print(out, &a->generations->image.arena,
+	    generations_root(a->generations), a->rows, *a->rows_n,
 	    worker_causes, worker_causes_n);
+}
+
+static void
+arena_print(const struct admin *a, FILE *out)
+{
+	const struct image *image = &a->generations->image;
+	struct heap_bytes b;
+
+	heap_measure(image->blocks, &b);
+	fprintf(out, "held: %u, the oldest is %" PRIu64 "\n",
+	    heap_generations_n(image->blocks), heap_oldest(image->blocks));
+	fprintf(out, "live_bytes: %" PRIu64 "\npinned_bytes: %" PRIu64
+	    "\ndead_bytes: %" PRIu64 "\nused_bytes: %" PRIu64 "\n"
+	    "blocks: %u\n", b.live, b.pinned, b.dead, b.used, b.blocks_n);
+	fprintf(out, "compactions: %" PRIu64 "%s\n",
+	    a->generations->compactions,
+	    a->generations->before.arena.fd == -1 ? "" :
+	    ", one is under way");
 }
 
 static void
 generations(const struct admin *a, FILE *out)
 {
+	const struct generation *g = &a->generations->newest.generation;
+	const struct mono then = { (int64_t)g->published_ns };
 	const struct row *r;
 
-	fprintf(out, "published: %llu\n", (unsigned long long)
-	    a->generations->newest.generation.number);
-	for (int i = 0; i < a->rows_n; i++) {
+	fprintf(out, "published: %" PRIu64 ", %" PRId64 " ms ago\n",
+	    g->number, mono_between_ms(then, clock_now()));
+	fprintf(out, "listeners: %u\nclusters: %u\nroutes: %u\n"
+	    "endpoints: %u\n", g->listeners_n, g->clusters_n, g->routes_n,
+	    g->endpoints_n);
+	arena_print(a, out);
+	for (int i = 0; i < *a->rows_n; i++) {
 		r = a->rows[i];
-		if (r->pid == 0)
+		if (r->alive == 0)
 			fprintf(out, "worker %d: dead\n", i);
 		else
-			fprintf(out, "worker %d: %llu\n", i,
-			    (unsigned long long)count_get(&r->announced));
+			fprintf(out, "worker %d: %" PRIu64 "\n", i,
+			    count_get(&r->announced));
 	}
 }
 
@@ -35,7 +60,8 @@ static const struct {
 	const char	*path, *help;
 	void		(*answer)(const struct admin *a, FILE *out);
 } paths[] = {
-	{ "/generations", "which is published, and which each worker uses",
+	{ "/generations", "which is published, which each worker uses, and the "
+	    "room they take",
 	    generations },
 	{ "/stats", "counters, gauges and times, over all workers", stats },
 };

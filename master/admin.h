@@ -3,7 +3,9 @@
  * responder of worker/io.
  *
  *   /stats          the sum of all workers' rows
- *   /generations    which one is published, and which each worker uses
+ *   /generations    which one is published, and which each worker uses; bytes
+ *                   of the arena: live (of the newest), pinned (only older
+ *                   ones reach them), dead (to be used again), used (ever)
  *
  * Test: t/mesh/.
  */
@@ -18,7 +20,7 @@
 struct admin {
 	const struct generations *generations;
 	struct row *const *rows;	/* by worker */
-	int		 rows_n;
+	const int	*rows_n;
 };
 
 /* For responder_open; arg is a struct admin. */

@@ -3,10 +3,7 @@
  * compile_parts.h for who does what.
  *
  *   names_begin ─> clusters ─> listeners (routes find clusters) ─> root
- *        refused: names and arena as before  |  whole: names_commit
- *
- * Nothing reads the new blocks before the root is published, so what a
- * refused file left behind can be taken back.
+ *        refused: names and image as before  |  whole: compile_commit
  *
  * Source: config.bootstrap.v3.Bootstrap. Test: t/unit/compile.c.
  */
@@ -43,57 +40,57 @@ compile_root(struct compiler *c, const Bootstrap *m, uint64_t number,
 	const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *s =
 	    m->static_resources == NULL ? &none : m->static_resources;
 	static const struct at at = AT(NULL, "static_resources");
-	struct block_root *b = put_block(c, sizeof(*b),
-	    &c->out->generation.root);
+	struct block_root b = { .number = number };
 
-	if (b == NULL ||
-	    rule_check(c, NULL, &m->base, bootstrap_rules) < 0 ||
+	settings_fill(&b.settings, conf);
+	if (rule_check(c, NULL, &m->base, bootstrap_rules) < 0 ||
 	    compile_clusters(c, &at, s->clusters, s->n_clusters,
-	    &b->clusters) < 0 ||
+	    &b.clusters) < 0 ||
 	    compile_listeners(c, &at, s->listeners, s->n_listeners,
-	    &b->listeners) < 0)
+	    &b.listeners) < 0)
 		return -1;
-	b->number = number;
-	settings_fill(&b->settings, conf);
-	return 0;
+	b.tag_last = names_tag(c->names);
+	return put_block(c, BLOCK_ROOT, &b, sizeof(b),
+	    &c->out->generation.root);
 }
 
 int
-compile_staged(struct compiled *out, struct arena *a, struct names *n,
-    uint64_t number, const struct conf *conf, const struct yaml *y,
-    const ProtobufCMessage *bootstrap, struct load_arena *m, char *why,
-    size_t why_len)
+compile(struct compiled *out, struct image *image, struct names *n,
+    struct sources *sources, uint64_t number, const struct conf *conf,
+    const struct yaml *y, const ProtobufCMessage *bootstrap,
+    struct load_arena *m, char *why, size_t why_len)
 {
-	struct compiler c = { .arena = a, .names = n, .yaml = y, .memory = m,
+	struct compiler c = { .image = image, .arena = &image->arena,
+	    .names = n, .sources = sources, .yaml = y, .memory = m,
 	    .out = out, .why = why, .why_len = why_len };
-	uint64_t before = a->used_bytes;
-	int rc;
 
 	assert(bootstrap->descriptor ==
 	    &envoy__config__bootstrap__v3__bootstrap__descriptor);
 	memset(out, 0, sizeof(*out));
 	names_begin(n);
-	rc = compile_root(&c, (const Bootstrap *)bootstrap, number, conf);
-	put_end(&c);
-	if (rc < 0) {
-		names_abort(n);
-		a->used_bytes = before;
+	image_begin(image);
+	if (compile_root(&c, (const Bootstrap *)bootstrap, number, conf) < 0 ||
+	    source_keys_end(&c, &out->keys) < 0) {
+		compile_abort(image, n);
 		return -1;
 	}
 	out->generation.number = number;
-	out->generation.live_bytes = a->used_bytes;
+	out->generation.live_bytes = heap_allocated(image->blocks);
 	return 0;
 }
 
-int
-compile(struct compiled *out, struct arena *a, struct names *n,
-    uint64_t number, const struct conf *conf, const struct yaml *y,
-    const ProtobufCMessage *bootstrap, struct load_arena *m, char *why,
-    size_t why_len)
+void
+compile_commit(const struct compiled *out, struct image *image,
+    struct names *n)
 {
-	if (compile_staged(out, a, n, number, conf, y, bootstrap, m, why,
-	    why_len) < 0)
-		return -1;
+	image_commit(image, out->generation.root, out->keys,
+	    out->generation.number);
 	names_commit(n);
-	return 0;
+}
+
+void
+compile_abort(struct image *image, struct names *n)
+{
+	image_abort(image);
+	names_abort(n);
 }

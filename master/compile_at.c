@@ -68,9 +68,13 @@ refuse(struct compiler *c, const struct at *at, const char *fmt, ...)
 	vsnprintf(reason, sizeof(reason), fmt, ap);
 	va_end(ap);
 	at_path(at, path, sizeof(path));
+	clean(reason);
+	if (c->yaml == NULL) {		/* not from a file */
+		clean(path);
+		return why_set(c->why, c->why_len, "%s: %s", path, reason);
+	}
 	node = yaml_find_path(c->yaml, path);
 	clean(path);
-	clean(reason);
 	return why_set(c->why, c->why_len, "%s:%u:%u: %s: %s",
 	    yaml_file(c->yaml), node->line, node->col, path, reason);
 }
@@ -83,6 +87,9 @@ refuse_twice(struct compiler *c, const struct at *at, const struct at *first,
 	char path[PATH_BYTES];
 
 	at_path(first, path, sizeof(path));
+	if (c->yaml == NULL)
+		return refuse(c, at, "%s \"%s\" is there twice, first at %s",
+		    what, name, path);
 	node = yaml_find_path(c->yaml, path);
 	return refuse(c, at, "%s \"%s\" is there twice, first at %u:%u: %s",
 	    what, name, node->line, node->col, path);
@@ -95,6 +102,10 @@ warn_at(struct compiler *c, const struct at *at, const char *what)
 	char path[PATH_BYTES];
 
 	at_path(at, path, sizeof(path));
+	if (c->yaml == NULL) {
+		log_warn("%s: %s", path, what);
+		return;
+	}
 	node = yaml_find_path(c->yaml, path);
 	log_warn("%s:%u:%u: %s: %s", yaml_file(c->yaml), node->line,
 	    node->col, path, what);

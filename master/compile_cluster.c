@@ -161,19 +161,17 @@ compile_cluster(struct compiler *c, const struct at *up, const Cluster *m,
 {
 	const struct at tls = AT(up, "transport_socket");
 	const struct at connect = AT(up, "connect_timeout");
-	struct block_cluster *b = put_block(c, sizeof(*b), ref);
+	struct block_cluster b = { .slot = id.id, .tag = id.tag,
+	    .lb_policy = policy(m) };
 
-	if (b == NULL || put_text(c, m->name, &b->name) < 0 ||
+	if (put_text(c, m->name, &b.name) < 0 ||
 	    duration_ms(c, &connect, m->connect_timeout, CONNECT_TIMEOUT_MS,
-	    &b->connect_timeout_ms) < 0 ||
-	    cluster_http(c, up, m, b) < 0 ||
-	    compile_transport(c, &tls, m->transport_socket, false, &b->tls) <
-	    0)
+	    &b.connect_timeout_ms) < 0 ||
+	    cluster_http(c, up, m, &b) < 0 ||
+	    compile_transport(c, &tls, m->transport_socket, false, &b.tls) <
+	    0 || compile_endpoints(c, up, m, id, &b.balance) < 0)
 		return -1;
-	b->slot = id.id;
-	b->tag = id.tag;
-	b->lb_policy = policy(m);
-	return compile_endpoints(c, up, m, id, &b->balance);
+	return put_block(c, BLOCK_CLUSTER, &b, sizeof(b), ref);
 }
 
 /* Where the cluster of a slot is written down. NULL: refused. */
@@ -182,8 +180,8 @@ page_at(struct compiler *c, uint32_t slot)
 {
 	uint32_t page = slot / PAGE_SLOTS;
 
-	if (c->pages[page] == NULL && (c->pages[page] = put_list(c,
-	    PAGE_SLOTS, &c->page_refs[page])) == NULL)
+	if (c->pages[page] == NULL &&
+	    (c->pages[page] = list_new(c, PAGE_SLOTS)) == NULL)
 		return NULL;
 	return &c->pages[page]->at[slot % PAGE_SLOTS];
 }
@@ -192,14 +190,17 @@ static int
 put_pages(struct compiler *c, block_ref *ref)
 {
 	struct block_list *list;
-	uint32_t n = CLUSTERS_MAX / PAGE_SLOTS;
+	uint32_t i, n = CLUSTERS_MAX / PAGE_SLOTS;
 
 	while (n > 0 && c->pages[n - 1] == NULL)
 		n--;
-	if ((list = put_list(c, n, ref)) == NULL)
+	if ((list = list_new(c, n)) == NULL)
 		return -1;
-	memcpy(list->at, c->page_refs, n * sizeof(list->at[0]));
-	return 0;
+	for (i = 0; i < n; i++)
+		if (c->pages[i] != NULL && put_list(c, BLOCK_PAGE,
+		    c->pages[i], &list->at[i]) < 0)
+			return -1;
+	return put_list(c, BLOCK_PAGES, list, ref);
 }
 
 static int

@@ -10,8 +10,6 @@
  */
 #include "master/compile_parts.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,43 +36,12 @@ struct walk {
 	size_t		 found_n, usable_n;
 };
 
-/* Whose id it is: cluster, by the tag that no other had, and address. */
-struct key {
-	uint32_t	cluster_tag;
-	uint16_t	family, port;
-	uint8_t		address[16];
-};
-
 static const struct rule endpoint_rules[] = {
 	{ "health_status", RULE_LATER,
 	    .text = "UNKNOWN|HEALTHY|UNHEALTHY|DRAINING|TIMEOUT" },
 	{ "load_balancing_weight", RULE_RANGE, 1, UINT32_MAX, "at least 1" },
 	{ NULL, RULE_SET, 0, 0, NULL },
 };
-
-static void
-endpoint_address(struct block_endpoint *to,
-    const struct sockaddr_storage *from)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
-
-	to->family = (uint16_t)from->ss_family;
-	if (to->family == AF_INET) {
-		memcpy(to->address, &v4->sin_addr, 4);
-		to->port = ntohs(v4->sin_port);
-	} else {
-		memcpy(to->address, &v6->sin6_addr, 16);
-		to->port = ntohs(v6->sin6_port);
-	}
-}
-
-static bool
-same_place(const struct block_endpoint *a, const struct block_endpoint *b)
-{
-	return a->family == b->family && a->port == b->port &&
-	    memcmp(a->address, b->address, sizeof(a->address)) == 0;
-}
 
 /* The endpoint was there already: looks for where. */
 static int
@@ -85,7 +52,9 @@ endpoint_twice(struct compiler *c, const struct walk *w, const struct at *at,
 	size_t i = 0, j = 0;
 	char text[80];
 
-	while (!same_place(&f->endpoint, &w->found[w->found_n].endpoint)) {
+	while (memcmp(&f->endpoint.address,
+	    &w->found[w->found_n].endpoint.address,
+	    sizeof(f->endpoint.address)) != 0) {
 		f++;
 		j++;
 	}
@@ -102,12 +71,10 @@ static int
 endpoint_id(struct compiler *c, const struct walk *w, const struct at *at,
     const struct sockaddr_storage *address, struct block_endpoint *to)
 {
-	struct key key = { w->cluster.tag, to->family, to->port, { 0 } };
 	struct name_id id;
-	int taken;
+	int taken = names_take_endpoint(c->names, w->cluster,
+	    &to->address, &id);
 
-	memcpy(key.address, to->address, sizeof(key.address));
-	taken = names_take(c->names, NAMES_ENDPOINT, &key, sizeof(key), &id);
 	if (taken < 0)
 		return refuse(c, at, "there is room for %d endpoints, those "
 		    "that this change removes included", ENDPOINTS_MAX);
@@ -133,7 +100,7 @@ compile_endpoint(struct compiler *c, struct walk *w, const struct at *at,
 	if (rule_check(c, at, &m->base, endpoint_rules) < 0 ||
 	    address_read(c, &where, m->endpoint->address, &address, &len) < 0)
 		return -1;
-	endpoint_address(&f->endpoint, &address);
+	address_block(&address, &f->endpoint.address);
 	if (endpoint_id(c, w, at, &address, &f->endpoint) < 0)
 		return -1;
 	f->endpoint.weight = number_or(m->load_balancing_weight, 1);
@@ -225,8 +192,9 @@ put_balance(struct compiler *c, struct walk *w, double panic,
 {
 	bool all = (double)w->usable_n * 100 < panic * (double)w->found_n;
 	size_t i, n = all ? w->found_n : w->usable_n;
-	struct block_balance *b = put_block(c, sizeof(*b) +
-	    n * sizeof(b->endpoints[0]), ref);
+	size_t bytes = sizeof(struct block_balance) +
+	    n * sizeof(struct block_endpoint);
+	struct block_balance *b = scratch(c, bytes);
 
 	if (b == NULL)
 		return -1;
@@ -242,7 +210,7 @@ put_balance(struct compiler *c, struct walk *w, double panic,
 	}
 	b->endpoints_all = (uint32_t)w->found_n;
 	c->out->generation.endpoints_n += (uint32_t)w->found_n;
-	return 0;
+	return put_block(c, BLOCK_BALANCE, b, bytes, ref);
 }
 
 int

@@ -20,14 +20,14 @@
 #define ROUTER \
 	&envoy__extensions__filters__http__router__v3__router__descriptor
 
-enum { FILTERS_MAX = 64 };
+enum { LISTED_MAX = 64 };		/* those that are off included */
 
 static const struct rule hcm_rules[] = {
 	{ "codec_type", RULE_LATER, .text = "AUTO|HTTP2" },
 	{ "stat_prefix", RULE_SET, .text = "a word for statistics" },
 	{ "rds", RULE_LATER, .text = NULL },
 	{ "route_config", RULE_SET, .text = "a RouteConfiguration" },
-	{ "http_filters", RULE_ITEMS, 1, FILTERS_MAX, "1..64, the last of "
+	{ "http_filters", RULE_ITEMS, 1, LISTED_MAX, "1..64, the last of "
 	    "them the router" },
 	{ "max_request_headers_kb", RULE_RANGE, 1, 8192, "1..8192" },
 	{ "server_name", RULE_LATER, .text = "envoy" },
@@ -124,11 +124,10 @@ compile_hcm(struct compiler *c, const struct at *at,
 	const struct at h2 = AT(at, "http2_protocol_options");
 	const struct at common = AT(at, "common_http_protocol_options");
 	const struct at routes = AT(at, "route_config");
-	struct block_hcm *b;
+	struct block_hcm *b = scratch(c, sizeof(*b) +
+	    m->n_http_filters * sizeof(b->filters[0]));
 
-	if (rule_check(c, at, &m->base, hcm_rules) < 0 ||
-	    (b = put_block(c, sizeof(*b) + m->n_http_filters *
-	    sizeof(b->filters[0]), ref)) == NULL ||
+	if (b == NULL || rule_check(c, at, &m->base, hcm_rules) < 0 ||
 	    put_text(c, m->stat_prefix, &b->stat_prefix) < 0 ||
 	    compile_h2(c, &h2, m->http2_protocol_options, &b->h2) < 0 ||
 	    compile_common_http(c, &common, m->common_http_protocol_options,
@@ -137,5 +136,8 @@ compile_hcm(struct compiler *c, const struct at *at,
 		return -1;
 	/* The other limit in kb is for what upstreams send. */
 	b->limits.bytes_max = number_or(m->max_request_headers_kb, 60) << 10;
-	return compile_routes(c, &routes, m->route_config, &b->route_config);
+	if (compile_routes(c, &routes, m->route_config, &b->route_config) < 0)
+		return -1;
+	return put_block(c, BLOCK_HCM, b, sizeof(*b) +
+	    b->filters_n * sizeof(b->filters[0]), ref);
 }

@@ -302,10 +302,7 @@ index_put(struct compiler *c, struct draft *d, block_ref *ref)
 	slots_fill(d, c->arena, slots);
 	part_add(&to, d->next, d->head.routes_n * sizeof(d->next[0]));
 	assert(to == block + bytes);
-	if ((to = put_block(c, bytes, ref)) == NULL)
-		return -1;
-	memcpy(to, block, bytes);
-	return 0;
+	return put_block(c, BLOCK_ROUTE_INDEX, block, bytes, ref);
 }
 
 /* Room for nodes: each text's own and its marks, fewer than the steps of a

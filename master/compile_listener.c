@@ -69,18 +69,18 @@ compile_chain(struct compiler *c, const struct at *up, const FilterChain *m,
 	const struct at tls = AT(up, "transport_socket");
 	const struct at timeout = AT(up, "transport_socket_connect_timeout");
 	const struct at filter = AT_ITEM(up, "filters", 0);
-	struct block_chain *b;
+	struct block_chain b = { 0 };
 	uint32_t ms;
 
 	if (rule_check(c, up, &m->base, chain_rules) < 0 ||
-	    (b = put_block(c, sizeof(*b), ref)) == NULL ||
-	    put_name(c, m->name, &b->name) < 0 ||
-	    compile_transport(c, &tls, m->transport_socket, true, &b->tls) <
+	    put_name(c, m->name, &b.name) < 0 ||
+	    compile_transport(c, &tls, m->transport_socket, true, &b.tls) <
 	    0 || duration_ms(c, &timeout, m->transport_socket_connect_timeout,
-	    HANDSHAKE_TIMEOUT_MS, &ms) < 0)
+	    HANDSHAKE_TIMEOUT_MS, &ms) < 0 ||
+	    chain_filter(c, &filter, m->filters[0], &b.hcm) < 0)
 		return -1;
-	b->handshake_timeout_ms = b->tls == 0 ? 0 : ms;
-	return chain_filter(c, &filter, m->filters[0], &b->hcm);
+	b.handshake_timeout_ms = b.tls == 0 ? 0 : ms;
+	return put_block(c, BLOCK_CHAIN, &b, sizeof(b), ref);
 }
 
 /* ---- listeners */
@@ -122,22 +122,20 @@ listener_filters(struct compiler *c, const struct at *up, const Listener *m)
 	return 0;
 }
 
-/* What the keeper must bind, and the slot for it. */
+/* What the keeper must bind, and the slot for it: by address, so that a
+ * listener with another name goes on with the same sockets. */
 static int
 listener_bind(struct compiler *c, const struct at *up, const Listener *m,
     const char *name, struct compile_listener *to, struct name_id *id)
 {
-	char key[NAME_BYTES_MAX + ADDRESS_TEXT_BYTES + 1];
-	char address[ADDRESS_TEXT_BYTES];
-	int n;
+	struct block_address key;
 
-	address_text(&to->address, address, sizeof(address));
-	n = snprintf(key, sizeof(key), "%s %s", address, name);
-	assert(n > 0 && (size_t)n < sizeof(key));	/* listener_rules */
-	if (names_take(c->names, NAMES_LISTENER, key, (size_t)n, id) < 0)
+	address_block(&to->address, &key);
+	if (names_take(c->names, NAMES_LISTENER, &key, sizeof(key), id) < 0)
 		return refuse(c, up, "there is room for %d listeners, those "
 		    "that this change removes included", LISTENERS_MAX);
 	to->slot = id->id;
+	to->tag = id->tag;
 	to->backlog = number_or(m->tcp_backlog_size, INT32_MAX);
 	snprintf(to->name, sizeof(to->name), "%s", name);
 	return 0;
@@ -181,22 +179,24 @@ compile_listener(struct compiler *c, const struct at *at, const Listener *m,
 {
 	const struct at chain = AT_ITEM(at, "filter_chains", 0);
 	char address[ADDRESS_TEXT_BYTES];
-	struct block_listener *b;
-	struct block_list *chains;
+	struct block_list *chains = list_new(c, 1);
+	struct block_listener b = { 0 };
 	struct name_id id;
 
 	address_text(&to->address, address, sizeof(address));
-	if (listener_filters(c, at, m) < 0 ||
+	if (chains == NULL || listener_filters(c, at, m) < 0 ||
 	    listener_bind(c, at, m, *m->name == '\0' ? address : m->name, to,
-	    &id) < 0 || (b = put_block(c, sizeof(*b), ref)) == NULL ||
-	    put_text(c, *m->name == '\0' ? address : m->name, &b->name) < 0 ||
+	    &id) < 0 ||
+	    put_text(c, *m->name == '\0' ? address : m->name, &b.name) < 0 ||
 	    put_text(c, *m->stat_prefix == '\0' ? address : m->stat_prefix,
-	    &b->address) < 0 ||
-	    (chains = put_list(c, 1, &b->chains)) == NULL)
+	    &b.stat_name) < 0 ||
+	    compile_chain(c, &chain, m->filter_chains[0], &chains->at[0]) <
+	    0 || put_list(c, BLOCK_CHAINS, chains, &b.chains) < 0)
 		return -1;
-	b->slot = id.id;
-	b->tag = id.tag;
-	return compile_chain(c, &chain, m->filter_chains[0], &chains->at[0]);
+	address_block(&to->address, &b.address);
+	b.slot = id.id;
+	b.tag = id.tag;
+	return put_block(c, BLOCK_LISTENER, &b, sizeof(b), ref);
 }
 
 int
@@ -211,7 +211,7 @@ compile_listeners(struct compiler *c, const struct at *up,
 	if (n > LISTENERS_MAX)
 		return refuse(c, &all, "has %zu items, expected at most %d",
 		    n, LISTENERS_MAX);
-	if ((list = put_list(c, n, ref)) == NULL)
+	if ((list = list_new(c, n)) == NULL)
 		return -1;
 	for (i = 0; i < n; i++) {
 		const struct at at = AT_ITEM(up, "listeners", i);
@@ -228,5 +228,5 @@ compile_listeners(struct compiler *c, const struct at *up,
 		c->out->listeners_n++;
 	}
 	c->out->generation.listeners_n = (uint32_t)n;
-	return 0;
+	return put_list(c, BLOCK_LISTENERS, list, ref);
 }

@@ -177,25 +177,24 @@ compile_headers(struct compiler *c, const struct at *up, const RouteMatch *m,
     struct block_route *to)
 {
 	const struct at all = AT(up, "headers");
-	struct block_header_match *b;
-	size_t i;
+	struct block_header_matches *b;
+	size_t i, bytes = sizeof(*b) + m->n_headers * sizeof(b->at[0]);
 
 	if (m->n_headers == 0)
 		return 0;
 	if (m->n_headers > UINT16_MAX)
 		return refuse(c, &all, "has %zu items, expected at most %d",
 		    m->n_headers, UINT16_MAX);
-	if ((b = put_block(c, m->n_headers * sizeof(*b), &to->headers)) ==
-	    NULL)
+	if ((b = scratch(c, bytes)) == NULL)
 		return -1;
 	for (i = 0; i < m->n_headers; i++) {
 		const struct at at = AT_ITEM(up, "headers", i);
 
-		if (compile_header(c, &at, m->headers[i], &b[i]) < 0)
+		if (compile_header(c, &at, m->headers[i], &b->at[i]) < 0)
 			return -1;
 	}
-	to->headers_n = (uint16_t)m->n_headers;
-	return 0;
+	b->n = (uint32_t)m->n_headers;
+	return put_block(c, BLOCK_HEADER_MATCHES, b, bytes, &to->headers);
 }
 
 /* ---- paths */

@@ -61,18 +61,17 @@ typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpFilt
 typedef Envoy__Extensions__Upstreams__Http__V3__HttpProtocolOptions
     HttpOptions;
 
-struct intern;				/* what was put already: compile_put.c */
-
 struct compiler {
-	struct arena	*arena;
+	struct image	*image;
+	const struct arena *arena;	/* of the image */
 	struct names	*names;
+	struct sources	*sources;
+	struct block_list *keys;	/* scratch: in the arena of secrets */
+	uint32_t	 keys_cap;
 	const struct yaml *yaml;
 	struct load_arena *memory;	/* thrown away with the messages */
 	struct compiled	*out;
-	struct intern	*interned;
-	uint32_t	 interned_n, interned_cap;
-	struct block_list *pages[CLUSTERS_MAX / PAGE_SLOTS];
-	block_ref	 page_refs[CLUSTERS_MAX / PAGE_SLOTS];
+	struct block_list *pages[CLUSTERS_MAX / PAGE_SLOTS];	/* scratch */
 	char		*why;
 	size_t		 why_len;
 };
@@ -124,17 +123,18 @@ int	rule_check(struct compiler *c, const struct at *at,
 
 /* ---- compile_put.c: values and blocks */
 
-/* Room for a block of the arena, zeroed. NULL: refused. */
-void	*put_block(struct compiler *c, size_t bytes, block_ref *ref);
-struct block_list *put_list(struct compiler *c, size_t n, block_ref *ref);
-/* One block for every equal text. */
+/* Puts a block that was filled in scratch memory, after those that it names:
+ * one for all that are equal, in this and the generations before. */
+int	put_block(struct compiler *c, enum block_kind kind, const void *block,
+	    size_t bytes, block_ref *ref);
 int	put_text(struct compiler *c, const char *s, block_ref *ref);
 /* The same, 0 for "". */
 int	put_name(struct compiler *c, const char *s, block_ref *ref);
-/* One block for every equal self-contained block. */
-int	put_plan(struct compiler *c, const void *block, size_t bytes,
-	    block_ref *ref);
-void	put_end(struct compiler *c);
+
+/* A list in scratch memory of n refs yet to fill, and putting it. */
+struct block_list *list_new(struct compiler *c, size_t n);
+int	put_list(struct compiler *c, enum block_kind kind,
+	    const struct block_list *list, block_ref *ref);
 
 /* Never 0. */
 uint64_t put_hash(const void *bytes, size_t n, uint64_t seed);
@@ -155,6 +155,9 @@ const ProtobufCMessage *any_open(struct compiler *c, const struct at *at,
 /* An address and port of the Internet. */
 int	address_read(struct compiler *c, const struct at *at,
 	    const Address *a, struct sockaddr_storage *to, socklen_t *len);
+/* The same as it stands in blocks. */
+void	address_block(const struct sockaddr_storage *a,
+	    struct block_address *to);
 /* "10.0.0.1_80", "[__1]_80": as Envoy's statistics write it. */
 void	address_text(const struct sockaddr_storage *a, char *text,
 	    size_t text_len);
@@ -164,10 +167,13 @@ void	address_text(const struct sockaddr_storage *a, char *text,
 /* PEM certificates. */
 int	source_certificates(struct compiler *c, const struct at *at,
 	    const DataSource *s, const char **pem, size_t *len);
-/* A private key stays in its file: *file is its name and *hash tells one
- * content from another. */
+/* A private key goes into the arena of secrets: *key is where, *file whence,
+ * and *hash tells one content from another. */
 int	source_key(struct compiler *c, const struct at *at,
-	    const DataSource *s, const char **file, uint64_t *hash);
+	    const DataSource *s, const char **file, block_ref *key,
+	    uint64_t *hash);
+/* The list of all keys of this generation, in the arena of secrets. */
+int	source_keys_end(struct compiler *c, block_ref *ref);
 
 /* ---- one function per kind of resource */
 

@@ -1,8 +1,8 @@
 /*
  * master/compile_put.c - values out of messages and blocks into the arena.
  *
- * Equal texts, and equal self-contained blocks, are put once per generation:
- * a table of hashes says where. Test: t/unit/compile.c.
+ * Blocks are filled in memory that goes with the messages, and put when they
+ * are done; the heap finds out whether one like it is there. Test: t/unit/compile.c.
  */
 #include "master/compile_parts.h"
 
@@ -14,106 +14,50 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum intern_kind { INTERN_TEXT, INTERN_PLAN };
-
-struct intern {
-	uint64_t	hash;
-	block_ref	ref;		/* 0: a free place */
-	uint32_t	len;
-};
-
 static const struct at everything = AT(NULL, "static_resources");
 
-void *
-put_block(struct compiler *c, size_t bytes, block_ref *ref)
+int
+put_block(struct compiler *c, enum block_kind kind, const void *block,
+    size_t bytes, block_ref *ref)
 {
-	void *p = arena_put(c->arena, bytes, ref);
-
-	if (p == NULL)
-		refuse(c, &everything, "is larger than the shared memory, "
-		    "%llu bytes", (unsigned long long)c->arena->size_bytes);
-	return p;
+	*ref = heap_put(c->image->blocks, kind, block, bytes);
+	if (*ref == 0)
+		return refuse(c, &everything, "is larger than the shared "
+		    "memory, %llu bytes, or than what memory there is",
+		    (unsigned long long)c->arena->size_bytes);
+	return 0;
 }
 
 struct block_list *
-put_list(struct compiler *c, size_t n, block_ref *ref)
+list_new(struct compiler *c, size_t n)
 {
-	struct block_list *list = put_block(c,
-	    sizeof(*list) + n * sizeof(list->at[0]), ref);
+	struct block_list *list = scratch(c, sizeof(*list) +
+	    n * sizeof(list->at[0]));
 
 	if (list != NULL)
 		list->n = (uint32_t)n;
 	return list;
 }
 
-/* Twice the places, when half of them are taken. */
-static int
-intern_grow(struct compiler *c)
+int
+put_list(struct compiler *c, enum block_kind kind,
+    const struct block_list *list, block_ref *ref)
 {
-	uint32_t i, at, cap = c->interned_cap == 0 ? 256 : c->interned_cap * 2;
-	struct intern *to;
-
-	if (c->interned_n * 2 < c->interned_cap)
-		return 0;
-	if ((to = calloc(cap, sizeof(*to))) == NULL)
-		return refuse(c, &everything, "no memory is left");
-	for (i = 0; i < c->interned_cap; i++) {
-		if (c->interned[i].ref == 0)
-			continue;
-		at = (uint32_t)c->interned[i].hash & (cap - 1);
-		while (to[at].ref != 0)
-			at = (at + 1) & (cap - 1);
-		to[at] = c->interned[i];
-	}
-	free(c->interned);
-	c->interned = to;
-	c->interned_cap = cap;
-	return 0;
-}
-
-/* Where the bytes of a text stand in its block, and what they need more. */
-static size_t
-head_bytes(enum intern_kind kind)
-{
-	return kind == INTERN_TEXT ? offsetof(struct block_text, bytes) : 0;
-}
-
-static int
-put_interned(struct compiler *c, enum intern_kind kind, const void *bytes,
-    size_t len, block_ref *ref)
-{
-	uint64_t hash = XXH64(bytes, len, kind);
-	size_t head = head_bytes(kind);
-	struct intern *in;
-	uint8_t *block;
-	uint32_t at;
-
-	if (intern_grow(c) < 0)
-		return -1;
-	at = (uint32_t)hash & (c->interned_cap - 1);
-	for (; (in = &c->interned[at])->ref != 0;
-	    at = (at + 1) & (c->interned_cap - 1))
-		if (in->hash == hash && in->len == len &&
-		    memcmp((const uint8_t *)arena_at(c->arena, in->ref) +
-		    head, bytes, len) == 0) {
-			*ref = in->ref;
-			return 0;
-		}
-	if ((block = put_block(c, head + len + (head > 0 ? 1 : 0), ref)) ==
-	    NULL)
-		return -1;
-	if (kind == INTERN_TEXT)
-		((struct block_text *)(void *)block)->len = (uint32_t)len;
-	memcpy(block + head, bytes, len);
-	*in = (struct intern){ hash, *ref, (uint32_t)len };
-	c->interned_n++;
-	return 0;
+	return put_block(c, kind, list, sizeof(*list) +
+	    list->n * sizeof(list->at[0]), ref);
 }
 
 int
 put_text(struct compiler *c, const char *s, block_ref *ref)
 {
-	return put_interned(c, INTERN_TEXT, s, strlen(s), ref);
+	size_t n = strlen(s);
+	struct block_text *b = scratch(c, sizeof(*b) + n + 1);
+
+	if (b == NULL)
+		return -1;
+	b->len = (uint32_t)n;
+	memcpy(b->bytes, s, n);
+	return put_block(c, BLOCK_TEXT, b, sizeof(*b) + n + 1, ref);
 }
 
 int
@@ -121,20 +65,6 @@ put_name(struct compiler *c, const char *s, block_ref *ref)
 {
 	*ref = 0;
 	return *s == '\0' ? 0 : put_text(c, s, ref);
-}
-
-int
-put_plan(struct compiler *c, const void *block, size_t bytes, block_ref *ref)
-{
-	return put_interned(c, INTERN_PLAN, block, bytes, ref);
-}
-
-void
-put_end(struct compiler *c)
-{
-	free(c->interned);
-	c->interned = NULL;
-	c->interned_n = c->interned_cap = 0;
 }
 
 uint64_t
@@ -261,6 +191,23 @@ address_read(struct compiler *c, const struct at *up, const Address *a,
 	v6->sin6_port = htons((uint16_t)s->port_value);
 	*len = sizeof(*v6);
 	return 0;
+}
+
+void
+address_block(const struct sockaddr_storage *a, struct block_address *to)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
+
+	memset(to, 0, sizeof(*to));
+	to->family = (uint16_t)a->ss_family;
+	if (to->family == AF_INET) {
+		memcpy(to->bytes, &v4->sin_addr, 4);
+		to->port = ntohs(v4->sin_port);
+	} else {
+		memcpy(to->bytes, &v6->sin6_addr, 16);
+		to->port = ntohs(v6->sin6_port);
+	}
 }
 
 void

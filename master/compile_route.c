@@ -34,7 +34,7 @@ route_plan(struct compiler *c, const struct at *up, const RouteAction *m,
 		return -1;
 	plan.hash = put_hash(&plan.bytes, sizeof(plan) - sizeof(plan.hash),
 	    0);
-	return put_plan(c, &plan, sizeof(plan), ref);
+	return put_block(c, BLOCK_PLAN, &plan, sizeof(plan), ref);
 }
 
 static int
@@ -104,12 +104,12 @@ static int
 compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
     block_ref *ref)
 {
-	struct block_host *b;
-	size_t i;
+	size_t i, bytes = sizeof(struct block_host) +
+	    m->n_routes * sizeof(struct block_route);
+	struct block_host *b = scratch(c, bytes);
 
-	if (rule_check(c, at, &m->base, host_rules) < 0 ||
-	    (b = put_block(c, sizeof(*b) + m->n_routes * sizeof(b->routes[0]),
-	    ref)) == NULL || put_text(c, m->name, &b->name) < 0)
+	if (b == NULL || rule_check(c, at, &m->base, host_rules) < 0 ||
+	    put_text(c, m->name, &b->name) < 0)
 		return -1;
 	for (i = 0; i < m->n_routes; i++) {
 		const struct at item = AT_ITEM(at, "routes", i);
@@ -118,7 +118,9 @@ compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
 			return -1;
 	}
 	b->routes_n = (uint32_t)m->n_routes;
-	return compile_index(c, b->routes, b->routes_n, &b->index);
+	if (compile_index(c, b->routes, b->routes_n, &b->index) < 0)
+		return -1;
+	return put_block(c, BLOCK_HOST, b, bytes, ref);
 }
 
 /* ---- domains */
@@ -277,7 +279,7 @@ static int
 compile_hosts(struct compiler *c, const struct at *up,
     const RouteConfiguration *m, block_ref *ref)
 {
-	struct block_list *list = put_list(c, m->n_virtual_hosts, ref);
+	struct block_list *list = list_new(c, m->n_virtual_hosts);
 	size_t i;
 
 	for (i = 0; list != NULL && i < m->n_virtual_hosts; i++) {
@@ -287,7 +289,8 @@ compile_hosts(struct compiler *c, const struct at *up,
 		    0)
 			return -1;
 	}
-	return list == NULL ? -1 : hosts_unique(c, up, m);
+	return list == NULL || hosts_unique(c, up, m) < 0 ? -1 :
+	    put_list(c, BLOCK_HOSTS, list, ref);
 }
 
 static const struct rule config_rules[] = {
@@ -301,12 +304,14 @@ compile_routes(struct compiler *c, const struct at *at,
 {
 	struct block_route_config *b;
 	struct domain *domains;
-	size_t i, n;
+	size_t i, n, bytes;
 
 	if (rule_check(c, at, &m->base, config_rules) < 0 ||
-	    (domains = domains_read(c, at, m, &n)) == NULL ||
-	    (b = put_block(c, sizeof(*b) + n * sizeof(b->domains[0]), ref)) ==
-	    NULL || put_text(c, m->name, &b->name) < 0 ||
+	    (domains = domains_read(c, at, m, &n)) == NULL)
+		return -1;
+	bytes = sizeof(*b) + n * sizeof(b->domains[0]);
+	if ((b = scratch(c, bytes)) == NULL ||
+	    put_text(c, m->name, &b->name) < 0 ||
 	    compile_hosts(c, at, m, &b->hosts) < 0)
 		return -1;
 	b->ignore_port = m->ignore_port_in_host_matching ? 1 : 0;
@@ -319,5 +324,5 @@ compile_routes(struct compiler *c, const struct at *at,
 		b->domains[i].host = (uint32_t)domains[i].host;
 		b->exact_n += domains[i].kind == DOMAIN_EXACT;
 	}
-	return 0;
+	return put_block(c, BLOCK_ROUTE_CONFIG, b, bytes, ref);
 }

@@ -2,22 +2,16 @@
  * master/compile_source.c - bytes that a message names instead of holding:
  * certificates and keys, from files, from the message, from the environment.
  *
- * Certificates are public and go into the arena. A private key stays in its
- * file, from which each worker reads it: the arena is readable by every
- * process of the mesh's user and by whoever gets its descriptor. Here the key
- * is only looked at, so that a missing one is refused now and a changed one
- * makes a new block; what was read is wiped.
+ * Certificates are public and go into the arena of blocks. A private key goes
+ * into the arena of secrets, which no core dump and no command shows, and
+ * nowhere else: what was read of it here is wiped.
  *
  * Source: config.core.v3.DataSource. Test: t/unit/compile.c.
  */
 #include "master/compile_parts.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
 	PEM_BYTES_MAX = 1 << 20,	/* of certificates: a bundle of CAs */
@@ -25,57 +19,6 @@ enum {
 };
 
 #define CASE(name) ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_##name
-
-/* Opens a regular file of 1..max bytes. *bytes is its size. -1: refused. */
-static int
-file_open(struct compiler *c, const struct at *at, const char *name,
-    size_t max, size_t *bytes)
-{
-	struct stat st;
-	int fd;
-
-	/* Not to wait for whoever writes into a pipe of that name. */
-	fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		refuse(c, at, "can't read \"%s\": %s", name, strerror(errno));
-	} else if (!S_ISREG(st.st_mode)) {
-		refuse(c, at, "\"%s\" is no regular file", name);
-	} else if (st.st_size == 0 || (uint64_t)st.st_size > max) {
-		refuse(c, at, "\"%s\" has %lld bytes, expected 1..%zu", name,
-		    (long long)st.st_size, max);
-	} else {
-		*bytes = (size_t)st.st_size;
-		return fd;
-	}
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-/* Reads n bytes of fd, or fewer where the file ends, and closes it. */
-static int
-file_take(struct compiler *c, const struct at *at, const char *name, int fd,
-    uint8_t *to, size_t *n)
-{
-	size_t got = 0;
-	ssize_t more;
-	int saved;
-
-	while (got < *n && (more = read(fd, to + got, *n - got)) != 0) {
-		if (more < 0 && errno == EINTR)
-			continue;
-		if (more < 0) {
-			saved = errno;
-			close(fd);
-			return refuse(c, at, "can't read \"%s\": %s", name,
-			    strerror(saved));
-		}
-		got += (size_t)more;
-	}
-	close(fd);
-	*n = got;
-	return 0;
-}
 
 static int
 pem_check(struct compiler *c, const struct at *at, const char *pem, size_t n)
@@ -96,17 +39,11 @@ static int
 pem_file(struct compiler *c, const struct at *at, const char *name,
     const char **pem, size_t *len)
 {
-	char *to;
-	int fd = file_open(c, at, name, PEM_BYTES_MAX, len);
+	char why[512];
 
-	if (fd < 0)
-		return -1;
-	if ((to = scratch(c, *len)) == NULL) {
-		close(fd);
-		return -1;
-	}
-	*pem = to;
-	return file_take(c, at, name, fd, (uint8_t *)to, len);
+	*pem = sources_file(c->sources, name, PEM_BYTES_MAX, len, why,
+	    sizeof(why));
+	return *pem == NULL ? refuse(c, at, "%s", why) : 0;
 }
 
 int
@@ -143,8 +80,10 @@ source_certificates(struct compiler *c, const struct at *up,
 	}
 }
 
+/* ---- keys */
+
 static bool
-is_key(const uint8_t *pem, size_t n)
+is_key(const char *pem, size_t n)
 {
 	static const char end[] = "PRIVATE KEY-----";
 
@@ -152,38 +91,91 @@ is_key(const uint8_t *pem, size_t n)
 	    memmem(pem, n, end, sizeof(end) - 1) != NULL;
 }
 
+/* One place more in the list of this generation's keys. */
 static int
-key_hash(struct compiler *c, const struct at *at, const char *name,
-    uint64_t *hash)
+keys_add(struct compiler *c, block_ref key)
 {
-	uint8_t pem[KEY_BYTES_MAX];
-	size_t n;
-	bool good = false;
-	int fd = file_open(c, at, name, sizeof(pem), &n);
+	struct block_list *to;
+	uint32_t i, cap = c->keys_cap == 0 ? 16 : c->keys_cap * 2;
 
-	if (fd < 0)
-		return -1;
-	if (file_take(c, at, name, fd, pem, &n) == 0) {
-		good = is_key(pem, n);
-		*hash = put_hash(pem, n, 0);
-		if (!good)
-			refuse(c, at, "\"%s\" holds no private key in PEM "
-			    "form, expected \"-----BEGIN PRIVATE KEY-----\"",
-			    name);
+	for (i = 0; c->keys != NULL && i < c->keys->n; i++)
+		if (c->keys->at[i] == key)
+			return 0;
+	if (c->keys == NULL || c->keys->n == c->keys_cap) {
+		if ((to = list_new(c, cap)) == NULL)
+			return -1;
+		to->n = 0;
+		if (c->keys != NULL)
+			memcpy(to, c->keys, sizeof(*to) +
+			    c->keys->n * sizeof(to->at[0]));
+		c->keys = to;
+		c->keys_cap = cap;
 	}
-	explicit_bzero(pem, sizeof(pem));
-	return good ? 0 : -1;
+	c->keys->at[c->keys->n++] = key;
+	return 0;
+}
+
+static int
+keys_full(struct compiler *c, const struct at *at)
+{
+	return refuse(c, at, "the arena of private keys is full, %d bytes",
+	    SECRETS_SIZE_BYTES);
+}
+
+/* A text block of the key, in the arena of secrets only. */
+static int
+key_put(struct compiler *c, const struct at *at, const char *pem, size_t n,
+    block_ref *key)
+{
+	size_t bytes = sizeof(struct block_text) + n + 1;
+	struct block_text *b = malloc(bytes);
+
+	if (b == NULL)
+		return refuse(c, at, "no memory is left");
+	b->len = (uint32_t)n;
+	memcpy(b->bytes, pem, n);
+	b->bytes[n] = '\0';
+	*key = heap_put(c->image->keys, BLOCK_TEXT, b, bytes);
+	explicit_bzero(b, bytes);
+	free(b);
+	return *key == 0 ? keys_full(c, at) : keys_add(c, *key);
 }
 
 int
 source_key(struct compiler *c, const struct at *up, const DataSource *s,
-    const char **file, uint64_t *hash)
+    const char **file, block_ref *key, uint64_t *hash)
 {
 	const struct at at = AT(up, "filename");
+	const char *pem;
+	char why[512];
+	size_t n;
 
 	if (s->specifier_case != CASE(FILENAME))
-		return refuse(c, up, "a private key is read by each worker "
-		    "from a file of its own, expected a filename");
+		return refuse(c, up, "a private key belongs in a file of its "
+		    "own, expected a filename");
 	*file = s->filename;
-	return key_hash(c, &at, s->filename, hash);
+	pem = sources_key(c->sources, *file, KEY_BYTES_MAX, &n, why,
+	    sizeof(why));
+	if (pem == NULL)
+		return refuse(c, &at, "%s", why);
+	if (!is_key(pem, n))
+		return refuse(c, &at, "\"%s\" holds no private key in PEM "
+		    "form, expected \"-----BEGIN PRIVATE KEY-----\"", *file);
+	*hash = put_hash(pem, n, 0);
+	if (key_put(c, &at, pem, n, key) < 0)
+		return -1;
+	sources_key_put(c->sources, *file, *key);
+	return 0;
+}
+
+int
+source_keys_end(struct compiler *c, block_ref *ref)
+{
+	static const struct at at = AT(NULL, "static_resources");
+	static const struct block_list none = { 0 };
+	const struct block_list *keys = c->keys == NULL ? &none : c->keys;
+
+	*ref = heap_put(c->image->keys, BLOCK_SECRETS, keys, sizeof(*keys) +
+	    keys->n * sizeof(keys->at[0]));
+	return *ref == 0 ? keys_full(c, &at) : 0;
 }

@@ -66,6 +66,7 @@ struct draft {
 	struct text	sni, ciphers;
 	struct san	*sans;
 	size_t		sans_n;
+	block_ref	private_key;	/* in the arena of secrets */
 	uint64_t	key_hash;
 };
 
@@ -179,7 +180,7 @@ tls_certificate(struct compiler *c, const struct at *at, const Certificate *m,
 	    source_certificates(c, &chain, m->certificate_chain,
 	    &d->certificate_chain.bytes, &d->certificate_chain.len) < 0 ||
 	    source_key(c, &key, m->private_key, &d->private_key_file.bytes,
-	    &d->key_hash) < 0)
+	    &d->private_key, &d->key_hash) < 0)
 		return -1;
 	d->private_key_file = text_of(d->private_key_file.bytes);
 	return 0;
@@ -401,6 +402,20 @@ draft_bytes(const struct draft *d)
 	return n;
 }
 
+/* What a peer that is connected was let in by. */
+static uint64_t
+admits(const struct draft *d)
+{
+	uint64_t hash = put_hash(d->trusted_ca.bytes == NULL ? "" :
+	    d->trusted_ca.bytes, d->trusted_ca.len,
+	    d->require_client_certificate);
+
+	for (size_t i = 0; i < d->sans_n; i++)
+		hash = put_hash(d->sans[i].value.bytes, d->sans[i].value.len,
+		    hash ^ d->sans[i].type << 8 ^ d->sans[i].kind);
+	return hash;
+}
+
 static int
 tls_put(struct compiler *c, const struct draft *d, block_ref *ref)
 {
@@ -425,8 +440,12 @@ tls_put(struct compiler *c, const struct draft *d, block_ref *ref)
 		    d->sans[i].kind,
 		    span_put(b, &used, d->sans[i].value) };
 	b->bytes = (uint32_t)used;
-	b->hash = put_hash(&b->bytes, used - sizeof(b->hash), d->key_hash);
-	return put_plan(c, b, used, ref);
+	b->admits = admits(d);
+	/* The same settings and key are the same block to a worker, wherever
+	 * the key lies. */
+	b->hash = put_hash(&b->admits, used - sizeof(b->hash), d->key_hash);
+	b->private_key = d->private_key;
+	return put_block(c, BLOCK_TLS, b, used, ref);
 }
 
 int

@@ -2,11 +2,22 @@
  * master/control.h - what the processes say to each other: one struct per
  * message over SOCK_SEQPACKET, descriptors beside it.
  *
- *   at start    master ──LISTENER × n──> keeper
- *                      ──START + arena─>        binds, makes rows
- *                      <─WORKER + row, wake × workers──
- *                      <─SERVE + admin.sock────
- *   reload      keeper ──RELOAD──> master ──RELOADED | FAIL──> keeper
+ *   start, reload, and the successor of a dead master: one way for all
+ *
+ *     keeper ──RELOAD──> master                      (a reload only)
+ *            <──LISTENER × n, STAGE + kept──         compiled, not published
+ *            binds what is new, makes rows: can't? ──REFUSED──> dropped
+ *            ──WORDS + common, once per master; ROW + row, wake × new──>
+ *            ──BOUND──>                              published
+ *            <──MOVED + arena, secrets──             in a new arena: re-homes
+ *            <──PUBLISHED──                          starts workers, once
+ *            <──SETTLED──                            every worker uses it:
+ *            closes what is gone, starts or drains workers, answers who asked
+ *            ──SERVE + admin.sock──>                 once per master
+ *            <──FAIL──                               a bad file: all stays
+ *
+ *   USR1        keeper ──REOPEN + file──> master
+ *   compaction  master ──MOVED + arena, secrets──> keeper
  *   godwit -s   caller ──COMMAND──> keeper ──TEXT × n, OK | FAIL──> caller
  *
  * Invariants
@@ -27,11 +38,14 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define CONTROL_LAYOUT 0x67770001u
+#define CONTROL_LAYOUT 0x67770002u
 
 enum control_kind {
-	CONTROL_LISTENER, CONTROL_START, CONTROL_WORKER, CONTROL_SERVE,
-	CONTROL_RELOAD, CONTROL_RELOADED, CONTROL_FAIL, CONTROL_COMMAND,
+	CONTROL_LISTENER, CONTROL_STAGE, CONTROL_WORDS, CONTROL_ROW,
+	CONTROL_BOUND,
+	CONTROL_REFUSED, CONTROL_MOVED, CONTROL_PUBLISHED, CONTROL_SETTLED,
+	CONTROL_SERVE, CONTROL_RELOAD, CONTROL_REOPEN, CONTROL_FAIL,
+	CONTROL_COMMAND,
 	CONTROL_TEXT, CONTROL_OK,
 	CONTROL_KINDS
 };
@@ -45,19 +59,20 @@ enum {
 struct control_settings {
 	uint32_t	workers_n;
 	uint32_t	drain_time_ms;
+	uint32_t	stuck_alarm_ms, stuck_kill_ms;
 	uint32_t	log_level;	/* enum log_level */
 	uint32_t	user_set;	/* 0: the children stay who we are */
 	uint32_t	uid, gid;
 	uint32_t	groups_n;
 	uint32_t	groups[CONTROL_GROUPS_MAX];
 	char		run_dir[256];
+	char		log_file[256];	/* "": standard error */
 };
 
 struct control_listener {		/* to bind */
-	uint32_t	slot;
+	uint32_t	slot, tag;
 	uint32_t	backlog;
 	uint32_t	address_len;
-	uint32_t	pad;
 	char		name[128];
 	struct sockaddr_storage address;
 };
@@ -65,19 +80,14 @@ struct control_listener {		/* to bind */
 struct control {
 	uint32_t	layout;		/* CONTROL_LAYOUT; control_send's */
 	uint32_t	kind;		/* enum control_kind */
-	uint64_t	generation;	/* START, RELOADED */
+	uint64_t	generation;	/* STAGE, MOVED, PUBLISHED, SETTLED */
 	union {
 		struct control_listener	listener;	/* LISTENER */
-		struct control_settings	settings;	/* START, RELOADED */
-		uint32_t	slot;			/* WORKER */
+		struct control_settings	settings;	/* STAGE */
+		uint32_t	slot;			/* ROW */
 		char		text[CONTROL_TEXT_BYTES];	/* the rest */
 	};
 };
-
-/* A connected pair, close-on-exec; fds[0], the keeper's, does not block. -1:
- * errno. */
-int	control_pair(int fds[2]);
-int	control_nonblocking(int fd);
 
 /* Sends m with as many of fds as its kind has, NULL for none. -1: errno. */
 int	control_send(int fd, struct control *m, const int *fds);

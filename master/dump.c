@@ -84,9 +84,9 @@ dump_balance(FILE *out, const struct arena *a, block_ref ref)
 	for (i = 0; i < b->endpoints_n; i++) {
 		const struct block_endpoint *e = &b->endpoints[i];
 
-		inet_ntop(e->family, e->address, ip, sizeof(ip));
+		inet_ntop(e->address.family, e->address.bytes, ip, sizeof(ip));
 		fprintf(out, "      %u/%u %s port %u weight %u\n", e->id,
-		    e->tag, ip, e->port, e->weight);
+		    e->tag, ip, e->address.port, e->weight);
 	}
 }
 
@@ -124,7 +124,7 @@ static void
 dump_route(FILE *out, const struct arena *a, const struct block_route *b)
 {
 	const struct block_plan *plan = arena_at(a, b->plan);
-	const struct block_header_match *headers;
+	const struct block_header_matches *headers;
 	uint32_t i;
 
 	fprintf(out, "        route \"%s\" %s \"%s\"%s%s -> cluster %u "
@@ -133,11 +133,11 @@ dump_route(FILE *out, const struct arena *a, const struct block_route *b)
 	    b->flags & MATCH_ANY_CASE ? " any case" : "",
 	    b->flags & MATCH_GRPC ? " grpc" : "", b->cluster,
 	    plan->timeout_ms, plan->hash);
-	if (b->headers_n == 0)
+	if (b->headers == 0)
 		return;
 	headers = arena_at(a, b->headers);
-	for (i = 0; i < b->headers_n; i++)
-		dump_header(out, a, &headers[i]);
+	for (i = 0; i < headers->n; i++)
+		dump_header(out, a, &headers->at[i]);
 }
 
 static void
@@ -190,7 +190,7 @@ dump_listener(FILE *out, const struct arena *a, block_ref ref)
 	uint32_t i;
 
 	fprintf(out, "listener %u/%u \"%s\" %s\n", b->slot, b->tag,
-	    block_text(a, b->name), block_text(a, b->address));
+	    block_text(a, b->name), block_text(a, b->stat_name));
 	for (i = 0; i < chains->n; i++)
 		dump_chain(out, a, chains->at[i]);
 }

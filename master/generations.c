@@ -6,15 +6,19 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "master/inherit.h"
 #include "master/names.h"
+#include "shm/clock.h"
 #include "shm/log.h"
+#include "shm/verify.h"
 
 static const char bootstrap_type[] = "envoy.config.bootstrap.v3.Bootstrap";
 
-enum { MESSAGES_BYTES_MAX = 1 << 30 };
+enum { MESSAGES_BYTES_MAX = 1 << 30, FILE_BYTES_MAX = 64 << 20 };
 
 /* ---- reading */
 
@@ -57,164 +61,7 @@ generations_conf(struct conf *c, const struct options *o, char *why,
 	return rc;
 }
 
-/* On 0 the names are staged: commit or abort them. */
-static int
-blocks_make(struct generations *g, struct compiled *out, uint64_t number,
-    const struct conf *c, const struct yaml *tree, char *why, size_t why_len)
-{
-	struct load_arena *m = load_arena_new(MESSAGES_BYTES_MAX);
-	const ProtobufCMessage *bootstrap;
-	int rc = -1;
-
-	if (m == NULL)
-		return why_set(why, why_len, "no memory");
-	bootstrap = load_message(m, load_type_find(bootstrap_type), tree,
-	    yaml_root(tree), "", why, why_len);
-	if (bootstrap != NULL)
-		rc = compile_staged(out, &g->arena, g->names, number, c, tree,
-		    bootstrap, m, why, why_len);
-	load_arena_free(m);
-	return rc;
-}
-
-/* ---- the first */
-
-int
-generations_open(struct generations *g, const struct options *o, char *why,
-    size_t why_len)
-{
-	memset(g, 0, sizeof(*g));
-	g->options = o;
-	g->arena.fd = -1;
-	g->tree = yaml_open(o->file, why, why_len);
-	if (g->tree == NULL)
-		return -1;
-	if (conf_read(&g->conf, o, g->tree, why, why_len) == -1)
-		return -1;
-	if (arena_new(&g->arena, ARENA_SIZE_BYTES, why, why_len) == -1)
-		return -1;
-	g->names = names_new();
-	return g->names == NULL ? why_set(why, why_len, "no memory") : 0;
-}
-
-int
-generations_first(struct generations *g, char *why, size_t why_len)
-{
-	int rc;
-
-	assert(g->tree != NULL && g->newest.generation.number == 0);
-	rc = blocks_make(g, &g->newest, 1, &g->conf, g->tree, why, why_len);
-	yaml_close(g->tree);
-	g->tree = NULL;
-	if (rc == -1)
-		return -1;
-	names_commit(g->names);
-	publish_put(&g->arena, &g->newest.generation);
-	return 0;
-}
-
-void
-generations_close(struct generations *g)
-{
-	if (g->tree != NULL)
-		yaml_close(g->tree);
-	if (g->names != NULL)
-		names_free(g->names);
-	if (g->arena.fd != -1)
-		arena_close(&g->arena);
-	memset(g, 0, sizeof(*g));
-	g->arena.fd = -1;
-}
-
-/* ---- the next (I2) */
-
-static const struct compile_listener *
-listener_find(const struct compiled *c, const char *name)
-{
-	for (int i = 0; i < c->listeners_n; i++)
-		if (strcmp(c->listeners[i].name, name) == 0)
-			return &c->listeners[i];
-	return NULL;
-}
-
-/* Those of from are in to, at the same address; said is what is wrong
- * otherwise. */
-static int
-listeners_same(const struct compiled *from, const struct compiled *to,
-    const char *said, char *why, size_t why_len)
-{
-	const struct compile_listener *a, *b;
-
-	for (int i = 0; i < from->listeners_n; i++) {
-		a = &from->listeners[i];
-		b = listener_find(to, a->name);
-		if (b == NULL)
-			return why_set(why, why_len, "listener %s was %s: "
-			    "godwit binds listeners only when it starts; "
-			    "restart it", a->name, said);
-		if (a->address_len != b->address_len ||
-		    memcmp(&a->address, &b->address, a->address_len) != 0)
-			return why_set(why, why_len, "listener %s has another "
-			    "address: godwit binds listeners only when it "
-			    "starts; restart it", a->name);
-	}
-	return 0;
-}
-
-static int
-fixed_same(const struct generations *g, const struct conf *c, char *why,
-    size_t why_len)
-{
-	const char *changed = conf_fixed_change(&g->conf, c);
-
-	if (changed == NULL)
-		return 0;
-	return why_set(why, why_len, "the setting %s was changed: it is used "
-	    "only when godwit starts; restart it", changed);
-}
-
-static int
-next_make(struct generations *g, const struct conf *c,
-    const struct yaml *tree, char *why, size_t why_len)
-{
-	uint64_t used = g->arena.used_bytes;
-	struct compiled next;
-
-	if (fixed_same(g, c, why, why_len) == -1)
-		return -1;
-	if (blocks_make(g, &next, g->newest.generation.number + 1, c, tree,
-	    why, why_len) == -1)
-		return -1;
-	if (listeners_same(&g->newest, &next, "removed", why, why_len) == -1 ||
-	    listeners_same(&next, &g->newest, "added", why, why_len) == -1) {
-		names_abort(g->names);
-		g->arena.used_bytes = used;	/* no worker knows of these */
-		return -1;
-	}
-	names_commit(g->names);
-	publish_put(&g->arena, &next.generation);
-	g->newest = next;
-	g->conf = *c;
-	return 0;
-}
-
-int
-generations_next(struct generations *g, char *why, size_t why_len)
-{
-	struct yaml *tree = yaml_open(g->options->file, why, why_len);
-	struct conf c;
-	int rc;
-
-	if (tree == NULL)
-		return -1;
-	rc = conf_read(&c, g->options, tree, why, why_len);
-	if (rc == 0)
-		rc = next_make(g, &c, tree, why, why_len);
-	yaml_close(tree);
-	return rc;
-}
-
-/* ---- what others want to know */
+/* ---- settings */
 
 static int
 user_find(const char *name, struct control_settings *s, char *why,
@@ -239,35 +86,313 @@ user_find(const char *name, struct control_settings *s, char *why,
 	return 0;
 }
 
-int
-generations_settings(const struct generations *g, struct control_settings *s,
-    char *why, size_t why_len)
+static int
+settings_make(const struct conf *c, struct control_settings *s, char *why,
+    size_t why_len)
 {
-	const struct conf *c = &g->conf;
 	int level = log_level_find(c->log_level);
 
 	memset(s, 0, sizeof(*s));
 	s->workers_n = (uint32_t)c->workers;
 	s->drain_time_ms = (uint32_t)c->drain_time_ms;
 	s->log_level = level == -1 ? LOG_INFO : (uint32_t)level;
+	s->stuck_alarm_ms = (uint32_t)c->stuck_alarm_ms;
+	s->stuck_kill_ms = (uint32_t)c->stuck_kill_ms;
 	snprintf(s->run_dir, sizeof(s->run_dir), "%s", c->run_dir);
+	snprintf(s->log_file, sizeof(s->log_file), "%s", c->log_file);
 	if (c->user[0] == '\0' || geteuid() != 0)
 		return 0;
 	return user_find(c->user, s, why, why_len);
+}
+
+/* ---- compiling */
+
+/* On 0 blocks and names are staged. */
+static int
+blocks_make(struct generations *g, const struct yaml *tree,
+    struct sources *sources, char *why, size_t why_len)
+{
+	struct load_arena *m = load_arena_new(MESSAGES_BYTES_MAX);
+	const ProtobufCMessage *bootstrap;
+	int rc = -1;
+
+	if (m == NULL)
+		return why_set(why, why_len, "no memory");
+	bootstrap = load_message(m, load_type_find(bootstrap_type), tree,
+	    yaml_root(tree), "", why, why_len);
+	if (bootstrap != NULL)
+		rc = compile(&g->staged, &g->image, g->names, sources,
+		    g->newest.generation.number + 1, &g->staged_conf, tree,
+		    bootstrap, m, why, why_len);
+	load_arena_free(m);
+	return rc;
+}
+
+/* Only when something runs already. */
+static int
+fixed_same(const struct generations *g, char *why, size_t why_len)
+{
+	const char *changed = conf_fixed_change(&g->conf, &g->staged_conf);
+
+	if (changed == NULL || g->newest.generation.number == 0 ||
+	    g->kept != NULL)
+		return 0;
+	return why_set(why, why_len, "the setting %s was changed: it is used "
+	    "only when godwit starts; restart it", changed);
+}
+
+static int
+stage_tree(struct generations *g, const struct yaml *tree,
+    struct sources *sources, char *why, size_t why_len)
+{
+	struct control_settings s;
+
+	if (conf_read(&g->staged_conf, g->options, tree, why, why_len) == -1 ||
+	    fixed_same(g, why, why_len) == -1 ||
+	    settings_make(&g->staged_conf, &s, why, why_len) == -1 ||
+	    (g->conf_known != NULL && g->conf_known(g->conf_known_arg,
+	    &g->staged_conf, &s, why, why_len) == -1))
+		return -1;
+	return blocks_make(g, tree, sources, why, why_len);
+}
+
+static int
+stage(struct generations *g, struct sources *sources, char *why,
+    size_t why_len)
+{
+	const char *file = g->options->file;
+	const char *bytes;
+	struct yaml *tree;
+	size_t len;
+	int rc;
+
+	bytes = sources_file(sources, file, FILE_BYTES_MAX, &len, why,
+	    why_len);
+	if (bytes == NULL)
+		return -1;
+	tree = yaml_read(bytes, len, file, why, why_len);
+	if (tree == NULL)
+		return -1;
+	rc = stage_tree(g, tree, sources, why, why_len);
+	yaml_close(tree);
+	return rc;
+}
+
+/* ---- stages */
+
+int
+generations_stage(struct generations *g, int *kept_fd, char *why,
+    size_t why_len)
+{
+	struct sources *sources = g->kept;
+	int rc;
+
+	assert(!g->is_staged);
+	if (sources == NULL && (sources = sources_disk()) == NULL)
+		return why_set(why, why_len, "no memory");
+	rc = stage(g, sources, why, why_len);
+	if (rc == 0 && kept_fd != NULL) {
+		*kept_fd = sources_keep(sources, why, why_len);
+		if (*kept_fd == -1) {
+			compile_abort(&g->image, g->names);
+			rc = -1;
+		}
+	}
+	g->is_staged = rc == 0;
+	if (sources != g->kept)
+		sources_free(sources);
+	return rc;
+}
+
+/* Its first stage was its last look at what its predecessor kept. */
+static void
+kept_forget(struct generations *g)
+{
+	sources_free(g->kept);
+	g->kept = NULL;
+	arena_close(&g->kept_secrets);
+}
+
+/* What is staged, or made of the newest, becomes that. A build that looks at
+ * itself reads it first as its workers will. */
+static void
+put(struct generations *g, struct compiled *next)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(GODWIT_POISON)
+	char why[512];
+
+	if (verify(&g->image.arena, next->generation.root,
+	    next->generation.live_bytes, why, sizeof(why)) == -1) {
+		log_error("generation %llu is broken: %s", (unsigned long long)
+		    next->generation.number, why);
+		abort();
+	}
+#endif
+	next->generation.published_ns = (uint64_t)clock_now().ns;
+	publish_put(&g->image.arena, &next->generation);
+	g->newest = *next;
+}
+
+void
+generations_publish(struct generations *g)
+{
+	assert(g->is_staged);
+	g->is_staged = false;
+	compile_commit(&g->staged, &g->image, g->names);
+	put(g, &g->staged);
+	g->conf = g->staged_conf;
+	kept_forget(g);
+}
+
+void
+generations_drop(struct generations *g)
+{
+	assert(g->is_staged);
+	g->is_staged = false;
+	compile_abort(&g->image, g->names);
+}
+
+int
+generations_next(struct generations *g, char *why, size_t why_len)
+{
+	if (generations_stage(g, NULL, why, why_len) == -1)
+		return -1;
+	generations_publish(g);
+	return 0;
+}
+
+int
+generations_assign(struct generations *g, const ProtobufCMessage *m,
+    char *why, size_t why_len)
+{
+	struct compiled next = g->newest;
+
+	if (compile_change(&next, &g->image, g->names, m, why, why_len) == -1)
+		return -1;
+	compile_commit(&next, &g->image, g->names);
+	put(g, &next);
+	return 0;
+}
+
+/* ---- room */
+
+void
+generations_reclaim(struct generations *g, uint64_t oldest)
+{
+	image_reclaim(&g->image, oldest);
+	if (g->before.arena.fd != -1 && oldest >= g->moved)
+		image_close(&g->before);
+}
+
+int
+generations_compact(struct generations *g, char *why, size_t why_len)
+{
+	struct compiled next = g->newest;
+	struct image to;
+
+	if (g->before.arena.fd != -1 || g->is_staged ||
+	    !image_wants_compaction(&g->image))
+		return 0;
+	next.generation.number++;
+	if (image_compact(&g->image, &to, next.generation.number,
+	    &next.generation.root, why, why_len) == -1)
+		return -1;
+	g->before = g->image;
+	g->image = to;
+	image_settle(&g->image);
+	g->moved = next.generation.number;
+	next.generation.live_bytes = heap_allocated(g->image.blocks);
+	put(g, &next);
+	g->compactions++;
+	return 1;
+}
+
+/* ---- life */
+
+static int
+open_empty(struct generations *g, const struct options *o, char *why,
+    size_t why_len)
+{
+	memset(g, 0, sizeof(*g));
+	g->options = o;
+	g->before.arena.fd = g->kept_secrets.fd = -1;
+	if (image_open(&g->image, why, why_len) == -1)
+		return -1;
+	image_settle(&g->image);
+	g->names = names_new();
+	return g->names == NULL ? why_set(why, why_len, "no memory") : 0;
+}
+
+int
+generations_open(struct generations *g, const struct options *o, char *why,
+    size_t why_len)
+{
+	return open_empty(g, o, why, why_len);
+}
+
+int
+generations_open_kept(struct generations *g, const struct options *o,
+    int kept_fd, int arena_fd, int secrets_fd, char *why, size_t why_len)
+{
+	int fd;
+
+	if (open_empty(g, o, why, why_len) == -1 ||
+	    inherit(g->names, arena_fd, &g->newest.generation.number, why,
+	    why_len) == -1)
+		return -1;
+	fd = dup(secrets_fd);
+	if (fd == -1 || arena_open(&g->kept_secrets, fd, why, why_len) == -1) {
+		if (fd != -1)
+			close(fd);
+		g->kept_secrets.fd = -1;
+		return -1;
+	}
+	g->kept = sources_kept(kept_fd, &g->kept_secrets, why, why_len);
+	return g->kept == NULL ? -1 : 0;
+}
+
+void
+generations_close(struct generations *g)
+{
+	if (g->is_staged)
+		generations_drop(g);
+	kept_forget(g);
+	names_free(g->names);
+	image_close(&g->image);
+	image_close(&g->before);
+	g->names = NULL;
+}
+
+/* ---- what others want to know */
+
+int
+generations_settings(const struct generations *g, struct control_settings *s,
+    char *why, size_t why_len)
+{
+	return settings_make(g->is_staged ? &g->staged_conf : &g->conf, s,
+	    why, why_len);
 }
 
 void
 generations_listener(const struct generations *g, int i,
     struct control_listener *l)
 {
-	const struct compile_listener *from = &g->newest.listeners[i];
+	const struct compile_listener *from = g->is_staged ?
+	    &g->staged.listeners[i] : &g->newest.listeners[i];
 
 	memset(l, 0, sizeof(*l));
 	l->slot = from->slot;
+	l->tag = from->tag;
 	l->backlog = from->backlog;
 	l->address_len = from->address_len;
 	l->address = from->address;
 	snprintf(l->name, sizeof(l->name), "%s", from->name);
+}
+
+int
+generations_listeners_n(const struct generations *g)
+{
+	return g->is_staged ? g->staged.listeners_n : g->newest.listeners_n;
 }
 
 static const char *
@@ -290,5 +415,5 @@ generations_text(const struct generations *g, char *out, size_t out_len)
 const struct block_root *
 generations_root(const struct generations *g)
 {
-	return arena_at(&g->arena, g->newest.generation.root);
+	return arena_at(&g->image.arena, g->newest.generation.root);
 }

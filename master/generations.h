@@ -2,15 +2,18 @@
  * master/generations.h - from the file to a generation in the arena: what the
  * master, godwit -1 and godwit -t share.
  *
- *   file ──yaml──> tree ──conf──> settings
- *                    └─────xds/load──> messages ──compile──> blocks ──publish
+ *   file ──sources──> bytes ──yaml──> tree ──conf──> settings
+ *                                      └──xds/load──> messages ──compile──> blocks
+ *
+ *   open ─> stage ─┬─> publish ─> reclaim, as workers move on
+ *                  └─> drop        (somebody refused: all is as before)
  *
  * Invariants
- *   I1  What is refused leaves the published generation and the settings as
- *       they were.
- *   I2  The descriptor of the arena and the listeners stay those of the first
- *       generation: a file that needs others is refused by the name of what
- *       it changed.
+ *   I1  What is refused, or staged and dropped, leaves the published
+ *       generation, the settings and the names as they were.
+ *   I2  Numbers only grow: over arenas, and over the masters of a keeper.
+ *   I3  An arena that workers were sent away from is kept until every one of
+ *       them said that it uses a generation of the new one.
  *
  * Test: t/unit/generations.c, t/mesh/.
  */
@@ -25,31 +28,69 @@
 struct generations {
 	const struct options *options;
 	struct conf	 conf;		/* of the newest accepted file */
-	struct arena	 arena;
+	struct image	 image;
+	struct image	 before;	/* I3; arena.fd -1: none */
 	struct names	*names;
 	struct compiled	 newest;	/* generation.number 0: none yet */
-	struct yaml	*tree;		/* between open and first */
+	uint64_t	 moved;		/* the first one in this arena */
+	uint64_t	 compactions;
+	/* Between stage and publish or drop. */
+	bool		 is_staged;
+	struct compiled	 staged;
+	struct conf	 staged_conf;
+	/* Asked, if set, when the settings are known and nothing that the file
+	 * names was read yet. -1 refuses the file. */
+	int		(*conf_known)(void *arg, const struct conf *c,
+			    const struct control_settings *s, char *why,
+			    size_t why_len);
+	void		*conf_known_arg;
+	/* Of a successor: what its first stage reads instead of the disk. */
+	struct sources	*kept;
+	struct arena	 kept_secrets;
 };
 
-/* Reads the file as far as our own settings go, and makes the arena. -1:
- * why, "file:line:col: path: reason" where it is the file's. */
+/* An empty image. -1: why. */
 int	generations_open(struct generations *g, const struct options *o,
 	    char *why, size_t why_len);
-/* Compiles and publishes generation 1. -1: why. */
-int	generations_first(struct generations *g, char *why, size_t why_len);
-/* Reads the file again and publishes the next generation. -1: why. */
-int	generations_next(struct generations *g, char *why, size_t why_len);
+/* As the successor of a master that died: its first stage reads what kept_fd
+ * kept, and goes on with the numbers and names of the arena of arena_fd. The
+ * descriptors stay the caller's. -1: why. */
+int	generations_open_kept(struct generations *g, const struct options *o,
+	    int kept_fd, int arena_fd, int secrets_fd, char *why,
+	    size_t why_len);
 void	generations_close(struct generations *g);
 
-/* What the keeper must know of the settings. -1: why (no such user). */
+/* Reads the file and compiles it. *kept_fd, when it is not NULL, becomes the
+ * memfd of what was read, the caller's. -1: why, "file:line:col: path:
+ * reason" where it is the file's. */
+int	generations_stage(struct generations *g, int *kept_fd, char *why,
+	    size_t why_len);
+void	generations_publish(struct generations *g);
+void	generations_drop(struct generations *g);
+/* stage and publish. -1: why. */
+int	generations_next(struct generations *g, char *why, size_t why_len);
+
+/* One cluster's endpoints are now those of m, the whole Cluster: publishes
+ * the next generation, at the cost of what changed. -1: why. */
+int	generations_assign(struct generations *g, const ProtobufCMessage *m,
+	    char *why, size_t why_len);
+
+/* Every living worker uses `oldest` or a newer generation. */
+void	generations_reclaim(struct generations *g, uint64_t oldest);
+/* Moves to a fresh arena when half of this one is dead: a generation more,
+ * which workers must be led to. 1: moved; 0: not worth it; -1: why. */
+int	generations_compact(struct generations *g, char *why, size_t why_len);
+
+/* What the keeper must know of the settings that are staged, or else in use.
+ * -1: why (no such user). */
 int	generations_settings(const struct generations *g,
 	    struct control_settings *s, char *why, size_t why_len);
-
-/* The i-th listener, as the keeper wants it. */
+/* The i-th listener of what is staged, or else in use. */
 void	generations_listener(const struct generations *g, int i,
 	    struct control_listener *l);
+int	generations_listeners_n(const struct generations *g);
 
-/* "generation 2: 2 listeners, 5 clusters, 12 endpoints". */
+/* "generation 2: 2 listeners, 5 clusters, 12 endpoints", of the newest. */
 void	generations_text(const struct generations *g, char *out,
 	    size_t out_len);
 

@@ -1,8 +1,8 @@
 /* master/keeper.c - see keeper.h. */
 #include "master/keeper.h"
 
-#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 
 #include "master/keeper_state.h"
 #include "shm/log.h"
+#include "shm/title.h"
 
 /* The place of each descriptor in the poll array. */
 enum {
@@ -26,6 +27,13 @@ enum {
 /* Drained workers end by their own clock; this is for those that don't. */
 enum { DRAIN_SLACK_MS = 1000 };
 
+/* A worker whose queue was full is told again. */
+enum { DEAL_AGAIN_MS = 50 };
+
+/* A child that lived shorter died quickly; so many quick deaths in a row are
+ * made up for at once, further ones after a second, two, four... */
+enum { QUICK_MS = 1000, QUICK_FREE = 3, BACKOFF_MAX_MS = 30000 };
+
 /* ---- children */
 
 /* In the child. */
@@ -35,9 +43,7 @@ become(const struct keeper *k, const struct role *r, char *const *args)
 	char name[32];
 	const char *what;
 
-	if (r->kind == ROLE_WORKER)
-		row_init(k->workers[r->start.slot].row, (uint32_t)getpid());
-	role_exec(r, r->kind == ROLE_WORKER ? &k->settings : NULL, args,
+	role_exec(r, k->state == KEEPER_STARTING ? NULL : &k->settings, args,
 	    &what);
 	role_name(r, name, sizeof(name));
 	log_error("%s can't start: %s: %s", name, what, strerror(errno));
@@ -66,34 +72,41 @@ keeper_spawn(struct keeper *k, struct child *c, const struct role *r,
 	return 0;
 }
 
-/* The master gets our own arguments and reads the file they name. */
-static int
-master_start(struct keeper *k)
-{
-	struct role r;
-	int fds[2];
-
-	role_init(&r, ROLE_MASTER, 0);
-	if (control_pair(fds) == -1) {
-		log_error("master can't start: %s", strerror(errno));
-		return -1;
-	}
-	r.start.control_fd = fds[1];
-	return keeper_spawn(k, &k->master, &r, k->argv + 1, fds);
-}
-
-static void
-child_close(struct child *c)
+void
+keeper_child_close(struct child *c)
 {
 	if (c->control_fd != -1)
 		close(c->control_fd);
 	c->control_fd = -1;
 }
 
+int64_t
+keeper_backoff_ms(unsigned deaths_quick)
+{
+	unsigned over;
+
+	if (deaths_quick <= QUICK_FREE)
+		return 0;
+	over = deaths_quick - QUICK_FREE - 1;
+	return over >= 5 ? BACKOFF_MAX_MS : (int64_t)1000 << over;
+}
+
+int64_t
+keeper_child_died(struct keeper *k, struct child *c)
+{
+	int64_t ms;
+
+	if (mono_between_ms(c->born, k->now) >= QUICK_MS)
+		c->deaths_quick = 0;
+	ms = keeper_backoff_ms(++c->deaths_quick);
+	c->start_due = mono_after_ms(k->now, ms);
+	return ms;
+}
+
 /* ---- phases */
 
-static void
-fail(struct keeper *k, const char *why)
+void
+keeper_fail(struct keeper *k, const char *why)
 {
 	log_error("%s", why);
 	k->exit_code = 1;
@@ -103,23 +116,50 @@ fail(struct keeper *k, const char *why)
 void
 keeper_status(const struct keeper *k, char *out, size_t out_len)
 {
+	const struct keeper_listen *g;
 	char text[LISTEN_ADDRESS_BYTES];
 	size_t n = 0;
+	int workers, ready;
 
 	out[0] = '\0';
-	for (int i = 0; i < k->listeners_n && n < out_len; i++) {
-		keeper_listen_text(&k->listeners[i].listener, text);
+	for (g = k->listeners; g < k->listeners + KEEPER_LISTENERS &&
+	    n < out_len; g++) {
+		if (g->fds_n == 0)
+			continue;
+		keeper_listen_text(&g->listener, text);
 		n += (size_t)snprintf(out + n, out_len - n, "%s %s, ",
-		    k->listeners[i].listener.name, text);
+		    g->listener.name, text);
 	}
+	workers = keeper_workers_wanted(k, &ready);
 	if (n < out_len)
 		snprintf(out + n, out_len - n, "%d worker%s, generation %llu",
-		    k->workers_n, k->workers_n == 1 ? "" : "s",
+		    workers, workers == 1 ? "" : "s",
 		    (unsigned long long)k->generation);
 }
 
-static void
-serve(struct keeper *k)
+const char *
+keeper_state_name(const struct keeper *k)
+{
+	static const char *const names[] = { "starting", "starting",
+		"serving", "draining", "stopping" };
+
+	return names[k->state];
+}
+
+void
+keeper_title(const struct keeper *k)
+{
+	char doing[128];
+	int ready;
+
+	snprintf(doing, sizeof(doing), "%s, %d workers, generation %llu",
+	    keeper_state_name(k), keeper_workers_wanted(k, &ready),
+	    (unsigned long long)k->generation);
+	title_set("keeper", doing);
+}
+
+void
+keeper_serve(struct keeper *k)
 {
 	char status[1024];
 
@@ -127,6 +167,7 @@ serve(struct keeper *k)
 	keeper_status(k, status, sizeof(status));
 	log_info("godwit is serving: %s, run_dir %s", status, k->dir.path);
 	notify_ready(&k->notify, status);
+	keeper_title(k);
 	keeper_reload_next(k);
 }
 
@@ -146,11 +187,11 @@ keeper_drain(struct keeper *k)
 	log_info("draining: ends with the last stream, at the latest in "
 	    "%u ms", k->settings.drain_time_ms);
 	notify_stopping(&k->notify, ms + KEEPER_KILL_MS);
-	keeper_workers_say(k, WORKER_DRAIN);
+	keeper_workers_say(k, MESSAGE_DRAIN);
 	/* With the workers' own, which they close when their queues are
 	 * empty, these were the last: new callers are refused. */
-	for (int i = 0; i < k->listeners_n; i++)
-		keeper_listen_close(&k->listeners[i]);
+	keeper_sockets_close(k);
+	keeper_title(k);
 }
 
 void
@@ -162,8 +203,9 @@ keeper_stop(struct keeper *k)
 		notify_stopping(&k->notify, KEEPER_KILL_MS);
 	k->state = KEEPER_STOPPING;
 	k->due = mono_after_ms(k->now, KEEPER_KILL_MS);
-	keeper_workers_say(k, WORKER_STOP);
-	child_close(&k->master);
+	keeper_workers_say(k, MESSAGE_STOP);
+	keeper_child_close(&k->master);
+	keeper_title(k);
 }
 
 /* What does not end by itself. */
@@ -210,73 +252,31 @@ end_step(struct keeper *k)
 	return mono_between_ms(k->now, k->due) + 1;
 }
 
-/* ---- the master's words */
+/* ---- the log's file */
 
-static void
-master_start_said(struct keeper *k, const struct control *m, int arena_fd)
+int
+keeper_log_open(struct keeper *k, char *why, size_t why_len)
 {
-	char why[512];
+	const char *file = k->settings.log_file;
+	const struct message m = { .kind = MESSAGE_REOPEN };
+	int fd, child;
 
-	k->settings = m->settings;
-	k->generation = m->generation;
-	k->arena_fd = arena_fd;
-	k->state = KEEPER_WARMING;
-	log_level_set((enum log_level)k->settings.log_level);
-	if (keeper_workers_open(k, why, sizeof(why)) == -1)
-		fail(k, why);
-}
-
-/* False: it may not say that now. */
-static bool
-master_said(struct keeper *k, const struct control *m, const int *fds)
-{
-	bool starting = k->state == KEEPER_STARTING;
-
-	switch (m->kind) {
-	case CONTROL_LISTENER:
-		if (!starting || k->listeners_n == LISTENERS_MAX)
-			return false;
-		k->wanted[k->listeners_n++] = m->listener;
-		return true;
-	case CONTROL_START:
-		if (starting)
-			master_start_said(k, m, fds[0]);
-		return starting;
-	case CONTROL_RELOADED:
-		k->generation = m->generation;
-		k->settings.drain_time_ms = m->settings.drain_time_ms;
-		k->settings.log_level = m->settings.log_level;
-		log_level_set((enum log_level)m->settings.log_level);
-		keeper_reload_done(k, NULL);
-		return true;
-	case CONTROL_FAIL:
-		keeper_reload_done(k, m->text);
-		return true;
-	default:
-		return false;
+	fd = file[0] == '\0' ? dup(k->stderr_fd) : open(file, O_WRONLY |
+	    O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	if (fd == -1)
+		return why_set(why, why_len, "the setting log_file: %s can't "
+		    "be opened: %s", file, strerror(errno));
+	for (int i = 0; i < k->workers_n; i++) {
+		child = k->workers[i].child.control_fd;
+		if (child != -1)
+			(void)message_send(child, &m, &fd, 1);
 	}
-}
-
-static void
-master_heard(struct keeper *k)
-{
-	struct control m;
-	int fds[CONTROL_FDS_MAX], got = 0;
-
-	while (k->master.control_fd != -1 &&
-	    (got = control_receive(k->master.control_fd, &m, fds)) == 1)
-		if (!master_said(k, &m, fds)) {
-			errno = EPROTO;
-			got = -1;
-			break;
-		}
-	if (k->master.control_fd == -1 || (got == -1 && errno == EAGAIN))
-		return;
-	if (got == -1 && errno == EPROTO && k->master.pid != 0) {
-		log_error("the master said what it may not: it is killed");
-		kill(k->master.pid, SIGKILL);
-	}
-	child_close(&k->master);	/* its death is reaped */
+	if (k->master.control_fd != -1)
+		(void)control_send(k->master.control_fd,
+		    &(struct control){ .kind = CONTROL_REOPEN }, &fd);
+	log_reopen(fd);
+	memcpy(k->log_file, file, sizeof(k->log_file));
+	return 0;
 }
 
 /* ---- deaths */
@@ -291,47 +291,33 @@ status_text(int status, char *out, size_t out_len)
 		snprintf(out, out_len, "exit status %d", WEXITSTATUS(status));
 }
 
-/* At the start it has said itself what is wrong, unless a signal cut its
- * words off. */
-static void
-master_died(struct keeper *k, int status)
-{
-	char how[96];
-
-	k->master.pid = 0;
-	master_heard(k);
-	child_close(&k->master);
-	status_text(status, how, sizeof(how));
-	if (k->state <= KEEPER_WARMING) {
-		if (WIFSIGNALED(status))
-			log_error("the master died while it started: %s", how);
-		k->exit_code = 1;
-		keeper_stop(k);
-	} else if (k->state == KEEPER_SERVING) {
-		log_error("the master died (%s): the workers serve on with "
-		    "generation %llu; reloads are refused until godwit is "
-		    "restarted", how, (unsigned long long)k->generation);
-		keeper_dir_unbind_admin(&k->dir);
-		close(k->admin_fd);
-		k->admin_fd = -1;
-		keeper_reload_done(k, "the master died");
-	}
-}
-
 static void
 worker_dead(struct keeper *k, int slot, int status)
 {
-	char how[96];
-	pid_t pid = k->workers[slot].child.pid;
+	struct keeper_worker *w = &k->workers[slot];
+	char how[96], last[256];
+	int pid = (int)w->child.pid;
 
-	child_close(&k->workers[slot].child);
-	k->workers[slot].child.pid = 0;
+	keeper_child_close(&w->child);
+	w->child.pid = 0;
 	status_text(status, how, sizeof(how));
-	if (k->state >= KEEPER_DRAINING && status == 0)
-		log_debug("worker %d, pid %d, is done", slot, (int)pid);
+	last_text(w->row, last, sizeof(last));
+	if (status == 0 && (k->state >= KEEPER_DRAINING ||
+	    w->kill_due.ns != 0))
+		log_info("worker %d, pid %d, is done", slot, pid);
 	else
-		log_error("worker %d, pid %d, died: %s", slot, (int)pid, how);
+		log_error("worker %d, pid %d, died: %s%s%s", slot, pid, how,
+		    last[0] == '\0' ? "" : ", ", last);
 	keeper_worker_died(k, slot);
+}
+
+static void
+master_dead(struct keeper *k, int status)
+{
+	char how[96];
+
+	status_text(status, how, sizeof(how));
+	keeper_master_died(k, how, WIFSIGNALED(status));
 }
 
 static void
@@ -342,7 +328,7 @@ reap(struct keeper *k)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == k->master.pid)
-			master_died(k, status);
+			master_dead(k, status);
 		for (int i = 0; i < k->workers_n; i++)
 			if (pid == k->workers[i].child.pid)
 				worker_dead(k, i, status);
@@ -371,6 +357,8 @@ signals_open(void)
 static void
 signal_take(struct keeper *k, int number)
 {
+	char why[512];
+
 	switch (number) {
 	case SIGCHLD:
 		reap(k);
@@ -388,7 +376,10 @@ signal_take(struct keeper *k, int number)
 		keeper_stop(k);
 		break;
 	case SIGUSR1:
-		log_info("nothing to reopen: the log goes to standard error");
+		if (keeper_log_open(k, why, sizeof(why)) == 0)
+			log_info("the log was reopened");
+		else
+			log_error("%s", why);
 		break;
 	default:
 		log_warn("%s: godwit can't upgrade itself in place yet",
@@ -426,11 +417,11 @@ static void
 poll_take(struct keeper *k, const struct pollfd *p)
 {
 	if (p[POLL_MASTER].revents != 0)
-		master_heard(k);
+		keeper_master_heard(k);
 	for (int i = 0; i < k->workers_n; i++)
 		if (p[POLL_WORKERS + i].revents != 0 &&
-		    keeper_worker_heard(k, i) && k->state == KEEPER_WARMING)
-			serve(k);
+		    k->workers[i].child.control_fd != -1)
+			keeper_worker_heard(k, i);
 	for (int i = 0; i < KEEPER_CLIENTS; i++)
 		if (p[POLL_CLIENTS + i].revents != 0)
 			keeper_client_heard(k, &k->clients[i]);
@@ -440,8 +431,8 @@ poll_take(struct keeper *k, const struct pollfd *p)
 		signals_heard(k);
 }
 
-static int64_t
-sooner(int64_t a, int64_t b)
+int64_t
+keeper_sooner(int64_t a, int64_t b)
 {
 	if (a == -1 || b == -1)
 		return a == -1 ? b : a;
@@ -454,8 +445,14 @@ due_step(struct keeper *k)
 {
 	int64_t ms = end_step(k);
 
-	ms = sooner(ms, keeper_workers_step(k));
-	ms = sooner(ms, notify_step(&k->notify, k->now));
+	ms = keeper_sooner(ms, keeper_workers_step(k));
+	ms = keeper_sooner(ms, keeper_master_step(k));
+	ms = keeper_sooner(ms, keeper_watch_step(k));
+	ms = keeper_sooner(ms, notify_step(&k->notify, k->now));
+	if (keeper_sockets_due(k)) {
+		keeper_sockets_deal(k);
+		ms = keeper_sooner(ms, DEAL_AGAIN_MS);
+	}
 	if (ms < 0)
 		return -1;
 	return ms > 60000 ? 60000 : (int)ms;
@@ -497,7 +494,10 @@ static int
 keeper_open(struct keeper *k)
 {
 	k->now = k->born = clock_now();
-	k->arena_fd = k->control_fd = k->admin_fd = k->dir.lock_fd = -1;
+	k->arena_fd = k->secrets_fd = k->kept_fd = k->control_fd = -1;
+	k->common_fd = -1;
+	k->admin_fd = k->dir.lock_fd = -1;
+	k->stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	k->master.control_fd = -1;
 	for (int i = 0; i < KEEPER_CLIENTS; i++)
 		k->clients[i].fd = -1;
@@ -508,14 +508,13 @@ keeper_open(struct keeper *k)
 		log_error("signalfd: %s", strerror(errno));
 		return -1;
 	}
-	return master_start(k);
+	return keeper_master_start(k);
 }
 
 static void
 keeper_close(struct keeper *k)
 {
-	for (int i = 0; i < k->listeners_n; i++)
-		keeper_listen_close(&k->listeners[i]);
+	keeper_sockets_close(k);
 	keeper_workers_close(k);
 	keeper_dir_close(&k->dir);
 	keeper_clients_close(k);	/* after the folder is free again */
@@ -525,6 +524,10 @@ keeper_close(struct keeper *k)
 		close(k->admin_fd);
 	if (k->arena_fd != -1)
 		close(k->arena_fd);
+	if (k->secrets_fd != -1)
+		close(k->secrets_fd);
+	if (k->kept_fd != -1)
+		close(k->kept_fd);
 	if (k->signal_fd != -1)
 		close(k->signal_fd);
 	notify_close(&k->notify);
@@ -538,6 +541,7 @@ keeper_run(const struct options *o, char *const *argv)
 	int rc;
 
 	log_open("keeper", LOG_INFO);
+	title_set("keeper", "starting");
 	if (k == NULL) {
 		log_error("no memory");
 		return 1;

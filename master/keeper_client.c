@@ -54,18 +54,17 @@ reload_start(struct keeper *k)
 		if (k->clients[i].wait == CLIENT_RELOAD_NEXT)
 			k->clients[i].wait = CLIENT_RELOAD_NOW;
 	notify_reloading(&k->notify, k->now);
-	if (k->master.control_fd == -1)
-		keeper_reload_done(k, "the master died; the workers serve on "
-		    "with what they have: restart godwit");
-	else if (control_send(k->master.control_fd, &m, NULL) == -1)
+	if (control_send(k->master.control_fd, &m, NULL) == -1)
 		keeper_reload_done(k, strerror(errno));
 }
 
 void
 keeper_reload_next(struct keeper *k)
 {
+	/* A change that nobody asked for, a successor's first, goes first. */
 	if (k->reload_again && !k->reload_running &&
-	    k->state == KEEPER_SERVING)
+	    k->state == KEEPER_SERVING && k->change == CHANGE_NONE &&
+	    k->master.control_fd != -1 && k->master_settled)
 		reload_start(k);
 }
 
@@ -104,8 +103,29 @@ keeper_reload_done(struct keeper *k, const char *fail)
 
 /* ---- commands */
 
-static const char *const state_names[] = { "starting", "starting", "serving",
-	"draining", "stopping" };
+static const char *
+worker_state(const struct keeper_worker *w)
+{
+	return w->alarmed ? "hangs" : w->kill_due.ns != 0 ? "leaving" :
+	    w->ready ? "serving" : "starting";
+}
+
+static void
+worker_text(const struct keeper *k, const struct keeper_worker *w, int slot,
+    char *text, size_t text_len)
+{
+	if (w->child.pid == 0)
+		snprintf(text, text_len, "worker %d: dead, born again in "
+		    "%lld ms", slot, w->child.start_due.ns == 0 ? 0 :
+		    (long long)mono_between_ms(k->now, w->child.start_due));
+	else
+		snprintf(text, text_len, "worker %d: pid %d, %s, generation "
+		    "%llu, up for %lld s, born %llu times", slot,
+		    (int)w->child.pid, worker_state(w),
+		    (unsigned long long)count_get(&w->row->announced),
+		    (long long)mono_between_ms(w->child.born, k->now) / 1000,
+		    (unsigned long long)count_get(&w->row->incarnation));
+}
 
 static void
 say_workers(struct keeper *k, struct keeper_client *c)
@@ -115,38 +135,47 @@ say_workers(struct keeper *k, struct keeper_client *c)
 
 	for (int i = 0; i < k->workers_n; i++) {
 		w = &k->workers[i];
-		if (w->child.pid == 0)
-			snprintf(text, sizeof(text), "worker %d: dead", i);
-		else
-			snprintf(text, sizeof(text), "worker %d: pid %d, %s, "
-			    "generation %llu", i, (int)w->child.pid,
-			    w->ready ? "serving" : "starting",
-			    (unsigned long long)count_get(&w->row->announced));
+		if (!w->wanted && w->child.pid == 0)
+			continue;
+		worker_text(k, w, i, text, sizeof(text));
 		(void)control_say(c->fd, CONTROL_TEXT, text);
 	}
+}
+
+static void
+master_text(const struct keeper *k, char *text, size_t text_len)
+{
+	if (k->master.pid == 0)
+		snprintf(text, text_len, "master: dead, the next is born in "
+		    "%lld ms", k->master.start_due.ns == 0 ? 0 :
+		    (long long)mono_between_ms(k->now, k->master.start_due));
+	else
+		snprintf(text, text_len, "master: pid %d, %s, the %llu. of "
+		    "this godwit", (int)k->master.pid, k->master_settled &&
+		    k->change == CHANGE_NONE ? "at rest" : "publishing",
+		    (unsigned long long)k->masters);
 }
 
 static void
 status_say(struct keeper *k, struct keeper_client *c)
 {
 	char text[512], at[LISTEN_ADDRESS_BYTES];
+	const struct keeper_listen *g;
 
 	snprintf(text, sizeof(text), "godwit: pid %d, %s, generation %llu, "
-	    "up for %lld s", (int)getpid(), state_names[k->state],
+	    "up for %lld s", (int)getpid(), keeper_state_name(k),
 	    (unsigned long long)k->generation,
 	    (long long)mono_between_ms(k->born, k->now) / 1000);
 	(void)control_say(c->fd, CONTROL_TEXT, text);
-	for (int i = 0; i < k->listeners_n; i++) {
-		keeper_listen_text(&k->listeners[i].listener, at);
+	for (g = k->listeners; g < k->listeners + KEEPER_LISTENERS; g++) {
+		if (g->fds_n == 0)
+			continue;
+		keeper_listen_text(&g->listener, at);
 		snprintf(text, sizeof(text), "listener %s: %s",
-		    k->listeners[i].listener.name, at);
+		    g->listener.name, at);
 		(void)control_say(c->fd, CONTROL_TEXT, text);
 	}
-	if (k->master.pid != 0)
-		snprintf(text, sizeof(text), "master: pid %d",
-		    (int)k->master.pid);
-	else
-		snprintf(text, sizeof(text), "master: dead");
+	master_text(k, text, sizeof(text));
 	(void)control_say(c->fd, CONTROL_TEXT, text);
 	say_workers(k, c);
 	client_answer(c, CONTROL_OK, "");
@@ -162,9 +191,16 @@ reload_say(struct keeper *k, struct keeper_client *c)
 static void
 reopen_say(struct keeper *k, struct keeper_client *c)
 {
-	(void)k;
-	client_answer(c, CONTROL_OK,
-	    "nothing to reopen: the log goes to standard error");
+	char text[512];
+
+	if (keeper_log_open(k, text, sizeof(text)) == -1) {
+		log_error("%s", text);
+		client_answer(c, CONTROL_FAIL, text);
+		return;
+	}
+	snprintf(text, sizeof(text), "the log goes to %s",
+	    k->log_file[0] == '\0' ? "standard error" : k->log_file);
+	client_answer(c, CONTROL_OK, text);
 }
 
 /* These two are answered by our end (keeper_clients_close). */

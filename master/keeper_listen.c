@@ -112,6 +112,7 @@ slot_open(struct keeper_listen *out)
 
 	if (fd == -1)
 		return -1;
+	out->owners[out->fds_n] = -1;
 	out->fds[out->fds_n++] = fd;
 	l->address_len = sizeof(l->address);
 	if (getsockname(fd, (struct sockaddr *)&l->address,
@@ -121,21 +122,26 @@ slot_open(struct keeper_listen *out)
 }
 
 int
+keeper_listen_grow(struct keeper_listen *l, int n, char *why, size_t why_len)
+{
+	while (l->fds_n < n)
+		if (slot_open(l) == -1)
+			return refused(&l->listener, why, why_len);
+	return 0;
+}
+
+int
 keeper_listen_open(struct keeper_listen *out,
     const struct control_listener *l, int n, char *why, size_t why_len)
 {
 	assert(n > 0 && n <= CONTROL_WORKERS_MAX);
-	out->listener = *l;
-	out->fds_n = 0;
+	*out = (struct keeper_listen){ .listener = *l, .fresh = true };
 	if (!port_is_zero(l) && probe(l) == -1)
 		return refused(l, why, why_len);
-	while (out->fds_n < n)
-		if (slot_open(out) == -1) {
-			refused(l, why, why_len);
-			keeper_listen_close(out);
-			return -1;
-		}
-	return 0;
+	if (keeper_listen_grow(out, n, why, why_len) == 0)
+		return 0;
+	keeper_listen_close(out);
+	return -1;
 }
 
 void
@@ -143,15 +149,4 @@ keeper_listen_close(struct keeper_listen *l)
 {
 	while (l->fds_n > 0)
 		close(l->fds[--l->fds_n]);
-}
-
-void
-keeper_listen_deal(const struct keeper_listen *l, int w, int workers_n,
-    struct worker_start *start)
-{
-	for (int s = w; s < l->fds_n; s += workers_n) {
-		assert(start->sockets_n < WORKER_SOCKETS_MAX);
-		start->sockets[start->sockets_n++] = (struct worker_socket){
-			.listener = l->listener.slot, .fd = l->fds[s] };
-	}
 }

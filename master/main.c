@@ -22,6 +22,7 @@
 #include "master/signal_client.h"
 #include "master/single.h"
 #include "shm/log.h"
+#include "shm/title.h"
 #include "worker/io/h2.h"
 #include "worker/io/tls.h"
 #include "worker/worker.h"
@@ -82,8 +83,9 @@ role_run(const struct role *r, const struct options *o)
 	log_open(name, LOG_INFO);
 	/* After /proc/self/exe the kernel calls us "exe". */
 	(void)prctl(PR_SET_NAME, "godwit", 0, 0, 0);
+	title_set(name, "");
 	if (r->kind == ROLE_MASTER)
-		return master_run(o, r->start.control_fd);
+		return master_run(o, r);
 	return worker_role(r, o->debuggable);
 }
 
@@ -98,8 +100,8 @@ test(const struct options *o)
 	int rc = 1;
 
 	if (generations_open(&g, o, why, sizeof(why)) == -1 ||
-	    generations_settings(&g, &s, why, sizeof(why)) == -1 ||
-	    generations_first(&g, why, sizeof(why)) == -1)
+	    generations_next(&g, why, sizeof(why)) == -1 ||
+	    generations_settings(&g, &s, why, sizeof(why)) == -1)
 		fprintf(stderr, "%s\n", why);
 	else {
 		generations_text(&g, text, sizeof(text));
@@ -157,6 +159,7 @@ main(int argc, char **argv)
 	char why[512] = "no memory";
 	int rc = 2;
 
+	argv = title_open(argc, argv);
 	if (role == NULL || role_take(role, why, sizeof(why)) == -1 ||
 	    options_parse(&o, argc, argv, why, sizeof(why)) == -1)
 		fprintf(stderr, "godwit: %s\n", why);

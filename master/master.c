@@ -9,13 +9,17 @@
 #include "master/admin.h"
 #include "master/control.h"
 #include "master/generations.h"
-#include "master/role.h"
 #include "shm/log.h"
+#include "shm/title.h"
+#include "worker/io/pass.h"
 #include "worker/io/responder.h"
 
-/* How long a reload waits for the workers to use it, and how often it looks.
+/* How long a change waits for the workers to use it, and how often it looks.
  * They are awake within a turn; who needs longer hangs. */
 enum { FOLLOW_MS = 2000, FOLLOW_STEP_MS = 1 };
+
+/* How often room is looked for when nothing happens. */
+enum { ROOM_MS = 1000 };
 
 struct master {
 	struct sys	*sys;
@@ -29,69 +33,93 @@ struct master {
 	struct admin	 admin;
 	struct responder *responder;
 	int		 admin_fd;	/* -1: not yet */
-	struct timer	 follow;	/* a reload waits for the workers */
+	struct timer	 follow;	/* a change waits for the workers */
 	struct mono	 follow_until;
+	struct timer	 room;
+	struct words	*words;		/* that all workers write */
+	struct word_doubts doubts;	/* of word_heal */
+	bool		 is_home;	/* the keeper has our arena */
 };
 
-/* ---- start */
+/* ---- words to the keeper */
 
-/* The children's user, once the settings name one. */
-static int
-drop(struct master *m, const struct control_settings *s, char *why,
-    size_t why_len)
+static void
+say(struct master *m, struct control *c, const int *fds)
 {
-	const struct options *o = m->generations.options;
+	c->generation = m->generations.newest.generation.number;
+	if (control_send(m->control_fd, c, fds) == 0)
+		return;
+	log_error("the keeper does not hear: %s", strerror(errno));
+	m->loop.stop = true;
+}
 
-	if (role_drop(s) == -1)
-		return why_set(why, why_len, "the setting user: %s: %s",
-		    m->generations.conf.user, strerror(errno));
-	if (s->user_set && access(o->file, R_OK) == -1)
-		log_warn("user %s can't read %s (%s): reloads will be refused",
-		    m->generations.conf.user, o->file, strerror(errno));
+static void
+say_kind(struct master *m, enum control_kind kind)
+{
+	struct control c = { .kind = kind };
+
+	say(m, &c, NULL);
+}
+
+/* Everything is in another arena than before. */
+static void
+say_moved(struct master *m)
+{
+	const struct image *image = &m->generations.image;
+	const int fds[] = { image->arena.fd, image->secrets.fd };
+	struct control c = { .kind = CONTROL_MOVED };
+
+	say(m, &c, fds);
+}
+
+/* ---- staging: what the keeper must have before it is published */
+
+static int
+stage_say(struct master *m, int kept_fd, char *why, size_t why_len)
+{
+	struct control c = { .kind = CONTROL_LISTENER };
+	int n = generations_listeners_n(&m->generations);
+
+	for (int i = 0; i < n; i++) {
+		generations_listener(&m->generations, i, &c.listener);
+		say(m, &c, NULL);
+	}
+	c = (struct control){ .kind = CONTROL_STAGE };
+	if (generations_settings(&m->generations, &c.settings, why,
+	    why_len) == -1)
+		return -1;
+	say(m, &c, &kept_fd);
 	return 0;
 }
 
 static int
-announce(struct master *m, const struct control_settings *s, char *why,
-    size_t why_len)
+stage(struct master *m, char *why, size_t why_len)
 {
-	struct control c = { .kind = CONTROL_LISTENER };
-	int rc = 0;
+	int kept_fd, rc;
 
-	for (int i = 0; i < m->generations.newest.listeners_n && rc == 0;
-	    i++) {
-		generations_listener(&m->generations, i, &c.listener);
-		rc = control_send(m->control_fd, &c, NULL);
-	}
-	c = (struct control){ .kind = CONTROL_START };
-	c.generation = m->generations.newest.generation.number;
-	c.settings = *s;
-	if (rc == 0)
-		rc = control_send(m->control_fd, &c,
-		    &m->generations.arena.fd);
-	return rc == 0 ? 0 : why_set(why, why_len, "the keeper is gone: %s",
-	    strerror(errno));
+	if (generations_stage(&m->generations, &kept_fd, why, why_len) == -1)
+		return -1;
+	rc = stage_say(m, kept_fd, why, why_len);
+	close(kept_fd);
+	if (rc == -1)
+		generations_drop(&m->generations);
+	return rc;
 }
 
-static int
-start(struct master *m, const struct options *o, char *why, size_t why_len)
+static void
+reload(struct master *m)
 {
-	struct control_settings s;
-	char text[256];
+	char why[CONTROL_TEXT_BYTES];
 
-	if (generations_open(&m->generations, o, why, why_len) == -1 ||
-	    generations_settings(&m->generations, &s, why, why_len) == -1)
-		return -1;
-	log_level_set((enum log_level)s.log_level);
-	if (drop(m, &s, why, why_len) == -1 ||
-	    generations_first(&m->generations, why, why_len) == -1)
-		return -1;
-	generations_text(&m->generations, text, sizeof(text));
-	log_info("%s, from %s", text, o->file);
-	return announce(m, &s, why, why_len);
+	if (m->generations.is_staged || timer_started(&m->follow)) {
+		log_error("the keeper asked for a reload out of turn");
+		m->loop.stop = true;
+	} else if (stage(m, why, sizeof(why)) == -1 &&
+	    control_say(m->control_fd, CONTROL_FAIL, why) == -1)
+		log_warn("the keeper does not hear: %s", strerror(errno));
 }
 
-/* ---- reload */
+/* ---- publishing */
 
 static void
 wake_all(const struct master *m)
@@ -106,76 +134,103 @@ wake_all(const struct master *m)
 	}
 }
 
-/* Workers that live and use an older generation. */
-static int
-behind(const struct master *m)
+static void
+bound(struct master *m)
 {
-	uint64_t number = m->generations.newest.generation.number;
-	int n = 0;
+	char text[256];
 
-	for (int i = 0; i < m->rows_n; i++)
-		n += m->rows[i]->pid != 0 &&
-		    count_get(&m->rows[i]->announced) < number;
-	return n;
+	if (!m->generations.is_staged) {
+		log_error("the keeper bound what nobody asked for");
+		m->loop.stop = true;
+		return;
+	}
+	generations_publish(&m->generations);
+	log_level_set((enum log_level)log_level_find(
+	    m->generations.conf.log_level));
+	if (!m->is_home)
+		say_moved(m);
+	m->is_home = true;
+	say_kind(m, CONTROL_PUBLISHED);
+	wake_all(m);
+	generations_text(&m->generations, text, sizeof(text));
+	log_info("%s, from %s", text, m->generations.options->file);
+	title_set("master", text);
+	m->follow_until = mono_after_ms(clock_now(), FOLLOW_MS);
+	timer_start(&m->loop.timers, &m->follow, m->loop.now, 0);
 }
 
+/* Names those who live and use an older generation. */
 static void
-reloaded_say(struct master *m)
+late_say(const struct master *m)
 {
-	struct control c = { .kind = CONTROL_RELOADED };
-	char why[256];
+	uint64_t number = m->generations.newest.generation.number;
 
-	c.generation = m->generations.newest.generation.number;
-	/* Its user was found at the start and can't have changed. */
-	(void)generations_settings(&m->generations, &c.settings, why,
-	    sizeof(why));
-	if (control_send(m->control_fd, &c, NULL) == -1)
-		log_warn("the keeper does not hear: %s", strerror(errno));
+	for (int i = 0; i < m->rows_n; i++)
+		if (row_oldest(&m->rows[i], 1) < number)
+			log_warn("worker %d is at generation %llu, not at "
+			    "%llu, after %d ms", i, (unsigned long long)
+			    count_get(&m->rows[i]->announced),
+			    (unsigned long long)number, FOLLOW_MS);
 }
 
 static void
 follow_step(struct timer *t)
 {
 	struct master *m = CONTAINER(t, struct master, follow);
-	int n = behind(m);
+	uint64_t oldest = row_oldest(m->rows, m->rows_n);
 	bool late = mono_between_ms(m->loop.now, m->follow_until) <= 0;
 
-	if (n > 0 && !late) {
+	if (oldest < m->generations.newest.generation.number && !late) {
 		timer_start(&m->loop.timers, t, m->loop.now, FOLLOW_STEP_MS);
 		return;
 	}
+	generations_reclaim(&m->generations, oldest);
+	if (late)
+		late_say(m);
+	say_kind(m, CONTROL_SETTLED);
+}
+
+/* ---- room */
+
+/* What a worker left behind that was killed between two stores. */
+static void
+words_heal(struct master *m)
+{
+	int n = m->words == NULL ? 0 : word_heal(m->words, m->rows,
+	    m->rows_n, &m->doubts);
+
 	if (n > 0)
-		log_warn("%d worker%s not at generation %llu after %d ms", n,
-		    n == 1 ? " is" : "s are", (unsigned long long)
-		    m->generations.newest.generation.number, FOLLOW_MS);
-	reloaded_say(m);
+		log_warn("%d shared count%s corrected: a worker died while it "
+		    "counted", n, n == 1 ? " was" : "s were");
 }
 
 static void
-reload(struct master *m)
+room_step(struct timer *t)
 {
-	char why[CONTROL_TEXT_BYTES], text[256];
+	struct master *m = CONTAINER(t, struct master, room);
+	char why[256];
+	int moved;
 
-	if (generations_next(&m->generations, why, sizeof(why)) == -1) {
-		if (control_say(m->control_fd, CONTROL_FAIL, why) == -1)
-			log_warn("the keeper does not hear: %s",
-			    strerror(errno));
+	timer_start(&m->loop.timers, t, m->loop.now, ROOM_MS);
+	generations_reclaim(&m->generations, row_oldest(m->rows, m->rows_n));
+	words_heal(m);
+	moved = generations_compact(&m->generations, why, sizeof(why));
+	if (moved == -1)
+		log_warn("no compaction: %s", why);
+	if (moved != 1)
 		return;
-	}
-	log_level_set((enum log_level)log_level_find(
-	    m->generations.conf.log_level));
+	log_info("half of the arena was dead: generation %llu is in a new "
+	    "one, of %llu bytes", (unsigned long long)
+	    m->generations.newest.generation.number, (unsigned long long)
+	    m->generations.newest.generation.live_bytes);
+	say_moved(m);
 	wake_all(m);
-	generations_text(&m->generations, text, sizeof(text));
-	log_info("%s", text);
-	m->follow_until = mono_after_ms(clock_now(), FOLLOW_MS);
-	timer_start(&m->loop.timers, &m->follow, m->loop.now,
-	    FOLLOW_STEP_MS);
 }
 
 /* ---- the keeper's words */
 
 static void
-worker_take(struct master *m, uint32_t slot, int row_fd, int wake_fd)
+row_take(struct master *m, uint32_t slot, int row_fd, int wake_fd)
 {
 	char why[256];
 
@@ -192,10 +247,23 @@ worker_take(struct master *m, uint32_t slot, int row_fd, int wake_fd)
 }
 
 static void
+words_take(struct master *m, int fd)
+{
+	char why[256];
+
+	if (m->words != NULL || (m->words = word_open(fd, why,
+	    sizeof(why))) == NULL) {
+		log_error("the common words: %s", m->words != NULL ?
+		    "they were there" : why);
+		m->loop.stop = true;
+	}
+	close(fd);
+}
+
+static void
 serve(struct master *m, int admin_fd)
 {
 	m->admin_fd = admin_fd;
-	m->admin = (struct admin){ &m->generations, m->rows, m->rows_n };
 	m->responder = responder_open(&m->loop, admin_fd, admin_answer,
 	    &m->admin);
 	if (m->responder == NULL)
@@ -207,14 +275,27 @@ static void
 control_said(struct master *m, const struct control *c, const int *fds)
 {
 	switch (c->kind) {
-	case CONTROL_WORKER:
-		worker_take(m, c->slot, fds[0], fds[1]);
+	case CONTROL_ROW:
+		row_take(m, c->slot, fds[0], fds[1]);
+		break;
+	case CONTROL_WORDS:
+		words_take(m, fds[0]);
+		break;
+	case CONTROL_BOUND:
+		bound(m);
+		break;
+	case CONTROL_REFUSED:
+		if (m->generations.is_staged)
+			generations_drop(&m->generations);
 		break;
 	case CONTROL_SERVE:
 		serve(m, fds[0]);
 		break;
 	case CONTROL_RELOAD:
 		reload(m);
+		break;
+	case CONTROL_REOPEN:
+		log_reopen(fds[0]);
 		break;
 	default:
 		log_error("the keeper said what it may not");
@@ -237,6 +318,44 @@ control_ready(struct source *s, uint32_t events)
 		m->loop.stop = true;
 }
 
+/* ---- start */
+
+/* The children's user, once the settings name one. */
+static int
+drop(void *arg, const struct conf *conf, const struct control_settings *s,
+    char *why, size_t why_len)
+{
+	struct master *m = arg;
+	const struct options *o = m->generations.options;
+
+	log_level_set((enum log_level)s->log_level);
+	if (!s->user_set)
+		return 0;
+	if (role_drop(s) == -1)
+		return why_set(why, why_len, "the setting user: %s: %s",
+		    conf->user, strerror(errno));
+	if (access(o->file, R_OK) == -1)
+		log_warn("user %s can't read %s (%s): reloads will be refused",
+		    conf->user, o->file, strerror(errno));
+	return 0;
+}
+
+static int
+start(struct master *m, const struct options *o, const struct role *r,
+    char *why, size_t why_len)
+{
+	int rc = r->kept_fd == -1 ?
+	    generations_open(&m->generations, o, why, why_len) :
+	    generations_open_kept(&m->generations, o, r->kept_fd,
+	    r->start.arena_fd, r->start.secrets_fd, why, why_len);
+
+	if (rc == -1)
+		return -1;
+	m->generations.conf_known = drop;
+	m->generations.conf_known_arg = m;
+	return stage(m, why, why_len);
+}
+
 /* ---- life */
 
 static int
@@ -248,7 +367,10 @@ loop_start(struct master *m, char *why, size_t why_len)
 	loop_init(&m->loop, m->sys);
 	m->control.ready = control_ready;
 	m->follow.fire = follow_step;
-	if (control_nonblocking(m->control_fd) == -1 ||
+	m->room.fire = room_step;
+	timer_start(&m->loop.timers, &m->room, m->loop.now, ROOM_MS);
+	m->admin = (struct admin){ &m->generations, m->rows, &m->rows_n };
+	if (pass_nonblocking(m->control_fd) == -1 ||
 	    loop_watch(&m->loop, m->control_fd, &m->control) == -1)
 		return why_set(why, why_len, "epoll: %s", strerror(errno));
 	return 0;
@@ -265,6 +387,10 @@ master_close(struct master *m)
 		row_close(m->rows[i]);
 		close(m->wake_fds[i]);
 	}
+	timer_stop(&m->loop.timers, &m->follow);
+	timer_stop(&m->loop.timers, &m->room);
+	if (m->words != NULL)
+		word_close(m->words);
 	generations_close(&m->generations);
 	if (m->sys != NULL)
 		sys_kernel_free(m->sys);
@@ -272,7 +398,7 @@ master_close(struct master *m)
 }
 
 int
-master_run(const struct options *o, int control_fd)
+master_run(const struct options *o, const struct role *r)
 {
 	struct master *m = calloc(1, sizeof(*m));
 	char why[CONTROL_TEXT_BYTES];
@@ -282,11 +408,10 @@ master_run(const struct options *o, int control_fd)
 		log_error("no memory");
 		return 1;
 	}
-	m->control_fd = control_fd;
+	m->control_fd = r->start.control_fd;
 	m->admin_fd = -1;
-	m->generations.arena.fd = -1;
-	if (start(m, o, why, sizeof(why)) == -1 ||
-	    loop_start(m, why, sizeof(why)) == -1) {
+	if (loop_start(m, why, sizeof(why)) == -1 ||
+	    start(m, o, r, why, sizeof(why)) == -1) {
 		log_error("%s", why);
 		rc = 1;
 	} else

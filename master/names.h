@@ -4,6 +4,12 @@
  *   names_begin -> names_take ... -> names_commit   names not taken are freed
  *                                \-> names_abort    all is as it was before
  *
+ *   names_begin_cluster: the same for the endpoints of one cluster only, so
+ *   that a change of them costs what they are, not what all are.
+ *
+ * Endpoints belong to their cluster and go with it. The successor of a dead
+ * master begins with names_seed: what the workers know keeps its ids.
+ *
  * Invariants
  *   N1  A name that is taken in every stage keeps its id and tag.
  *   N2  What a stage frees can be taken from the next stage on, not in the
@@ -17,12 +23,11 @@
 #ifndef MASTER_NAMES_H
 #define MASTER_NAMES_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "shm/block.h"
+
+#include "shm/block.h"	/* how many of each */
 
 enum names_kind { NAMES_LISTENER, NAMES_CLUSTER, NAMES_ENDPOINT, NAMES_KINDS };
-
-enum { ENDPOINTS_MAX = 1 << 20 };	/* ids of endpoints, of all clusters */
 
 struct name_id {
 	uint32_t	id;
@@ -34,15 +39,34 @@ struct names	*names_new(void);
 void	names_free(struct names *n);
 
 void	names_begin(struct names *n);
+/* A stage of the endpoints of this cluster alone. */
+void	names_begin_cluster(struct names *n, struct name_id cluster);
 /* The id of a key, which may be any bytes. 0: taken; 1: it was taken already
  * since names_begin; -1: no id is left (or no memory). */
 int	names_take(struct names *n, enum names_kind kind, const void *key,
 	    size_t key_len, struct name_id *id);
+/* The same for an endpoint of a cluster that was taken, now or before. */
+int	names_take_endpoint(struct names *n, struct name_id cluster,
+	    const struct block_address *address, struct name_id *id);
 /* The id of a key that was taken since names_begin, or -1. */
 int	names_find(const struct names *n, enum names_kind kind,
 	    const void *key, size_t key_len, struct name_id *id);
 void	names_commit(struct names *n);
 void	names_abort(struct names *n);
+
+/* The id of a key in the newest committed stage, or -1. */
+int	names_known(const struct names *n, enum names_kind kind,
+	    const void *key, size_t key_len, struct name_id *id);
+
+/* The last tag that was given, 0: none was; and where to go on. */
+uint32_t names_tag(const struct names *n);
+void	names_tag_set(struct names *n, uint32_t tag);
+/* In a stage: the key has this id, which no other has. -1: another has, it is
+ * out of range, or no memory. */
+int	names_seed(struct names *n, enum names_kind kind, const void *key,
+	    size_t key_len, struct name_id id);
+int	names_seed_endpoint(struct names *n, struct name_id cluster,
+	    const struct block_address *address, struct name_id id);
 
 /* How many names of a kind have an id. */
 size_t	names_count(const struct names *n, enum names_kind kind);

@@ -30,7 +30,7 @@ static const char *const keep[] = {
 
 enum {
 	ENVIRONMENT_MAX = 256,
-	FDS_BYTES = 64 + WORKER_SOCKETS_MAX * sizeof("listen63:1234567"),
+	FDS_BYTES = 512,
 };
 
 /* The names of the table; -1 in the struct: not there. */
@@ -38,18 +38,21 @@ static const struct {
 	const char	*name;
 	size_t		 at;
 } table[] = {
-	{ "control", offsetof(struct worker_start, control_fd) },
-	{ "arena", offsetof(struct worker_start, arena_fd) },
-	{ "row", offsetof(struct worker_start, row_fd) },
-	{ "wake", offsetof(struct worker_start, wake_fd) },
-	{ "stats", offsetof(struct worker_start, stats_fd) },
+	{ "control", offsetof(struct role, start.control_fd) },
+	{ "arena", offsetof(struct role, start.arena_fd) },
+	{ "secrets", offsetof(struct role, start.secrets_fd) },
+	{ "kept", offsetof(struct role, kept_fd) },
+	{ "common", offsetof(struct role, start.common_fd) },
+	{ "row", offsetof(struct role, start.row_fd) },
+	{ "wake", offsetof(struct role, start.wake_fd) },
+	{ "stats", offsetof(struct role, start.stats_fd) },
 };
 enum { TABLE_N = sizeof(table) / sizeof(table[0]) };
 
 static int *
 table_fd(struct role *r, size_t i)
 {
-	return (int *)(void *)((char *)&r->start + table[i].at);
+	return (int *)(void *)((char *)r + table[i].at);
 }
 
 void
@@ -85,9 +88,6 @@ fds_write(const struct role *r, char *out, size_t out_len)
 		if (*table_fd(&copy, i) != -1)
 			n += (size_t)snprintf(out + n, out_len - n, "%s:%d ",
 			    table[i].name, *table_fd(&copy, i));
-	for (int i = 0; i < r->start.sockets_n && n < out_len; i++)
-		n += (size_t)snprintf(out + n, out_len - n, "listen%u:%d ",
-		    r->start.sockets[i].listener, r->start.sockets[i].fd);
 	if (n >= out_len)
 		out[0] = '\0';
 }
@@ -129,9 +129,6 @@ descriptors_keep(const struct role *r)
 	for (size_t i = 0; i < TABLE_N; i++)
 		if (*table_fd(&copy, i) != -1 &&
 		    fcntl(*table_fd(&copy, i), F_SETFD, 0) == -1)
-			return -1;
-	for (int i = 0; i < r->start.sockets_n; i++)
-		if (fcntl(r->start.sockets[i].fd, F_SETFD, 0) == -1)
 			return -1;
 	return 0;
 }
@@ -214,27 +211,10 @@ fd_take(const char *text, char **end, int *fd)
 	return fcntl(*fd, F_SETFD, FD_CLOEXEC);
 }
 
-static int
-socket_take(struct role *r, const char *text, char **end)
-{
-	struct worker_socket *s = &r->start.sockets[r->start.sockets_n];
-	unsigned long slot = strtoul(text, end, 10);
-
-	if (*end == text || **end != ':' || slot >= LISTENERS_MAX ||
-	    r->start.sockets_n == WORKER_SOCKETS_MAX ||
-	    fd_take(*end + 1, end, &s->fd) == -1)
-		return -1;
-	s->listener = (uint32_t)slot;
-	r->start.sockets_n++;
-	return 0;
-}
-
 /* One "name:fd" of the table; *end is left behind it. */
 static int
 entry_take(struct role *r, const char *text, char **end)
 {
-	if (strncmp(text, "listen", 6) == 0)
-		return socket_take(r, text + 6, end);
 	for (size_t i = 0; i < TABLE_N; i++) {
 		size_t n = strlen(table[i].name);
 

@@ -4,8 +4,10 @@
  * after it.
  *
  *   GODWIT_ROLE="worker 2"
- *   GODWIT_FDS="control:4 arena:7 row:12 wake:13 stats:14 listen0:20 ..."
- *                                             slot of the listener ^
+ *   GODWIT_FDS="control:4 arena:7 secrets:8 common:9 row:12 wake:13 stats:14"
+ *
+ * Listening sockets come over the control socket (worker/message.h).
+ *
  * Invariants
  *   I1  Only the descriptors of the table survive the exec, and the role
  *       makes them close-on-exec again.
@@ -27,8 +29,10 @@ enum role_kind { ROLE_NONE, ROLE_MASTER, ROLE_WORKER };
 
 struct role {
 	enum role_kind	kind;
-	/* A master has control_fd only. */
+	/* The first master has control_fd only, its successors arena_fd,
+	 * secrets_fd and kept_fd too: what is left of the one before. */
 	struct worker_start start;
+	int		kept_fd;	/* see sources.h */
 };
 
 /* All descriptors -1, no sockets. */

@@ -6,6 +6,7 @@
 #include "master/single.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ struct single {
 	struct worker	*worker;
 	struct worker_start start;
 	struct keeper_listen	 listeners[LISTENERS_MAX];
-	int		 listeners_n;
+	uint64_t	 settled;	/* the worker was seen to use it */
 	bool		 draining;
 };
 
@@ -71,6 +72,102 @@ signals_open(int fd)
 	signal(SIGUSR2, SIG_IGN);
 }
 
+/* ---- listeners: bound before the generation that names them */
+
+static struct keeper_listen *
+listener_find(struct single *s, const struct control_listener *l)
+{
+	struct keeper_listen *at;
+
+	for (at = s->listeners; at < s->listeners + LISTENERS_MAX; at++)
+		if (at->fds_n > 0 && at->listener.slot == l->slot &&
+		    at->listener.tag == l->tag)
+			return at;
+	return NULL;
+}
+
+static int
+listener_open(struct single *s, const struct control_listener *l, char *why,
+    size_t why_len)
+{
+	struct worker_socket socket = { .group = l->slot,
+	    .listener = l->slot, .tag = l->tag };
+	struct keeper_listen *at = &s->listeners[l->slot];
+	char text[LISTEN_ADDRESS_BYTES];
+
+	if (listener_find(s, l) != NULL)
+		return 0;
+	if (keeper_listen_open(at, l, 1, why, why_len) == -1)
+		return -1;
+	keeper_listen_text(&at->listener, text);
+	log_info("listener %s: %s", l->name, text);
+	socket.fd = fcntl(at->fds[0], F_DUPFD_CLOEXEC, 3);
+	return worker_listen(s->worker, &socket, why, why_len);
+}
+
+static void
+listener_close(struct single *s, struct keeper_listen *at)
+{
+	worker_unlisten(s->worker, at->listener.slot, 0);
+	keeper_listen_close(at);
+}
+
+/* Those of the staged generation are open; on -1 (why) those that were fresh
+ * are closed again. */
+static int
+listeners_open(struct single *s, char *why, size_t why_len)
+{
+	int n = generations_listeners_n(&s->generations), rc = 0;
+	struct control_listener l;
+	struct keeper_listen *at;
+
+	for (int i = 0; i < n && rc == 0; i++) {
+		generations_listener(&s->generations, i, &l);
+		rc = listener_open(s, &l, why, why_len);
+	}
+	for (at = s->listeners; at < s->listeners + LISTENERS_MAX; at++) {
+		if (rc == -1 && at->fds_n > 0 && at->fresh)
+			listener_close(s, at);
+		at->fresh = false;
+	}
+	return rc;
+}
+
+static bool
+named(const struct single *s, const struct keeper_listen *at)
+{
+	return block_listener_find(&s->generations.image.arena,
+	    generations_root(&s->generations), at->listener.slot,
+	    at->listener.tag) != NULL;
+}
+
+/* After the worker's turn with the new generation. */
+static void
+listeners_prune(struct single *s)
+{
+	struct keeper_listen *at;
+
+	for (at = s->listeners; at < s->listeners + LISTENERS_MAX; at++)
+		if (at->fds_n > 0 && !named(s, at))
+			listener_close(s, at);
+}
+
+/* ---- what signals ask for */
+
+/* Publishes the next generation. -1: why. */
+static int
+next(struct single *s, char *why, size_t why_len)
+{
+	if (generations_stage(&s->generations, NULL, why, why_len) == -1)
+		return -1;
+	if (listeners_open(s, why, why_len) == -1) {
+		generations_drop(&s->generations);
+		return -1;
+	}
+	generations_publish(&s->generations);
+	return 0;
+}
+
 static void
 reload(struct single *s)
 {
@@ -78,7 +175,7 @@ reload(struct single *s)
 	uint64_t one = 1;
 	ssize_t n;
 
-	if (generations_next(&s->generations, why, sizeof(why)) == -1) {
+	if (next(s, why, sizeof(why)) == -1) {
 		generations_text(&s->generations, text, sizeof(text));
 		log_error("reload refused: %s; what stays is %s", why, text);
 		return;
@@ -89,12 +186,27 @@ reload(struct single *s)
 	(void)n;
 }
 
+/* What is not read any more: this is the only reader, at its top. */
+static void
+room(struct single *s)
+{
+	uint64_t oldest = row_oldest(&s->row, 1);
+
+	if (oldest < s->generations.newest.generation.number ||
+	    oldest == s->settled)
+		return;
+	s->settled = oldest;
+	generations_reclaim(&s->generations, oldest);
+	listeners_prune(s);
+}
+
 /* The top of each of the worker's turns. */
 static void
 single_top(void *arg)
 {
 	struct single *s = arg;
 
+	room(s);
 	if (reload_wanted) {
 		reload_wanted = 0;
 		reload(s);
@@ -112,26 +224,6 @@ single_top(void *arg)
 /* ---- life */
 
 static int
-listeners_open(struct single *s, char *why, size_t why_len)
-{
-	char text[LISTEN_ADDRESS_BYTES];
-	struct control_listener l;
-	struct keeper_listen *at;
-
-	for (int i = 0; i < s->generations.newest.listeners_n; i++) {
-		generations_listener(&s->generations, i, &l);
-		at = &s->listeners[i];
-		if (keeper_listen_open(at, &l, 1, why, why_len) == -1)
-			return -1;
-		s->listeners_n++;
-		keeper_listen_deal(at, 0, 1, &s->start);
-		keeper_listen_text(&at->listener, text);
-		log_info("listener %s: %s", l.name, text);
-	}
-	return 0;
-}
-
-static int
 row_make(struct single *s, char *why, size_t why_len)
 {
 	s->start.row_fd = row_new(0, why, why_len);
@@ -140,14 +232,18 @@ row_make(struct single *s, char *why, size_t why_len)
 	s->row = row_open(s->start.row_fd, 1, why, why_len);
 	if (s->row == NULL)
 		return -1;
-	row_init(s->row, (uint32_t)getpid());
+	row_birth(s->row);
 	return 0;
 }
 
 static int
 worker_make(struct single *s, char *why, size_t why_len)
 {
-	s->start.arena_fd = s->generations.arena.fd;
+	/* The worker's own. */
+	s->start.arena_fd = fcntl(s->generations.image.arena.fd,
+	    F_DUPFD_CLOEXEC, 3);
+	s->start.secrets_fd = fcntl(s->generations.image.secrets.fd,
+	    F_DUPFD_CLOEXEC, 3);
 	s->start.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->sys = sys_kernel_new();
 	if (s->sys == NULL || s->start.wake_fd == -1)
@@ -161,22 +257,24 @@ single_open(struct single *s, const struct options *o, char *why,
     size_t why_len)
 {
 	if (generations_open(&s->generations, o, why, why_len) == -1 ||
+	    generations_stage(&s->generations, NULL, why, why_len) == -1 ||
 	    generations_settings(&s->generations, &s->settings, why,
 	    why_len) == -1)
 		return -1;
 	log_level_set((enum log_level)s->settings.log_level);
 	s->settings.user_set = 0;
-	if (generations_first(&s->generations, why, why_len) == -1 ||
-	    keeper_dir_open(&s->dir, s->settings.run_dir, why,
-	    why_len) == -1 ||
-	    listeners_open(s, why, why_len) == -1 ||
-	    row_make(s, why, why_len) == -1)
+	if (keeper_dir_open(&s->dir, s->settings.run_dir, why, why_len) ==
+	    -1 || row_make(s, why, why_len) == -1)
 		return -1;
 	s->start.stats_fd = keeper_dir_bind_worker(&s->dir, 0, &s->settings,
 	    why, why_len);
 	if (s->start.stats_fd == -1)
 		return -1;
-	return worker_make(s, why, why_len);
+	if (worker_make(s, why, why_len) == -1 ||
+	    listeners_open(s, why, why_len) == -1)
+		return -1;
+	generations_publish(&s->generations);
+	return 0;
 }
 
 static void
@@ -190,7 +288,7 @@ single_close(struct single *s)
 	wake_fd = -1;
 	if (s->sys != NULL)
 		sys_kernel_free(s->sys);
-	for (int i = 0; i < s->listeners_n; i++)
+	for (int i = 0; i < LISTENERS_MAX; i++)
 		keeper_listen_close(&s->listeners[i]);
 	if (s->row != NULL)
 		row_close(s->row);
@@ -214,8 +312,11 @@ single_run(const struct options *o)
 		log_error("no memory");
 		return 1;
 	}
-	s->generations.arena.fd = s->dir.lock_fd = -1;
-	s->start.row_fd = s->start.control_fd = s->start.wake_fd =
+	s->generations.image.arena.fd = s->dir.lock_fd = -1;
+	s->generations.image.secrets.fd = s->generations.before.arena.fd =
+	    s->generations.before.secrets.fd =
+	    s->generations.kept_secrets.fd = -1;
+	s->start.common_fd = s->start.row_fd = s->start.control_fd = s->start.wake_fd =
 	    s->start.stats_fd = -1;
 	if (single_open(s, o, why, sizeof(why)) == 0) {
 		signals_open(s->start.wake_fd);

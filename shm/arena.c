@@ -133,6 +133,30 @@ arena_close(struct arena *a)
 	*a = (struct arena){ .fd = -1 };
 }
 
+int
+arena_file(const char *name)
+{
+	return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int
+arena_file_seal(int fd)
+{
+	if (fchmod(fd, 0400) != 0)
+		return -1;
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW |
+	    F_SEAL_SHRINK | F_SEAL_SEAL);
+}
+
+int
+arena_hide(struct arena *a, char *why, size_t why_len)
+{
+	if (madvise(a->base, a->size_bytes, MADV_DONTDUMP) == 0)
+		return 0;
+	return why_set(why, why_len, "can't leave secrets out of core dumps: "
+	    "%s", strerror(errno));
+}
+
 void *
 arena_put(struct arena *a, size_t bytes, block_ref *ref)
 {

@@ -47,6 +47,14 @@ int	arena_open(struct arena *a, int fd, char *why, size_t why_len);
 
 void	arena_close(struct arena *a);
 
+/* A memfd of a few bytes for others to read, and its end: nobody can write,
+ * grow or shrink it any more, and only its owner opens it. -1: errno. */
+int	arena_file(const char *name);
+int	arena_file_seal(int fd);
+
+/* For secrets: leaves the mapping out of core dumps. -1: why. */
+int	arena_hide(struct arena *a, char *why, size_t why_len);
+
 /* Reserves zeroed room for a block and sets *ref. NULL: the arena is full. */
 void	*arena_put(struct arena *a, size_t bytes, block_ref *ref);
 

@@ -22,7 +22,7 @@ block_cluster_find(const struct arena *a, const struct block_root *root,
 
 const struct block_listener *
 block_listener_find(const struct arena *a, const struct block_root *root,
-    uint32_t slot)
+    uint32_t slot, uint32_t tag)
 {
 	const struct block_list *l;
 
@@ -32,7 +32,7 @@ block_listener_find(const struct arena *a, const struct block_root *root,
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct block_listener *at = arena_at(a, l->at[i]);
 
-		if (at->slot == slot)
+		if (at->slot == slot && at->tag == tag)
 			return at;
 	}
 	return NULL;

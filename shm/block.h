@@ -13,8 +13,9 @@
  * Invariants
  *   I1  Every ref is 0 or names a block of the type its field's name says.
  *   I2  Texts end in NUL, which len does not count.
- *   I3  Slots and endpoint ids are stable by name from generation to
- *       generation; a reused one has another tag.
+ *   I3  Slots and endpoint ids are stable from generation to generation: a
+ *       cluster's by name, an endpoint's by cluster and address, a listener's
+ *       by address. A reused one has another tag.
  *   I4  Plans and tls blocks are self-contained: offsets inside them count
  *       from their own first byte, so that a worker can keep a copy.
  *
@@ -35,6 +36,8 @@ enum {
 	PAGE_SLOTS = 256,		/* cluster slots per page */
 	LISTENERS_MAX = 64,		/* slots 0..63, also in a row */
 	CLUSTERS_MAX = 65536,
+	ENDPOINTS_MAX = 1 << 20,	/* ids of endpoints, of all clusters */
+	FILTERS_MAX = 8,		/* of one hcm */
 };
 
 struct block_text {
@@ -63,6 +66,8 @@ struct block_settings {
 
 struct block_root {
 	uint64_t	number;		/* of the generation */
+	uint32_t	tag_last;	/* the newest of all tags ever given */
+	uint32_t	pad;
 	struct block_settings settings;
 	block_ref	listeners;	/* list of block_listener */
 	block_ref	clusters;	/* list of pages, each a list of
@@ -83,11 +88,18 @@ struct block_header_limits {
 	uint32_t	count_max;
 };
 
+struct block_address {
+	uint8_t		bytes[16];	/* IPv4 in the first 4 */
+	uint16_t	family;		/* AF_INET, AF_INET6 */
+	uint16_t	port;		/* host byte order */
+};
+
 /* config.listener.v3.Listener */
 struct block_listener {
 	block_ref	name;		/* text */
-	block_ref	address;	/* text "ADDR_PORT", for statistics */
-	uint32_t	slot;		/* 0..LISTENERS_MAX-1: its sockets */
+	block_ref	stat_name;	/* text "ADDR_PORT", or as configured */
+	struct block_address address;
+	uint32_t	slot;		/* 0..LISTENERS_MAX-1: by address */
 	uint32_t	tag;
 	block_ref	chains;		/* list of block_chain, >= 1 */
 };
@@ -114,8 +126,8 @@ struct block_hcm {
 	struct block_h2	h2;
 	struct block_header_limits limits;
 	uint32_t	idle_timeout_ms;	/* of a connection; 0 = none */
-	uint32_t	filters_n;
-	struct block_filter filters[];	/* the router is the last */
+	uint32_t	filters_n;	/* 1..FILTERS_MAX */
+	struct block_filter filters[];	/* the router is the last, only */
 };
 
 /* config.route.v3.RouteConfiguration */
@@ -143,10 +155,10 @@ enum match_flag { MATCH_ANY_CASE = 1, MATCH_GRPC = 2 };
 struct block_route {
 	uint8_t		kind;		/* enum match_kind */
 	uint8_t		flags;		/* enum match_flag */
-	uint16_t	headers_n;
+	uint8_t		pad[2];
 	uint32_t	path_len;
 	block_ref	path;		/* text, lower case if ANY_CASE */
-	block_ref	headers;	/* block_header_match[headers_n] */
+	block_ref	headers;	/* block_header_matches; 0 = none */
 	uint32_t	cluster;	/* slot */
 	block_ref	plan;		/* block_plan */
 	block_ref	name;		/* text, may be 0 */
@@ -236,6 +248,12 @@ struct block_header_match {
 	int64_t		range_from, range_to;	/* [from, to) */
 };
 
+struct block_header_matches {		/* all of them must hold */
+	uint32_t	n;		/* >= 1 */
+	uint32_t	pad;
+	struct block_header_match at[];
+};
+
 /* What a stream needs after it was routed. Self-contained (I4). */
 struct block_plan {
 	uint64_t	hash;		/* of the rest; 0 never */
@@ -261,9 +279,7 @@ struct block_cluster {
 
 /* config.endpoint.v3.LbEndpoint. Ordered by id. */
 struct block_endpoint {
-	uint8_t		address[16];	/* IPv4 in the first 4 */
-	uint16_t	family;		/* AF_INET, AF_INET6 */
-	uint16_t	port;		/* host byte order */
+	struct block_address address;
 	uint32_t	id;		/* stable by cluster and address */
 	uint32_t	tag;
 	uint32_t	weight;		/* >= 1 */
@@ -281,19 +297,24 @@ struct block_balance {
 
 /*
  * DownstreamTlsContext or UpstreamTlsContext. Self-contained (I4).
- * Certificates are here as PEM; the private key is named by file, read by
- * each worker when it first uses the block, and part of the hash.
+ * Certificates are here as PEM; the private key lies in the arena of secrets,
+ * read by each worker when it first uses the block. Its content, not where it
+ * is, is part of the hash.
  */
 struct block_tls {
 	uint64_t	hash;		/* of the rest and the key; 0 never */
+	uint64_t	admits;		/* hash of who is let in: client
+					   certificate, CA, names; 0 never */
 	uint32_t	bytes;
 	uint16_t	version_min, version_max;	/* 0x0303, 0x0304 */
 	uint8_t		server;		/* 1: downstream */
 	uint8_t		require_client_certificate;
 	uint8_t		pad[2];
 	uint32_t	sans_n;		/* 0 = any name */
+	block_ref	private_key;	/* text in the arena of secrets; 0 =
+					   none */
 	struct block_span certificate_chain;	/* PEM; unset = none */
-	struct block_span private_key_file;
+	struct block_span private_key_file;	/* whence, for humans */
 	struct block_span trusted_ca;	/* PEM; unset = peer not verified */
 	struct block_span sni;		/* client only */
 	struct block_span ciphers;	/* TLS 1.2, OpenSSL list */
@@ -332,8 +353,8 @@ block_chain_of(const struct arena *a, const struct block_listener *l)
 const struct block_cluster *block_cluster_find(const struct arena *a,
 	    const struct block_root *root, uint32_t slot);
 
-/* The listener at a slot, or NULL. */
+/* The listener at a slot, or NULL: it is nobody's, or another owner's. */
 const struct block_listener *block_listener_find(const struct arena *a,
-	    const struct block_root *root, uint32_t slot);
+	    const struct block_root *root, uint32_t slot, uint32_t tag);
 
 #endif

@@ -30,6 +30,13 @@ log_level_set(enum log_level most)
 	handle.most = most;
 }
 
+void
+log_reopen(int fd)
+{
+	(void)dup2(fd, STDERR_FILENO);
+	close(fd);
+}
+
 int
 log_level_find(const char *name)
 {

@@ -20,6 +20,10 @@ void	log_open(const char *who, enum log_level most);
 /* Changes how much. */
 void	log_level_set(enum log_level most);
 
+/* From now on lines go to fd, which is taken; also those of libraries, and of
+ * a process that dies. */
+void	log_reopen(int fd);
+
 /* Parses "error" "warn" "info" "debug"; -1 when it is none of them. */
 int	log_level_find(const char *name);
 

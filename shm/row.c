@@ -106,7 +106,7 @@ row_close(struct row *r)
 	munmap(r, ROW_BYTES);
 }
 
-/* ---- birth ---- */
+/* ---- birth and death ---- */
 
 enum { COUNTER, GAUGE };
 
@@ -147,13 +147,9 @@ gauges_clear(count *counts, int n, int first)
 			count_set(&counts[i], 0);
 }
 
-void
-row_init(struct row *r, uint32_t pid)
+static void
+row_gauges_clear(struct row *r)
 {
-	r->pid = pid;
-	r->incarnation++;
-	count_set(&r->announced, 0);
-	count_set(&r->heartbeat_ns, 0);
 	gauges_clear(r->worker, COUNT_WORKER_N, COUNT_WORKER_FIRST);
 	for (int i = 0; i < LISTENERS_MAX; i++) {
 		gauges_clear(r->listeners[i].listener, COUNT_LISTENER_N,
@@ -164,4 +160,43 @@ row_init(struct row *r, uint32_t pid)
 	for (int i = 0; i < ROW_CLUSTERS; i++)
 		gauges_clear(r->clusters[i].cluster, COUNT_CLUSTER_N,
 		    COUNT_CLUSTER_FIRST);
+}
+
+void
+row_birth(struct row *r)
+{
+	count_set(&r->announced, 0);
+	count_set(&r->heartbeat_ns, 0);
+	count_add(&r->incarnation, 1);
+	last_clear(r);
+	atomic_store_explicit(&r->alive, 1, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst);	/* I4 */
+}
+
+void
+row_death(struct row *r)
+{
+	row_gauges_clear(r);
+	atomic_store_explicit(&r->pid, 0, memory_order_relaxed);
+	atomic_store_explicit(&r->alive, 0, memory_order_release);
+}
+
+/* ---- quiescence */
+
+uint64_t
+row_oldest(struct row *const *rows, int rows_n)
+{
+	uint64_t oldest = UINT64_MAX, n;
+
+	atomic_thread_fence(memory_order_seq_cst);	/* I4 */
+	for (int i = 0; i < rows_n; i++) {
+		if (rows[i] == NULL || atomic_load_explicit(&rows[i]->alive,
+		    memory_order_acquire) == 0)
+			continue;
+		n = atomic_load_explicit(&rows[i]->announced,
+		    memory_order_acquire);
+		if (n < oldest)
+			oldest = n;
+	}
+	return oldest;
 }

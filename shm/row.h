@@ -6,14 +6,23 @@
  *   | WORKER times | [slot] HTTP times              | [slot] CLUSTER times   |
  *   | shares of common words, sparse: shm/word.h |
  *
+ *   keeper  row_birth: announced 0, alive | fence | fork
+ *   worker     turn: observe the newest generation | row_announce | read it
+ *   master  publish | fence | row_oldest: no living row announces less
+ *   keeper  reaps it | row_death: not alive
+ *
  * Invariants
- *   I1  One writer, the worker; before it is born the keeper, which clears
- *       the row (row_init). So plain relaxed stores count; nothing is locked.
+ *   I1  One writer, the worker; while none lives the keeper, which marks
+ *       births and deaths. So plain relaxed stores count; nothing is locked.
  *   I2  announced says which generation the worker uses, stored once a turn
  *       with release: what an older generation reached is not read any more.
- *       0 until the first turn.
+ *       0 from before its birth until its first turn.
  *   I3  Readers never use a number from here as an index.
- *   I4  Times stand behind all counts, 2 KB each in a sparse file: a look at
+ *   I4  A worker that could read generation g is seen by row_oldest, or will
+ *       see a newer generation: either its row was alive before the master
+ *       looked, or it looks for the newest one after that was published. The
+ *       two fences forbid that each misses the other's store.
+ *   I5  Times stand behind all counts, 2 KB each in a sparse file: a look at
  *       one that was never written costs a page. So nobody looks before its
  *       counter says that there is something (histogram.def), and a birth
  *       does not touch them.
@@ -31,6 +40,7 @@
 #include "shm/clock.h"
 #include "shm/count.h"
 #include "shm/histogram.h"
+#include "shm/last.h"
 #include "shm/word.h"
 
 enum count_worker {
@@ -119,10 +129,13 @@ enum { ROW_CLUSTERS = 1024, ROW_CAUSES = 64 };
 struct row {
 	uint64_t	layout;		/* a hash of both tables and more */
 	uint32_t	slot;		/* of the worker */
-	_Atomic uint32_t pid;		/* 0: nobody lives here */
+	_Atomic uint32_t alive;		/* 1: from before the fork until it is
+					   reaped (I4) */
+	_Atomic uint32_t pid;		/* the worker's own word; 0: none yet */
 	count		incarnation;	/* 1, 2, ...: how often it was born */
 	_Alignas(64) count announced;	/* I2 */
 	count		heartbeat_ns;	/* struct mono of the last turn */
+	struct last	last;
 	_Alignas(64) count worker[COUNT_WORKER_N];
 	count		cause[ROW_CAUSES];	/* worker/cause.def */
 	struct row_listener {
@@ -132,7 +145,7 @@ struct row {
 	struct row_cluster {
 		count	cluster[COUNT_CLUSTER_N];
 	}		clusters[ROW_CLUSTERS];
-	/* I4 */
+	/* I5 */
 	struct histogram worker_times[HISTOGRAM_WORKER_N];
 	struct histogram http_times[LISTENERS_MAX][HISTOGRAM_HTTP_N];
 	struct histogram cluster_times[ROW_CLUSTERS][HISTOGRAM_CLUSTER_N];
@@ -147,10 +160,15 @@ int	row_new(uint32_t slot, char *why, size_t why_len);
 struct row *row_open(int fd, int writable, char *why, size_t why_len);
 void	row_close(struct row *r);
 
-/* Clears gauges and marks the birth of the next incarnation; counters go on,
- * and shares stay until word_shares_take has them. Only while no worker lives
- * here (I1). */
-void	row_init(struct row *r, uint32_t pid);
+/* Before the fork of the next worker. */
+void	row_birth(struct row *r);
+/* When it is reaped, or could not be forked: gauges end with their worker,
+ * counters go on, and shares stay until word_shares_take has them. */
+void	row_death(struct row *r);
+
+/* What the living rows announce at least: older generations are not read any
+ * more. UINT64_MAX: none lives. Rows may be NULL. */
+uint64_t row_oldest(struct row *const *rows, int rows_n);
 
 static inline uint32_t
 row_cluster_place(uint32_t slot)

@@ -155,7 +155,7 @@ listeners_print(const struct printing *p)
 	for (uint32_t i = 0; i < listeners_n(p); i++) {
 		const struct block_listener *l = listener_at(p, i);
 
-		scope_print(p, "listener", block_text(p->arena, l->address),
+		scope_print(p, "listener", block_text(p->arena, l->stat_name),
 		    count_names + COUNT_LISTENER_FIRST, COUNT_LISTENER_N,
 		    offsetof(struct row, listeners[l->slot].listener));
 	}

@@ -43,7 +43,7 @@ downstream_free(struct downstream *d)
 /* The caller's object, its TLS settings found; NULL: no memory, or settings
  * that can't be used. */
 static struct downstream *
-downstream_new(struct worker *w, uint32_t listener,
+downstream_new(struct worker *w, const struct block_listener *l,
     const struct block_chain *chain)
 {
 	struct downstream *d = mem_alloc(&w->io.mem, sizeof(*d));
@@ -52,9 +52,10 @@ downstream_new(struct worker *w, uint32_t listener,
 		return NULL;
 	memset(d, 0, sizeof(*d));
 	d->worker = w;
-	d->listener = listener;
-	d->counts = &w->row->listeners[listener];
-	d->times = w->row->http_times[listener];
+	d->listener = l->slot;
+	d->tag = l->tag;
+	d->counts = &w->row->listeners[l->slot];
+	d->times = w->row->http_times[l->slot];
 	if (!tls_plan_find(&w->plans, &w->arena, chain->tls, &d->tls)) {
 		downstream_free(d);
 		return NULL;
@@ -63,17 +64,17 @@ downstream_new(struct worker *w, uint32_t listener,
 }
 
 bool
-connection_adopt(struct worker *w, int fd, uint32_t listener)
+connection_adopt(struct worker *w, int fd, uint32_t listener, uint32_t tag)
 {
 	const struct block_listener *l = block_listener_find(&w->arena,
-	    w->root, listener);
+	    w->root, listener, tag);
 	const struct block_chain *chain;
 	struct downstream *d = NULL;
 	struct conn_settings s;
 
 	if (l != NULL) {
 		chain = block_chain_of(&w->arena, l);
-		d = downstream_new(w, listener, chain);
+		d = downstream_new(w, l, chain);
 	}
 	if (d == NULL) {
 		w->sys->close(w->sys->ctx, fd);
@@ -126,7 +127,7 @@ end_log(const struct downstream *d)
 {
 	struct worker *w = d->worker;
 	const struct block_listener *l = block_listener_find(&w->arena,
-	    w->root, d->listener);
+	    w->root, d->listener, d->tag);
 
 	if (!worker_may_log(w))
 		return;
@@ -159,21 +160,38 @@ downstream_closed(struct conn *c)
 
 /* ---- sockets ---- */
 
+/* One more of those that wait; false: none was there, errno says why. */
+static bool
+listening_take(struct listening *l)
+{
+	struct worker *w = l->worker;
+	int fd = w->sys->accept(w->sys->ctx, l->fd);
+
+	if (fd < 0)
+		return false;
+	connection_adopt(w, fd, l->listener, l->tag);
+	return true;
+}
+
+static bool
+named(const struct listening *l, const struct arena *a,
+    const struct block_root *root)
+{
+	return root != NULL &&
+	    block_listener_find(a, root, l->listener, l->tag) != NULL;
+}
+
 static void
 listening_accept(struct listening *l)
 {
 	struct worker *w = l->worker;
-	int fd = -1;
+	int i = 0;
 
-	if (w->root == NULL || w->draining)
+	if (w->draining || !named(l, &w->arena, w->root))
 		return;
-	for (int i = 0; i < ACCEPTS; i++) {
-		fd = w->sys->accept(w->sys->ctx, l->fd);
-		if (fd < 0)
-			break;
-		connection_adopt(w, fd, l->listener);
-	}
-	if (fd >= 0) {
+	while (i < ACCEPTS && listening_take(l))
+		i++;
+	if (i == ACCEPTS) {
 		loop_soon(&w->loop, &l->again);
 	} else if (errno != EAGAIN && errno != EINTR &&
 	    errno != ECONNABORTED) {
@@ -206,39 +224,59 @@ listening_pause_over(struct timer *t)
 	listening_accept(CONTAINER(t, struct listening, pause));
 }
 
-int
-listen_open(struct worker *w, const struct worker_start *start, char *why,
-    size_t why_len)
+static struct listening *
+listening_find(struct worker *w, uint32_t group, uint32_t index)
 {
-	size_t n = (size_t)start->sockets_n;
+	struct listening *l;
 
-	if (n == 0)
-		return 0;
-	w->listening = w->sys->alloc(w->sys->ctx, n * sizeof(*w->listening));
-	if (w->listening == NULL)
-		return why_set(why, why_len, "no memory for %zu sockets", n);
-	for (size_t i = 0; i < n; i++) {
-		struct listening *l = &w->listening[i];
-
-		l->source.ready = listening_ready;
-		l->again.run = listening_again;
-		l->pause.fire = listening_pause_over;
-		l->worker = w;
-		l->listener = start->sockets[i].listener;
-		l->fd = start->sockets[i].fd;
-		if (loop_watch(&w->loop, l->fd, &l->source) != 0)
-			return why_set(why, why_len, "a listening socket "
-			    "can't be watched: %s", strerror(errno));
-		w->listening_n++;
-	}
-	return 0;
+	LIST_FOREACH(l, &w->listening, link)
+		if (l->group == group && l->index == index)
+			return l;
+	return NULL;
 }
 
-void
-listen_resume(struct worker *w)
+static struct listening *
+listening_new(struct worker *w, const struct worker_socket *s)
 {
-	for (int i = 0; i < w->listening_n; i++)
-		loop_soon(&w->loop, &w->listening[i].again);
+	struct listening *l = w->sys->alloc(w->sys->ctx, sizeof(*l));
+
+	if (l == NULL)
+		return NULL;
+	l->source.ready = listening_ready;
+	l->again.run = listening_again;
+	l->pause.fire = listening_pause_over;
+	l->worker = w;
+	l->group = s->group;
+	l->index = s->index;
+	l->fd = s->fd;
+	if (loop_watch(&w->loop, l->fd, &l->source) != 0) {
+		w->sys->free(w->sys->ctx, l);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&w->listening, l, link);
+	return l;
+}
+
+int
+listen_add(struct worker *w, const struct worker_socket *s, char *why,
+    size_t why_len)
+{
+	struct listening *l = listening_find(w, s->group, s->index);
+
+	if (l != NULL && s->fd >= 0)
+		w->sys->close(w->sys->ctx, s->fd);
+	if (l == NULL && s->fd >= 0 && (l = listening_new(w, s)) == NULL) {
+		why_set(why, why_len, "a listening socket can't be watched: "
+		    "%s", strerror(errno));
+		w->sys->close(w->sys->ctx, s->fd);
+		return -1;
+	}
+	if (l == NULL)
+		return 0;		/* the name of one that was taken away */
+	l->listener = s->listener;
+	l->tag = s->tag;
+	loop_soon(&w->loop, &l->again);	/* edges: some may wait already */
+	return 0;
 }
 
 static void
@@ -246,14 +284,73 @@ listening_close(struct listening *l)
 {
 	struct worker *w = l->worker;
 
-	if (l->fd == -1)
-		return;
 	loop_forget(&w->loop, &l->source);
 	loop_cancel(&w->loop, &l->again);
 	timer_stop(&w->loop.timers, &l->pause);
 	w->sys->close(w->sys->ctx, l->fd);
-	l->fd = -1;
+	LIST_REMOVE(l, link);
+	w->sys->free(w->sys->ctx, l);
 }
+
+void
+listen_remove(struct worker *w, uint32_t group, uint32_t index)
+{
+	struct listening *l = listening_find(w, group, index);
+
+	if (l != NULL)
+		listening_close(l);
+}
+
+/* ---- generations ---- */
+
+void
+listen_leave(struct worker *w, const struct arena *arena,
+    const struct block_root *next)
+{
+	struct listening *l;
+
+	LIST_FOREACH(l, &w->listening, link)
+		if (named(l, &w->arena, w->root) && !named(l, arena, next))
+			while (listening_take(l))
+				;
+}
+
+/* 0: clear text. */
+static uint64_t
+admits(const struct worker *w, const struct block_listener *l)
+{
+	block_ref tls = block_chain_of(&w->arena, l)->tls;
+
+	return tls == 0 ? 0 :
+	    ((const struct block_tls *)arena_at(&w->arena, tls))->admits;
+}
+
+/* It was let in by rules that still hold. A new certificate of ours is no
+ * reason to send anybody away. */
+static bool
+current(const struct worker *w, const struct downstream *d)
+{
+	const struct block_listener *l = block_listener_find(&w->arena,
+	    w->root, d->listener, d->tag);
+
+	return l != NULL && admits(w, l) ==
+	    (d->tls == NULL ? 0 : d->tls->admits);
+}
+
+void
+listen_follow(struct worker *w)
+{
+	struct downstream *d;
+	struct listening *l;
+
+	LIST_FOREACH(d, &w->downstreams, link)
+		if (!current(w, d))
+			conn_drain(&d->conn);
+	LIST_FOREACH(l, &w->listening, link)
+		loop_soon(&w->loop, &l->again);
+}
+
+/* ---- the end ---- */
 
 /* Who waited in a queue is taken and told to go elsewhere, as all are; then
  * the sockets are closed (the keeper closed its own), so that new callers are
@@ -263,12 +360,10 @@ listen_drain(struct worker *w)
 {
 	struct downstream *d;
 	struct listening *l;
-	int fd;
 
-	for (l = w->listening; l < w->listening + w->listening_n; l++) {
-		while (w->root != NULL &&
-		    (fd = w->sys->accept(w->sys->ctx, l->fd)) >= 0)
-			connection_adopt(w, fd, l->listener);
+	while ((l = LIST_FIRST(&w->listening)) != NULL) {
+		while (named(l, &w->arena, w->root) && listening_take(l))
+			;
 		listening_close(l);
 	}
 	LIST_FOREACH(d, &w->downstreams, link)
@@ -280,8 +375,6 @@ listen_fini(struct worker *w)
 {
 	while (!LIST_EMPTY(&w->downstreams))
 		conn_close(&LIST_FIRST(&w->downstreams)->conn);
-	for (int i = 0; i < w->listening_n; i++)
-		listening_close(&w->listening[i]);
-	w->sys->free(w->sys->ctx, w->listening);
-	w->listening_n = 0;
+	while (!LIST_EMPTY(&w->listening))
+		listening_close(LIST_FIRST(&w->listening));
 }

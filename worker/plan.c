@@ -2,21 +2,18 @@
 #include "worker/plan.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "shm/log.h"
 
-enum { KEY_FILE_BYTES_MAX = 65536, SANS_MAX = 64 };
+enum { SANS_MAX = 64 };
 
 void
-plans_init(struct plans *p, struct mem *m)
+plans_init(struct plans *p, struct mem *m, const struct arena *secrets)
 {
 	memset(p, 0, sizeof(*p));
 	p->mem = m;
+	p->secrets = secrets;
 }
 
 /* ---- of routes ---- */
@@ -45,32 +42,6 @@ plan_get(struct plans *p, const struct block_plan *b)
 
 /* ---- of TLS ---- */
 
-/* The whole file in memory of the heap, its length in *len; NULL: errno. */
-static char *
-key_read(const char *file, size_t *len)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	char *key = fd < 0 ? NULL : malloc(KEY_FILE_BYTES_MAX);
-	ssize_t n = key == NULL ? -1 : read(fd, key, KEY_FILE_BYTES_MAX);
-
-	if (fd >= 0)
-		close(fd);
-	if (n < 0) {
-		free(key);
-		return NULL;
-	}
-	*len = (size_t)n;
-	return key;
-}
-
-static void
-key_drop(char *key, size_t len)
-{
-	if (key != NULL)
-		explicit_bzero(key, len);
-	free(key);
-}
-
 static void
 settings_fill(struct tls_settings *s, struct tls_san *sans,
     const struct block_tls *b)
@@ -98,29 +69,25 @@ settings_fill(struct tls_settings *s, struct tls_san *sans,
 }
 
 static struct tls_context *
-context_new(const struct block_tls *b)
+context_new(const struct plans *p, const struct block_tls *b)
 {
 	const char *file = block_span_at(b, b->private_key_file);
+	const struct block_text *key;
 	struct tls_san sans[SANS_MAX];
 	struct tls_settings s;
-	struct tls_context *c = NULL;
-	char why[256], *key = NULL;
+	struct tls_context *c;
+	char why[256];
 
 	settings_fill(&s, sans, b);
-	if (file != NULL) {
-		key = key_read(file, &s.private_key_len);
-		if (key == NULL) {
-			log_error("private key %s can't be read: %s", file,
-			    strerror(errno));
-			return NULL;
-		}
-		s.private_key = key;
+	if (b->private_key != 0) {
+		key = arena_at(p->secrets, b->private_key);
+		s.private_key = key->bytes;
+		s.private_key_len = key->len;
 	}
 	c = tls_context_new(&s, why, sizeof(why));
 	if (c == NULL)
 		log_error("TLS settings%s%s can't be used: %s",
 		    file == NULL ? "" : " of ", file == NULL ? "" : file, why);
-	key_drop(key, s.private_key_len);
 	return c;
 }
 
@@ -141,7 +108,8 @@ tls_plan_get(struct plans *p, const struct block_tls *b)
 	plan->hash = b->hash;
 	plan->refs = 1;
 	plan->next = *bucket;
-	plan->context = context_new(b);
+	plan->admits = b->admits;
+	plan->context = context_new(p, b);
 	*bucket = plan;
 	return plan;
 }

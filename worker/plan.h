@@ -24,7 +24,7 @@ struct plan {
 };
 
 struct tls_plan {
-	uint64_t	 hash;
+	uint64_t	 hash, admits;
 	uint32_t	 refs;
 	struct tls_plan	*next;
 	struct tls_context *context;	/* NULL: it could not be made; logged */
@@ -32,18 +32,20 @@ struct tls_plan {
 
 struct plans {
 	struct mem	*mem;
+	const struct arena *secrets;	/* where TLS blocks have their keys */
 	struct plan	*plans[PLAN_BUCKETS];
 	struct tls_plan	*tls[PLAN_BUCKETS];
 };
 
-void	plans_init(struct plans *p, struct mem *m);
+void	plans_init(struct plans *p, struct mem *m,
+	    const struct arena *secrets);
 void	plans_fini(struct plans *p);
 /* Drops what nobody uses. */
 void	plans_sweep(struct plans *p);
 
 /* + 1 reference. NULL: no memory. */
 struct plan	*plan_get(struct plans *p, const struct block_plan *b);
-/* The same; reads the key's file when the block is new here. */
+/* The same; reads the key when the block is new here. */
 struct tls_plan	*tls_plan_get(struct plans *p, const struct block_tls *b);
 
 /* The plan of the block at ref, in *plan: NULL where ref is 0, clear text.

@@ -44,14 +44,14 @@ address_fill(struct sockaddr_storage *to, const struct block_endpoint *e)
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)to;
 
 	memset(to, 0, sizeof(*to));
-	to->ss_family = e->family;
-	if (e->family == AF_INET) {
-		memcpy(&in->sin_addr, e->address, 4);
-		in->sin_port = htons(e->port);
+	to->ss_family = e->address.family;
+	if (e->address.family == AF_INET) {
+		memcpy(&in->sin_addr, e->address.bytes, 4);
+		in->sin_port = htons(e->address.port);
 		return sizeof(*in);
 	}
-	memcpy(&in6->sin6_addr, e->address, 16);
-	in6->sin6_port = htons(e->port);
+	memcpy(&in6->sin6_addr, e->address.bytes, 16);
+	in6->sin6_port = htons(e->address.port);
 	return sizeof(*in6);
 }
 

@@ -84,10 +84,10 @@ down_open(void *owner)
 /* The connection's settings of the generation in use, or NULL: its listener
  * is gone. */
 static const struct block_hcm *
-hcm_find(const struct worker *w, uint32_t listener)
+hcm_find(const struct worker *w, const struct downstream *d)
 {
 	const struct block_listener *l = block_listener_find(&w->arena,
-	    w->root, listener);
+	    w->root, d->listener, d->tag);
 
 	return l == NULL ? NULL : arena_at(&w->arena,
 	    block_chain_of(&w->arena, l)->hcm);
@@ -109,8 +109,8 @@ static void
 down_headers(struct h2_stream *h2, struct headers *h, bool end)
 {
 	struct stream *s = stream_of(h2);
-	const struct block_hcm *hcm = hcm_find(worker_of(s),
-	    s->down->listener);
+	const struct block_hcm *hcm = hcm_find(worker_of(s), s->down);
+	const struct header *path;
 
 	s->request = h;
 	s->request_ended = end;
@@ -121,10 +121,13 @@ down_headers(struct h2_stream *h2, struct headers *h, bool end)
 		relay_fail(s, CAUSE_headers_too_large);
 		return;
 	}
+	path = headers_find(h, HEADER_path);
+	if (path != NULL)
+		last_request(worker_of(s)->row, path->value, path->value_len);
 	s->grpc = route_is_grpc(h);
 	host_drop(h);
 	if (hcm == NULL)
-		relay_fail(s, CAUSE_no_route);
+		relay_fail(s, CAUSE_listener_removed);
 	else
 		filter_headers(s, hcm);
 }

@@ -145,17 +145,17 @@ static bool
 route_matches(const struct arena *a, const struct block_route *r,
     struct text path, const struct headers *h)
 {
-	const struct block_header_match *m;
+	const struct block_header_matches *m;
 
 	if (!path_matches(a, r, path))
 		return false;
 	if (r->flags & MATCH_GRPC && !route_is_grpc(h))
 		return false;
-	if (r->headers_n == 0)
+	if (r->headers == 0)
 		return true;
 	m = arena_at(a, r->headers);
-	for (uint32_t i = 0; i < r->headers_n; i++)
-		if (!header_matches(a, &m[i], h))
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!header_matches(a, &m->at[i], h))
 			return false;
 	return true;
 }

@@ -28,7 +28,7 @@
 #include "worker/plan.h"
 
 enum {
-	FILTERS_MAX = 8, POOL_BUCKETS = 1024,
+	POOL_BUCKETS = 1024,
 	/* A merged connection at 100,000 calls a second is out of stream ids
 	 * in three hours; some are left for what is under way. */
 	STREAM_ID_MAX = INT32_MAX - 65536,
@@ -42,7 +42,9 @@ struct listening {
 	struct task	 again;		/* more to accept */
 	struct timer	 pause;		/* out of descriptors */
 	struct worker	*worker;
-	uint32_t	 listener;	/* slot */
+	LIST_ENTRY(listening) link;	/* of the worker */
+	uint32_t	 group, index;	/* the keeper's names for it */
+	uint32_t	 listener, tag;	/* slot */
 	int		 fd;
 };
 
@@ -54,7 +56,7 @@ struct downstream {
 	struct tls_plan	*tls;		/* NULL: clear text */
 	struct row_listener *counts;
 	struct histogram *times;	/* HTTP */
-	uint32_t	 listener;	/* slot */
+	uint32_t	 listener, tag;	/* slot */
 };
 
 /* A caller's request. */
@@ -103,7 +105,7 @@ struct worker {
 	struct sys	*sys;
 	struct loop	 loop;
 	struct io	 io;
-	struct arena	 arena;
+	struct arena	 arena, secrets;
 	uint64_t	 turn;		/* of publish_observe */
 	struct generation generation;
 	const struct block_root *root;	/* NULL until the first (I2) */
@@ -122,11 +124,13 @@ struct worker {
 	int		 log_left;	/* lines about peers, this second */
 	int64_t		 log_second;
 	bool		 draining;
+	unsigned	 title_n;	/* 1 + the streams it tells of */
 	struct timer	 drain_timer;
-	struct listening *listening;
-	int		 listening_n;
+	LIST_HEAD(, listening) listening;
 	struct source	 control, wake;
+	struct task	 look;		/* one turn more */
 	int		 control_fd, wake_fd;
+	struct arena	 next, next_secrets;	/* to move to; fd -1: no */
 	struct responder *responder;
 	void		(*top)(void *);
 	void		*top_arg;

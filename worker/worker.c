@@ -8,11 +8,16 @@
 
 #include "shm/log.h"
 #include "shm/stat.h"
+#include "shm/title.h"
 #include "worker/io/responder.h"
 #include "worker/listen.h"
+#include "worker/message.h"
 #include "worker/pool.h"
 
 enum { LOG_LINES_A_SECOND = 20 };
+
+/* No turn of a latch is this: the first look at one always sees it. */
+#define TURN_NONE UINT64_MAX
 
 static void	worker_top(void *arg);
 static void	worker_bottom(void *arg);
@@ -29,20 +34,111 @@ worker_may_log(struct worker *w)
 	return w->log_left > 0 && w->log_left-- > 0;
 }
 
-/* ---- generations ---- */
+/* ---- arenas ---- */
 
 static void
-generation_take(struct worker *w)
+next_close(struct worker *w)
 {
-	bool first = w->root == NULL;
+	arena_close(&w->next);
+	arena_close(&w->next_secrets);
+}
 
-	w->root = arena_at(&w->arena, w->generation.root);
+/* Both, or neither; the descriptors are ours in any case. */
+static int
+arenas_open(struct arena *a, int arena_fd, struct arena *secrets,
+    int secrets_fd, char *why, size_t why_len)
+{
+	int rc = arena_open(a, arena_fd, why, why_len);
+
+	if (rc != 0)
+		close(arena_fd);
+	if (secrets_fd < 0)
+		return rc;
+	if (rc == 0 && arena_open(secrets, secrets_fd, why, why_len) == 0 &&
+	    arena_hide(secrets, why, why_len) == 0)
+		return 0;
+	if (secrets->fd < 0)
+		close(secrets_fd);
+	arena_close(secrets);
+	arena_close(a);
+	return -1;
+}
+
+static void
+arenas_change(struct worker *w)
+{
+	arena_close(&w->arena);
+	arena_close(&w->secrets);
+	w->arena = w->next;
+	w->secrets = w->next_secrets;
+	w->next.fd = w->next_secrets.fd = -1;
+	w->next.base = w->next_secrets.base = NULL;
+}
+
+/* ---- generations ---- */
+
+/* Takes `next` of w->next, when there is one, or else of the arena in use.
+ * What the present generation reaches is there until the end of this. */
+static void
+generation_take(struct worker *w, const struct generation *next)
+{
+	bool moves = w->next.fd >= 0, first = w->root == NULL, same;
+	const struct arena *arena = moves ? &w->next : &w->arena;
+	const struct block_root *root = arena_at(arena, next->root);
+
+	same = !first && !moves && root->listeners == w->root->listeners;
+	if (!same)
+		listen_leave(w, arena, root);
+	if (moves)
+		arenas_change(w);
+	w->generation = *next;
+	w->root = root;
 	count_one(w->row->worker, COUNT_WORKER_worker_generations);
-	log_level_set((enum log_level)w->root->settings.log_level);
+	log_level_set((enum log_level)root->settings.log_level);
 	pool_sweep(w);
 	plans_sweep(&w->plans);
-	if (first)
-		listen_resume(w);
+	if (!same)
+		listen_follow(w);
+}
+
+/* The first turn of a new home: its newest generation, which was published
+ * before we were sent here, is a newer one. */
+static void
+home_look(struct worker *w)
+{
+	struct generation next = { 0 };
+	uint64_t turn = TURN_NONE;
+
+	if (publish_observe(&w->next, &turn, &next) &&
+	    next.number > w->generation.number) {
+		generation_take(w, &next);
+		w->turn = turn;
+	} else if (next.number != 0) {
+		log_error("the arena to move to has generation %llu, expected "
+		    "a newer one than %llu: it is ignored",
+		    (unsigned long long)next.number,
+		    (unsigned long long)w->generation.number);
+		next_close(w);
+	}
+}
+
+/* Who waits for our end sees what it waits for. */
+static void
+title_tell(struct worker *w)
+{
+	char who[32], doing[64];
+	struct stream *s;
+	unsigned n = 0;
+
+	LIST_FOREACH(s, &w->streams, link)
+		n++;
+	if (n + 1 == w->title_n)
+		return;
+	w->title_n = n + 1;
+	snprintf(who, sizeof(who), "worker %u", w->slot);
+	snprintf(doing, sizeof(doing), "draining, %u stream%s", n,
+	    n == 1 ? "" : "s");
+	title_set(who, doing);
 }
 
 /* The top of a turn: the newest generation, and word that we use it. What an
@@ -51,13 +147,18 @@ static void
 worker_top(void *arg)
 {
 	struct worker *w = arg;
+	struct generation next = w->generation;
 
-	if (publish_observe(&w->arena, &w->turn, &w->generation))
-		generation_take(w);
+	if (w->next.fd >= 0)
+		home_look(w);
+	else if (publish_observe(&w->arena, &w->turn, &next))
+		generation_take(w, &next);
 	row_announce(w->row, w->generation.number, w->loop.now);
 	count_one(w->row->worker, COUNT_WORKER_worker_turns);
 	count_set(&w->row->worker[COUNT_WORKER_buffered_bytes],
 	    w->held_bytes);
+	if (w->draining)
+		title_tell(w);
 	if (w->top != NULL)
 		w->top(w->top_arg);
 }
@@ -75,24 +176,98 @@ worker_bottom(void *arg)
 
 /* ---- the keeper's words ---- */
 
+int
+worker_listen(struct worker *w, const struct worker_socket *s, char *why,
+    size_t why_len)
+{
+	if (!w->draining)
+		return listen_add(w, s, why, why_len);
+	if (s->fd >= 0)
+		w->sys->close(w->sys->ctx, s->fd);
+	return 0;
+}
+
+void
+worker_unlisten(struct worker *w, uint32_t group, uint32_t index)
+{
+	listen_remove(w, group, index);
+}
+
+int
+worker_rehome(struct worker *w, int arena_fd, int secrets_fd, char *why,
+    size_t why_len)
+{
+	next_close(w);			/* another one came before our turn */
+	if (arenas_open(&w->next, arena_fd, &w->next_secrets, secrets_fd, why,
+	    why_len) == 0)
+		return 0;
+	return -1;
+}
+
+static void
+listen_said(struct worker *w, const struct message *m, const int *fds,
+    int fds_n)
+{
+	struct worker_socket s = { .group = m->group,
+	    .listener = m->listener, .tag = m->tag };
+	char why[128];
+
+	for (uint32_t i = 0; i < m->sockets_n; i++) {
+		s.index = m->sockets[i];
+		s.fd = fds_n == 0 ? -1 : fds[i];
+		if (worker_listen(w, &s, why, sizeof(why)) == -1)
+			log_error("listener in slot %u: %s", m->listener, why);
+	}
+}
+
+static void
+control_said(struct worker *w, const struct message *m, const int *fds,
+    int fds_n)
+{
+	char why[256];
+
+	switch ((enum message_kind)m->kind) {
+	case MESSAGE_LISTEN:
+		listen_said(w, m, fds, fds_n);
+		break;
+	case MESSAGE_UNLISTEN:
+		for (uint32_t i = 0; i < m->sockets_n; i++)
+			worker_unlisten(w, m->group, m->sockets[i]);
+		break;
+	case MESSAGE_REHOME:
+		if (worker_rehome(w, fds[0], fds[1], why, sizeof(why)) == -1)
+			log_error("can't move to another arena: %s", why);
+		break;
+	case MESSAGE_REOPEN:
+		log_reopen(fds[0]);
+		break;
+	case MESSAGE_DRAIN:
+		worker_drain(w);
+		break;
+	case MESSAGE_STOP:
+		worker_stop(w);
+		break;
+	case MESSAGE_READY:
+		break;
+	}
+}
+
 static void
 control_ready(struct source *s, uint32_t events)
 {
 	struct worker *w = CONTAINER(s, struct worker, control);
-	char c;
-	ssize_t n;
+	int fds[PASS_FDS_MAX], got;
+	struct message m;
 
 	(void)events;
-	while ((n = read(w->control_fd, &c, 1)) == 1) {
-		if (c == WORKER_DRAIN)
-			worker_drain(w);
-		if (c == WORKER_STOP)
-			worker_stop(w);
-	}
-	if (n == 0) {
+	while ((got = message_receive(w->control_fd, &m, fds)) == 1)
+		control_said(w, &m, fds, m.kind == MESSAGE_LISTEN &&
+		    fds[0] != -1 ? (int)m.sockets_n : 0);
+	if (got == 0) {
 		log_warn("the keeper is gone: draining");
 		worker_drain(w);
-	}
+	} else if (errno != EAGAIN)
+		log_error("the keeper's words: %s", strerror(errno));
 }
 
 static void
@@ -102,9 +277,17 @@ wake_ready(struct source *s, uint32_t events)
 	uint64_t n;
 
 	(void)events;
-	/* Only to be woken: the next turn's top looks for a generation. */
+	/* This turn's top may have looked before what we are woken for was
+	 * published; and that write is taken here: the next top looks again. */
 	while (read(w->wake_fd, &n, sizeof(n)) == sizeof(n))
 		;
+	loop_soon(&w->loop, &w->look);
+}
+
+static void
+look(struct task *t)
+{
+	(void)t;
 }
 
 static void
@@ -164,7 +347,7 @@ words_open(const struct worker_start *s, char *why, size_t why_len)
 	int fd = s->common_fd;
 	struct words *words;
 
-	if (fd > 0)
+	if (fd >= 0)
 		return word_open(fd, why, why_len);
 	fd = word_new(why, why_len);
 	if (fd == -1)
@@ -178,11 +361,15 @@ static int
 shared_open(struct worker *w, const struct worker_start *s, char *why,
     size_t why_len)
 {
-	if (arena_open(&w->arena, s->arena_fd, why, why_len) != 0)
+	if (arenas_open(&w->arena, s->arena_fd, &w->secrets, s->secrets_fd,
+	    why, why_len) != 0)
 		return -1;
 	w->row = row_open(s->row_fd, 1, why, why_len);
 	if (w->row == NULL)
 		return -1;
+	atomic_store_explicit(&w->row->pid, (uint32_t)getpid(),
+	    memory_order_relaxed);
+	last_open(w->row);
 	w->words = words_open(s, why, why_len);
 	return w->words == NULL ? -1 : 0;
 }
@@ -193,6 +380,7 @@ keeper_open(struct worker *w, const struct worker_start *s, char *why,
 {
 	w->control.ready = control_ready;
 	w->wake.ready = wake_ready;
+	w->look.run = look;
 	w->control_fd = s->control_fd;
 	w->wake_fd = s->wake_fd;
 	if (s->control_fd >= 0 &&
@@ -214,9 +402,8 @@ keeper_open(struct worker *w, const struct worker_start *s, char *why,
 static int
 ready_tell(const struct worker *w, char *why, size_t why_len)
 {
-	char ready = WORKER_READY;
-
-	if (w->control_fd < 0 || write(w->control_fd, &ready, 1) == 1)
+	if (w->control_fd < 0 ||
+	    message_say(w->control_fd, MESSAGE_READY) == 0)
 		return 0;
 	return why_set(why, why_len, "the keeper can't be told: %s",
 	    strerror(errno));
@@ -234,6 +421,9 @@ worker_open(struct sys *sys, const struct worker_start *s, char *why,
 	}
 	w->sys = sys;
 	w->slot = s->slot;
+	w->arena.fd = w->secrets.fd = -1;
+	w->next.fd = w->next_secrets.fd = -1;
+	w->turn = TURN_NONE;
 	w->stream_id_max = STREAM_ID_MAX;
 	w->drain_timer.fire = drain_over;
 	loop_init(&w->loop, sys);
@@ -242,13 +432,12 @@ worker_open(struct sys *sys, const struct worker_start *s, char *why,
 		sys->free(sys->ctx, w);
 		return NULL;
 	}
-	plans_init(&w->plans, &w->io.mem);
+	plans_init(&w->plans, &w->io.mem, &w->secrets);
 	w->loop.top = worker_top;
 	w->loop.bottom = worker_bottom;
 	w->loop.turn_arg = w;
 	if (shared_open(w, s, why, why_len) == 0 &&
 	    keeper_open(w, s, why, why_len) == 0 &&
-	    listen_open(w, s, why, why_len) == 0 &&
 	    ready_tell(w, why, why_len) == 0)
 		return w;
 	worker_close(w);
@@ -272,6 +461,7 @@ worker_close(struct worker *w)
 	pool_fini(w);
 	plans_fini(&w->plans);
 	timer_stop(&w->loop.timers, &w->drain_timer);
+	loop_cancel(&w->loop, &w->look);
 	if (w->responder != NULL)
 		responder_close(w->responder);
 	if (w->row != NULL)
@@ -279,6 +469,8 @@ worker_close(struct worker *w)
 	if (w->words != NULL)
 		word_close(w->words);
 	arena_close(&w->arena);
+	arena_close(&w->secrets);
+	next_close(w);
 	mem_free(&w->io.mem, w->turns);
 	io_fini(&w->io);
 	sys->free(sys->ctx, w);

@@ -6,11 +6,8 @@
  * Its life, as the keeper sees it:
  *
  *   exec ──> worker_open ──> worker_run ... ──> returns ──> exit 0
- *                │                │
- *                └ READY          ├ WORKER_DRAIN  no new connections; GOAWAY;
- *                  on control     │               returns at the last stream
- *                                 ├ WORKER_STOP   returns at once
- *                                 └ end of file   the keeper died: drain
+ *                │                └ messages of the keeper (message.h)
+ *                └ READY
  *
  * Test: t/mesh/, t/sim/.
  */
@@ -22,31 +19,22 @@
 
 #include "worker/io/sys.h"
 
-/* One byte each on the control socket. */
-enum worker_command {
-	WORKER_READY = 'r',	/* worker -> keeper: serving */
-	WORKER_DRAIN = 'd', WORKER_STOP = 's',	/* keeper -> worker */
-};
-
-enum { WORKER_SOCKETS_MAX = 1024 };
-
 struct worker_socket {
-	uint32_t	listener;	/* slot */
-	int		fd;		/* listening, non-blocking */
+	uint32_t	group, index;	/* the keeper's names for it */
+	uint32_t	listener, tag;	/* slot */
+	int		fd;		/* listening, non-blocking; -1: only
+					   its name changed */
 };
 
 struct worker_start {
 	uint32_t	 slot;		/* of the worker */
-	int		 arena_fd;	/* read-only */
+	int		 arena_fd;	/* read-only; becomes the worker's */
+	int		 secrets_fd;	/* the same, of keys; -1 = none */
 	int		 row_fd;	/* its own row */
-	int		 common_fd;	/* shm/word.h; -1 = words of its own.
-					   So is 0, which is never words:
-					   nobody passes any yet */
+	int		 common_fd;	/* shm/word.h; -1 = words of its own */
 	int		 control_fd;	/* to the keeper; -1 = none */
 	int		 wake_fd;	/* eventfd: a generation came; or -1 */
 	int		 stats_fd;	/* listening unix socket; -1 = none */
-	int		 sockets_n;
-	struct worker_socket sockets[WORKER_SOCKETS_MAX];
 };
 
 struct worker;
@@ -59,7 +47,15 @@ struct worker	*worker_open(struct sys *sys, const struct worker_start *s,
 void	worker_run(struct worker *w, void (*top)(void *), void *arg);
 void	worker_close(struct worker *w);
 
-/* What the commands do, for a caller in the same process. */
+/* What the messages do, for a caller in the same process. A socket becomes
+ * the worker's, also when it can't be taken: -1, why. */
+int	worker_listen(struct worker *w, const struct worker_socket *s,
+	    char *why, size_t why_len);
+void	worker_unlisten(struct worker *w, uint32_t group, uint32_t index);
+/* Moves to another arena at the top of the next turn; the descriptors become
+ * the worker's. -1: why, it stays where it is. */
+int	worker_rehome(struct worker *w, int arena_fd, int secrets_fd,
+	    char *why, size_t why_len);
 void	worker_drain(struct worker *w);
 void	worker_stop(struct worker *w);
 

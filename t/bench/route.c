@@ -37,7 +37,7 @@ struct call {
 };
 
 struct bench {
-	struct arena	 arena;
+	struct image	 image;
 	struct names	*names;
 	struct compiled	 out;
 	const struct block_route_config *config;
@@ -135,33 +135,42 @@ generation_make(struct bench *b, uint32_t n)
 
 	conf_init(&conf);
 	b->names = names_new();
-	if (b->names == NULL || arena_new(&b->arena, 256 << 20, why,
+	if (b->names == NULL || image_open_sized(&b->image, 256 << 20, why,
 	    sizeof(why)) < 0 || (y = yaml_read(text, strlen(text), "routes",
 	    why, sizeof(why))) == NULL)
 		die(why);
 	bootstrap = load_message(m,
 	    &envoy__config__bootstrap__v3__bootstrap__descriptor, y,
 	    yaml_root(y), "", why, sizeof(why));
-	if (bootstrap == NULL || compile(&b->out, &b->arena, b->names, 1,
-	    &conf, y, bootstrap, m, why, sizeof(why)) < 0)
+	image_settle(&b->image);
+	if (bootstrap == NULL || compile(&b->out, &b->image, b->names, NULL,
+	    1, &conf, y, bootstrap, m, why, sizeof(why)) < 0)
 		die(why);
+	compile_commit(&b->out, &b->image, b->names);
 	yaml_close(y);
 	load_arena_free(m);
 	free(text);
 }
 
+static const struct block_listener *
+listener_first(const struct arena *a, const struct block_root *root)
+{
+	return arena_at(a, ((const struct block_list *)arena_at(a,
+	    root->listeners))->at[0]);
+}
+
 static void
 config_find(struct bench *b)
 {
-	const struct arena *a = &b->arena;
+	const struct arena *a = &b->image.arena;
 	const struct block_root *root = arena_at(a, b->out.generation.root);
 	const struct block_hcm *hcm = arena_at(a, block_chain_of(a,
-	    block_listener_find(a, root, 0))->hcm);
+	    listener_first(a, root))->hcm);
 	const struct block_list *hosts;
 
 	b->config = arena_at(a, hcm->route_config);
 	hosts = arena_at(a, b->config->hosts);
-	b->host = (struct block_host *)(void *)(b->arena.base +
+	b->host = (struct block_host *)(void *)(b->image.arena.base +
 	    (size_t)hosts->at[0] * ARENA_UNIT_BYTES);
 }
 
@@ -234,7 +243,7 @@ decide(struct bench *b, const struct call *c)
 
 	b->path->value = (uint8_t *)(uintptr_t)c->path;
 	b->path->value_len = c->len;
-	r = route_find(&b->arena, b->config, b->headers);
+	r = route_find(&b->image.arena, b->config, b->headers);
 	if (r != &b->host->routes[c->want])
 		die(c->path);
 }
@@ -325,7 +334,7 @@ measure(uint32_t n)
 	request_make(b);
 	calls_make(b);
 	if (b->host->index != 0) {
-		bytes = ((const struct block_route_index *)arena_at(&b->arena,
+		bytes = ((const struct block_route_index *)arena_at(&b->image.arena,
 		    b->host->index))->bytes;
 		with = together(b, CALLS_MAX);
 		near = cold(b, COLD_BYTES);
@@ -337,7 +346,7 @@ measure(uint32_t n)
 	    without, bytes / n);
 	headers_put(b->headers);
 	mem_fini(&b->mem);
-	arena_close(&b->arena);
+	image_close(&b->image);
 	names_free(b->names);
 	free(b->calls);
 	free(b->paths);

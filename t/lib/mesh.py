@@ -260,6 +260,8 @@ class Proxy:
                      f"{self.name}: {name} is {value}, it is "
                      f"{self.stats().get(name)}")
 
+    may_crash = False           # a test killed a child by a signal but 9
+
     def children(self):
         """{title: pid} of the keeper's children, "worker 0" and so on."""
         found = {}
@@ -270,7 +272,8 @@ class Proxy:
             with contextlib.suppress(OSError):
                 with open(f"/proc/{pid}/cmdline", "rb") as f:
                     title = f.read().split(b"\0")[0].decode()
-                found[title.removeprefix("godwit: ")] = int(pid)
+                found[title.removeprefix("godwit: ").split(":")[0]] = \
+                    int(pid)
         return found
 
     def generation(self):
@@ -303,7 +306,8 @@ class Mesh(contextlib.ExitStack):
         for proxy in self.proxies:
             if value is not None:
                 print(f"---- {proxy.name}\n{proxy.log()}", end="")
-            texts += CRASH.findall(proxy.log())
+            if not proxy.may_crash:
+                texts += CRASH.findall(proxy.log())
         shutil.rmtree(self.dir)
         assert not texts, "\n".join(texts)
 

@@ -61,9 +61,10 @@ def test_what_needs_a_restart_is_named(m):
     service = m.service("one")
     port, file = local(m, service)
     p = m.godwit(file)
-    change(file, f"port_value: {port}", f"port_value: {free_port()}")
+    with open(file, "a") as f:
+        f.write("godwit: {user: nobody}\n")
     code, text = p.command("reload")
-    assert code == 1 and "callers" in text and "restart" in text, text
+    assert code == 1 and "setting user" in text and "restart" in text, text
     assert m.caller(port).call(b"x").body == b"one:x"
 
 

@@ -121,8 +121,39 @@ def test_a_killed_master_stops_nothing(m):
     os.kill(p.children()["master"], signal.SIGKILL)
     until(lambda: "master died" in p.log(), "the keeper says so")
     assert caller.call(b"x").body == b"us:x"
+    assert p.command("reload")[0] == 0, "its successor does it"
+    assert p.generation() == 3, "the successor's first is the second"
+    assert caller.call(b"y").body == b"us:y"
+
+
+def test_a_dead_workers_last_words(m):
+    service = m.service("us")
+    p, port = local(m, service.port)
+    assert m.caller(port).call(b"x").body == b"us:x"
+    p.may_crash = True
+    os.kill(p.children()["worker 0"], signal.SIGABRT)
+    until(lambda: "worker 0 serves" in p.log(), "its successor does")
+    line = next(ln for ln in p.log().split("\n") if "died" in ln)
+    assert "Aborted" in line, line
+    assert "the last request that it began" in line, line
+    assert "/demo.Greeter/Say" in line, line
+    assert m.caller(port).call(b"y").body == b"us:y"
+
+
+def test_the_successor_starts_from_what_was_accepted(m):
+    service = m.service("us")
+    port = free_port()
+    file = m.example("us-local.yaml", {10000: port, 10101: service.port})
+    p = m.godwit(file)
+    caller = m.caller(port)
+    with open(file, "a") as f:
+        f.write("nonsense: {\n")
+    os.kill(p.children()["master"], signal.SIGKILL)
+    until(lambda: p.generation() == 2, "the successor publishes")
+    assert caller.call(b"x").body == b"us:x"
     code, text = p.command("reload")
-    assert code == 1 and "master" in text, text
+    assert code == 1 and file in text, text
+    assert p.generation() == 2
 
 
 def test_term_lets_a_call_finish(m):

@@ -104,17 +104,20 @@ worker_start_in(struct world *w, const struct generations *g, char *why,
     size_t why_len)
 {
 	static struct worker_start s;
+	struct worker_socket socket = {
+	    .listener = g->newest.listeners[0].slot,
+	    .tag = g->newest.listeners[0].tag,
+	    .fd = net_listen(&w->net, WORKER_PORT) };
 
 	s = (struct worker_start){ .control_fd = -1, .wake_fd = -1,
-	    .common_fd = -1, .stats_fd = -1, .sockets_n = 1 };
-	s.arena_fd = dup(g->arena.fd);
+	    .common_fd = -1, .stats_fd = -1, .secrets_fd = -1 };
+	s.arena_fd = dup(g->image.arena.fd);
 	s.row_fd = row_new(0, why, why_len);
-	s.sockets[0].listener = g->newest.listeners[0].slot;
-	s.sockets[0].fd = net_listen(&w->net, WORKER_PORT);
 	w->worker = worker_open(&w->worker_actor.sys, &s, why, why_len);
-	if (w->worker == NULL)
-		close(s.arena_fd);
 	close(s.row_fd);
+	if (w->worker == NULL || worker_listen(w->worker, &socket, why,
+	    why_len) != 0)
+		return NULL;
 	return w->worker;
 }
 
@@ -328,7 +331,7 @@ generation_make(struct generations *g)
 	close(fd);
 	o.file = file;
 	if (generations_open(g, &o, why, sizeof(why)) != 0 ||
-	    generations_first(g, why, sizeof(why)) != 0) {
+	    generations_next(g, why, sizeof(why)) != 0) {
 		fprintf(stderr, "%s\n", why);
 		exit(1);
 	}

@@ -22,7 +22,7 @@
 #define DATA "t/data/compile/"
 
 struct world {
-	struct arena	 arena;
+	struct image	 image;
 	struct names	*names;
 	struct conf	 conf;
 	struct compiled	 out;
@@ -41,15 +41,16 @@ world_init(struct world *w)
 	conf_init(&w->conf);
 	w->names = names_new();
 	cr_assert_not_null(w->names);
-	cr_assert_eq(arena_new(&w->arena, 256 << 20, w->why, sizeof(w->why)),
-	    0, "%s", w->why);
+	cr_assert_eq(image_open_sized(&w->image, 256 << 20, w->why,
+	    sizeof(w->why)), 0, "%s", w->why);
+	image_settle(&w->image);
 }
 
 static void
 world_fini(struct world *w)
 {
 	names_free(w->names);
-	arena_close(&w->arena);
+	image_close(&w->image);
 }
 
 static char *
@@ -76,6 +77,7 @@ run_or_unloaded(struct world *w, const char *text)
 	struct load_arena *m = load_arena_new(w->memory);
 	struct yaml *y = yaml_read(text, strlen(text), "t.yaml", w->why,
 	    sizeof(w->why));
+	struct sources *sources = sources_disk();
 	const ProtobufCMessage *bootstrap;
 	int rc;
 
@@ -83,8 +85,12 @@ run_or_unloaded(struct world *w, const char *text)
 	bootstrap = load_message(m,
 	    &envoy__config__bootstrap__v3__bootstrap__descriptor, y,
 	    yaml_root(y), "", w->why, sizeof(w->why));
-	rc = bootstrap == NULL ? -1 : compile(&w->out, &w->arena, w->names,
-	    ++w->number, &w->conf, y, bootstrap, m, w->why, sizeof(w->why));
+	rc = bootstrap == NULL ? -1 : compile(&w->out, &w->image, w->names,
+	    sources, ++w->number, &w->conf, y, bootstrap, m, w->why,
+	    sizeof(w->why));
+	if (rc == 0)
+		compile_commit(&w->out, &w->image, w->names);
+	sources_free(sources);
 	yaml_close(y);
 	load_arena_free(m);
 	return rc;
@@ -121,7 +127,7 @@ dumped(struct world *w)
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
 
-	dump(f, &w->arena, w->out.generation.root);
+	dump(f, &w->image.arena, w->out.generation.root);
 	fclose(f);
 	return text;
 }
@@ -139,7 +145,8 @@ static const struct refusal {
 static void
 expect_no_trace(const struct world *w)
 {
-	cr_expect_eq(w->arena.used_bytes, ARENA_CONTROL_BYTES);
+	cr_expect_eq(heap_allocated(w->image.blocks), 0);
+	cr_expect_eq(heap_allocated(w->image.keys), 0);
 	cr_expect_eq(names_count(w->names, NAMES_CLUSTER) +
 	    names_count(w->names, NAMES_LISTENER) +
 	    names_count(w->names, NAMES_ENDPOINT), 0);
@@ -253,6 +260,19 @@ Test(compile, refuses_too_many)
 	world_fini(&w);
 }
 
+static void
+take(struct world *w, enum names_kind kind, struct name_id cluster, uint32_t k)
+{
+	struct block_address address = { .port = (uint16_t)k };
+	struct name_id id;
+
+	memcpy(address.bytes, &k, sizeof(k));
+	if (kind == NAMES_ENDPOINT)
+		names_take_endpoint(w->names, cluster, &address, &id);
+	else
+		names_take(w->names, kind, &k, sizeof(k), &id);
+}
+
 /* Ids that the generation before holds are not free yet (names.h N2). */
 Test(compile, refuses_more_names_than_there_are_ids)
 {
@@ -274,13 +294,15 @@ Test(compile, refuses_more_names_than_there_are_ids)
 	};
 	char *base = slurp(DATA "base.yaml");
 	struct world w;
-	struct name_id id;
+	struct name_id cluster;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		world_init(&w);
 		names_begin(w.names);
-		for (uint32_t k = 0; k < rows[i].n; k++)
-			names_take(w.names, rows[i].kind, &k, sizeof(k), &id);
+		names_take(w.names, NAMES_CLUSTER, "a", 1, &cluster);
+		for (uint32_t k = rows[i].kind == NAMES_CLUSTER; k < rows[i].n;
+		    k++)
+			take(&w, rows[i].kind, cluster, k);
 		names_commit(w.names);
 		cr_expect_eq(run(&w, base), -1);
 		cr_expect_str_eq(w.why, rows[i].why, "%s", w.why);
@@ -302,14 +324,15 @@ Test(compile, no_room_at_any_point)
 	world_init(&w);
 	world_init(&good);
 	cr_assert_eq(run(&good, full), 0, "%s", good.why);
-	need = good.arena.used_bytes;
-	size = w.arena.size_bytes;
-	for (w.arena.size_bytes = ARENA_CONTROL_BYTES;
-	    w.arena.size_bytes < need;
-	    w.arena.size_bytes += ARENA_UNIT_BYTES, n++) {
+	need = good.image.arena.used_bytes;
+	size = w.image.arena.size_bytes;
+	for (w.image.arena.size_bytes = ARENA_CONTROL_BYTES;
+	    w.image.arena.size_bytes < need;
+	    w.image.arena.size_bytes += ARENA_UNIT_BYTES, n++) {
 		cr_assert_eq(run(&w, full), -1);
-		cr_assert_gt(asprintf(&whole, "%s%llu bytes", says,
-		    (unsigned long long)w.arena.size_bytes), 0);
+		cr_assert_gt(asprintf(&whole, "%s%llu bytes, "
+		    "or than what memory there is", says,
+		    (unsigned long long)w.image.arena.size_bytes), 0);
 		cr_assert_str_eq(w.why, whole, "%s", w.why);
 		expect_no_trace(&w);
 		free(whole);
@@ -317,7 +340,7 @@ Test(compile, no_room_at_any_point)
 	cr_assert_gt(n, 100);
 	w.number = 0;
 	cr_assert_eq(run(&w, full), 0, "%s", w.why);
-	w.arena.size_bytes = size;	/* what arena_close unmaps */
+	w.image.arena.size_bytes = size;	/* what arena_close unmaps */
 	want = dumped(&good);
 	is = dumped(&w);
 	cr_assert_str_eq(is, want, "%s", is);
@@ -405,10 +428,10 @@ Test(compile, the_same_twice_is_the_same_bytes)
 	world_init(&two);
 	cr_assert_eq(run(&one, text), 0, "%s", one.why);
 	cr_assert_eq(run(&two, text), 0, "%s", two.why);
-	cr_assert_eq(one.arena.used_bytes, two.arena.used_bytes);
-	cr_assert_eq(memcmp(one.arena.base + ARENA_CONTROL_BYTES,
-	    two.arena.base + ARENA_CONTROL_BYTES,
-	    one.arena.used_bytes - ARENA_CONTROL_BYTES), 0);
+	cr_assert_eq(one.image.arena.used_bytes, two.image.arena.used_bytes);
+	cr_assert_eq(memcmp(one.image.arena.base + ARENA_CONTROL_BYTES,
+	    two.image.arena.base + ARENA_CONTROL_BYTES,
+	    one.image.arena.used_bytes - ARENA_CONTROL_BYTES), 0);
 	free(text);
 	world_fini(&one);
 	world_fini(&two);
@@ -418,13 +441,13 @@ Test(compile, the_same_twice_is_the_same_bytes)
 static const struct block_cluster *
 cluster_named(const struct world *w, const char *name)
 {
-	const struct block_root *root = arena_at(&w->arena,
+	const struct block_root *root = arena_at(&w->image.arena,
 	    w->out.generation.root);
 	const struct block_cluster *c;
 
 	for (uint32_t slot = 0; slot < PAGE_SLOTS; slot++) {
-		c = block_cluster_find(&w->arena, root, slot);
-		if (c != NULL && strcmp(block_text(&w->arena, c->name),
+		c = block_cluster_find(&w->image.arena, root, slot);
+		if (c != NULL && strcmp(block_text(&w->image.arena, c->name),
 		    name) == 0)
 			return c;
 	}
@@ -451,8 +474,8 @@ Test(compile, names_keep_their_slots_and_ids)
 	cr_assert_eq(eu[0]->slot, eu[1]->slot);
 	cr_assert_eq(eu[0]->tag, eu[1]->tag);
 	cr_assert_eq(local[0]->slot, local[1]->slot);
-	b[0] = arena_at(&w.arena, local[0]->balance);
-	b[1] = arena_at(&w.arena, local[1]->balance);
+	b[0] = arena_at(&w.image.arena, local[0]->balance);
+	b[1] = arena_at(&w.image.arena, local[1]->balance);
 	cr_assert_eq(b[0]->endpoints_n, 2);
 	for (uint32_t i = 0; i < 2; i++) {
 		cr_assert_eq(b[0]->endpoints[i].id, b[1]->endpoints[i].id);
@@ -569,7 +592,7 @@ Test(compile, many_texts)
 	fclose(f);
 	world_init(&w);
 	cr_assert_eq(run(&w, base), 0, "%s", w.why);
-	n = w.arena.used_bytes - ARENA_CONTROL_BYTES;
+	n = w.image.arena.used_bytes - ARENA_CONTROL_BYTES;
 	text = replace(base, "              - name: home\n", more);
 	cr_assert_eq(run(&w, text), 0, "%s", w.why);
 	is = dumped(&w);
@@ -578,9 +601,11 @@ Test(compile, many_texts)
 		    "-> cluster", i, i);
 		cr_assert_not_null(strstr(is, want), "%s", want);
 	}
-	n = w.arena.used_bytes - ARENA_CONTROL_BYTES - 2 * n;
-	/* of each a route, a text and its place in the index */
-	cr_assert_leq(n, N * (sizeof(struct block_route) + 16 + 56) + 16);
+	n = w.image.arena.used_bytes - ARENA_CONTROL_BYTES - 2 * n;
+	/* Of each a route, a text and its place in the index; blocks' room
+	 * comes in classes. */
+	cr_assert_leq(n, N * (sizeof(struct block_route) + 16 + 56) * 5 / 4 +
+	    64);
 	free(is);
 	free(text);
 	free(more);
@@ -599,7 +624,7 @@ Test(compile, our_settings_are_in_the_root)
 	w.conf.buffer_budget_bytes = 5ll << 32;
 	w.conf.drain_time_ms = 7;
 	cr_assert_eq(run(&w, "{}"), 0, "%s", w.why);
-	root = arena_at(&w.arena, w.out.generation.root);
+	root = arena_at(&w.image.arena, w.out.generation.root);
 	cr_assert_eq(root->number, 1);
 	cr_assert_eq(root->settings.cause_off, 1);
 	cr_assert_eq(root->settings.log_level, LOG_DEBUG);
@@ -632,7 +657,7 @@ Test(compile, a_changed_key_changes_the_hash)
 		text = replace(base, "{filename: t/data/compile/key.pem}\n"
 		    "          validation_context", key);
 		cr_assert_eq(run(&w, text), 0, "%s", w.why);
-		tls = arena_at(&w.arena, cluster_named(&w, "eu")->tls);
+		tls = arena_at(&w.image.arena, cluster_named(&w, "eu")->tls);
 		hash[i] = tls->hash;
 		free(text);
 	}

@@ -66,8 +66,9 @@ Test(conf, set)
 		{ "wrokers=4", "wrokers: unknown setting; did you mean "
 		  "workers?" },
 		{ "banana=4", "banana: unknown setting; expected one of "
-		  "workers, drain_time_ms, buffer_budget_bytes, run_dir, "
-		  "user, log_level, godwit_cause" },
+		  "workers, drain_time_ms, buffer_budget_bytes, "
+		  "stuck_alarm_ms, stuck_kill_ms, run_dir, user, "
+		  "log_file, log_level, godwit_cause" },
 		{ "workers", "\"workers\": expected name=value" },
 		{ "=4", "\"=4\": expected name=value" },
 	};
@@ -174,10 +175,12 @@ Test(conf, fixed_change)
 	cr_expect_eq(conf_set(&b, "log_level=warn", why, sizeof(why)), 0);
 	cr_expect_eq(conf_set(&b, "drain_time_ms=1", why, sizeof(why)), 0);
 	cr_expect_null(conf_fixed_change(&a, &b));
+	cr_expect_eq(conf_set(&b, "workers=2", why, sizeof(why)), 0);
+	cr_expect_null(conf_fixed_change(&a, &b));
+	cr_expect_eq(conf_set(&b, "user=x", why, sizeof(why)), 0);
+	cr_expect_str_eq(conf_fixed_change(&a, &b), "user");
 	cr_expect_eq(conf_set(&b, "run_dir=/x", why, sizeof(why)), 0);
 	cr_expect_str_eq(conf_fixed_change(&a, &b), "run_dir");
-	cr_expect_eq(conf_set(&b, "workers=2", why, sizeof(why)), 0);
-	cr_expect_str_eq(conf_fixed_change(&a, &b), "workers");
 }
 
 Test(conf, resolve)
@@ -220,7 +223,7 @@ Test(conf, help)
 
 	conf_help(f);
 	fclose(f);
-	cr_expect(strstr(text, "  workers=0  (0 to 256)  at start only\n"
+	cr_expect(strstr(text, "  workers=0  (0 to 256)\n"
 	    "      worker processes; 0 = as many"));
 	cr_expect(strstr(text, "  log_level=info  (error|warn|info|debug)\n"));
 	cr_expect(strstr(text, "  run_dir=  (text)  at start only\n"));

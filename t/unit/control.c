@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "shm/block.h"
+#include "worker/io/pass.h"
 
 static int pair[2];
 
 static void
 open_pair(void)
 {
-	cr_assert_eq(control_pair(pair), 0);
+	cr_assert_eq(pass_pair(pair), 0);
 }
 
 static void
@@ -75,9 +76,13 @@ Test(control, carries)
 		enum control_kind kind;
 		int		fds_n;
 	} cases[] = {
-		{ CONTROL_LISTENER, 0 }, { CONTROL_START, 1 },
-		{ CONTROL_WORKER, 2 }, { CONTROL_SERVE, 1 },
-		{ CONTROL_RELOAD, 0 }, { CONTROL_RELOADED, 0 },
+		{ CONTROL_LISTENER, 0 }, { CONTROL_STAGE, 1 },
+		{ CONTROL_WORDS, 1 }, { CONTROL_ROW, 2 },
+		{ CONTROL_BOUND, 0 },
+		{ CONTROL_REFUSED, 0 }, { CONTROL_MOVED, 2 },
+		{ CONTROL_PUBLISHED, 0 }, { CONTROL_SETTLED, 0 },
+		{ CONTROL_SERVE, 1 }, { CONTROL_RELOAD, 0 },
+		{ CONTROL_REOPEN, 1 },
 		{ CONTROL_FAIL, 0 }, { CONTROL_COMMAND, 0 },
 		{ CONTROL_TEXT, 0 }, { CONTROL_OK, 0 },
 	};
@@ -97,8 +102,7 @@ Test(control, carries)
 			m.listener.slot = LISTENERS_MAX - 1;
 			m.listener.address_len = sizeof(sa_family_t) + 14;
 			strcpy(m.listener.name, "local");
-		} else if (m.kind == CONTROL_START ||
-		    m.kind == CONTROL_RELOADED) {
+		} else if (m.kind == CONTROL_STAGE) {
 			m.settings.workers_n = CONTROL_WORKERS_MAX;
 			m.settings.groups_n = CONTROL_GROUPS_MAX;
 		}
@@ -143,7 +147,7 @@ Test(control, text)
 enum wrong {
 	SHORT, LONG, LAYOUT, KIND, FD_MISSING, FD_EXTRA, FD_UNASKED, FD_MANY,
 	NO_END, SLOT, NAME, ADDRESS_SHORT, ADDRESS_LONG, NO_WORKERS,
-	MANY_WORKERS, LEVEL, GROUPS, DIR, WORKER_SLOT, WRONGS
+	MANY_WORKERS, LEVEL, GROUPS, DIR, LOG, WORKER_SLOT, WRONGS
 };
 
 static void
@@ -160,19 +164,20 @@ send_wrong(enum wrong w)
 		m->kind = CONTROL_LISTENER;
 		m->listener.address_len = 16;
 	}
-	if (w >= NO_WORKERS && w <= DIR) {
-		m->kind = CONTROL_RELOADED;
+	if (w >= NO_WORKERS && w <= LOG) {
+		m->kind = CONTROL_STAGE;
 		m->settings.workers_n = 1;
+		fds_n = 1;
 	}
 	switch (w) {
 	case SHORT: n--; break;
 	case LONG: n++; break;
 	case LAYOUT: m->layout++; break;
 	case KIND: m->kind = CONTROL_KINDS; break;
-	case FD_MISSING: m->kind = CONTROL_WORKER; fds_n = 1; break;
+	case FD_MISSING: m->kind = CONTROL_ROW; fds_n = 1; break;
 	case FD_EXTRA: m->kind = CONTROL_SERVE; fds_n = 2; break;
 	case FD_UNASKED: fds_n = 1; break;
-	case FD_MANY: m->kind = CONTROL_WORKER; fds_n = 8; break;
+	case FD_MANY: m->kind = CONTROL_ROW; fds_n = 8; break;
 	case NO_END: memset(m->text, 'x', sizeof(m->text)); break;
 	case SLOT: m->listener.slot = LISTENERS_MAX; break;
 	case NAME: memset(m->listener.name, 'x', 128); break;
@@ -183,8 +188,9 @@ send_wrong(enum wrong w)
 	case LEVEL: m->settings.log_level = 4; break;
 	case GROUPS: m->settings.groups_n = 65; break;
 	case DIR: memset(m->settings.run_dir, 'x', 256); break;
+	case LOG: memset(m->settings.log_file, 'x', 256); break;
 	case WORKER_SLOT:
-		m->kind = CONTROL_WORKER;
+		m->kind = CONTROL_ROW;
 		m->slot = CONTROL_WORKERS_MAX;
 		fds_n = 2;
 		break;

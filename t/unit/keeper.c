@@ -51,8 +51,8 @@ Test(keeper, backoff)
 		16000, 30000, 30000 };
 
 	for (unsigned i = 0; i < sizeof(ms) / sizeof(ms[0]); i++)
-		cr_assert_eq(keeper_worker_backoff_ms(i), ms[i], "%u", i);
-	cr_assert_eq(keeper_worker_backoff_ms(4000000000u), 30000);
+		cr_assert_eq(keeper_backoff_ms(i), ms[i], "%u", i);
+	cr_assert_eq(keeper_backoff_ms(4000000000u), 30000);
 }
 
 Test(keeper, listens)
@@ -112,38 +112,26 @@ Test(keeper, listens_v6)
 	keeper_listen_close(&a);
 }
 
-/* Each slot is served by exactly one worker, s mod W. */
-Test(keeper, deals)
+/* More workers than sockets: what is there stays. */
+Test(keeper, grows)
 {
-	static const int workers[] = { 1, 2, 3, 16, 17, 256 };
-	static struct worker_start start;
-	static struct keeper_listen l;
-	int seen[CONTROL_WORKERS_MAX];
+	struct control_listener l = wanted(AF_INET, 0);
+	static struct keeper_listen a;
+	int first;
 
-	for (size_t c = 0; c < sizeof(workers) / sizeof(workers[0]); c++) {
-		int w_n = workers[c];
-
-		l.fds_n = keeper_listen_slots(w_n);
-		cr_assert_geq(l.fds_n, LISTEN_SLOTS);
-		l.listener.slot = 5;
-		memset(seen, 0, sizeof(seen));
-		for (int s = 0; s < l.fds_n; s++)
-			l.fds[s] = 1000 + s;
-		for (int w = 0; w < w_n; w++) {
-			start.sockets_n = 0;
-			keeper_listen_deal(&l, w, w_n, &start);
-			cr_assert_gt(start.sockets_n, 0);
-			for (int i = 0; i < start.sockets_n; i++) {
-				int s = start.sockets[i].fd - 1000;
-
-				cr_assert_eq(start.sockets[i].listener, 5);
-				cr_assert_eq(s % w_n, w);
-				seen[s]++;
-			}
-		}
-		for (int s = 0; s < l.fds_n; s++)
-			cr_assert_eq(seen[s], 1);
-	}
+	cr_assert_eq(keeper_listen_slots(1), LISTEN_SLOTS);
+	cr_assert_eq(keeper_listen_slots(17), 17);
+	cr_assert_eq(keeper_listen_open(&a, &l, 2, why, sizeof(why)), 0, "%s",
+	    why);
+	first = a.fds[0];
+	cr_assert_eq(keeper_listen_grow(&a, 5, why, sizeof(why)), 0);
+	cr_assert_eq(a.fds_n, 5);
+	cr_assert_eq(a.fds[0], first);
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(a.owners[i], -1);
+	cr_assert_eq(keeper_listen_grow(&a, 3, why, sizeof(why)), 0);
+	cr_assert_eq(a.fds_n, 5);
+	keeper_listen_close(&a);
 }
 
 /* ---- run_dir */
@@ -282,7 +270,7 @@ Test(keeper, role_read)
 	cr_assert_eq(r.kind, ROLE_NONE);
 
 	snprintf(fds, sizeof(fds), "control:%d arena:%d row:%d wake:%d "
-	    "listen0:%d listen63:%d ", a, b, c, a, b, c);
+	    "secrets:%d kept:%d ", a, b, c, a, b, c);
 	setenv("GODWIT_ROLE", "worker 12", 1);
 	setenv("GODWIT_FDS", fds, 1);
 	cr_assert_eq(role_take(&r, why, sizeof(why)), 0, "%s", why);
@@ -293,10 +281,8 @@ Test(keeper, role_read)
 	cr_assert_eq(r.start.row_fd, c);
 	cr_assert_eq(r.start.wake_fd, a);
 	cr_assert_eq(r.start.stats_fd, -1);
-	cr_assert_eq(r.start.sockets_n, 2);
-	cr_assert_eq(r.start.sockets[0].listener, 0);
-	cr_assert_eq(r.start.sockets[1].listener, 63);
-	cr_assert_eq(r.start.sockets[1].fd, c);
+	cr_assert_eq(r.start.secrets_fd, b);
+	cr_assert_eq(r.kept_fd, c);
 	cr_assert_eq(fcntl(b, F_GETFD), FD_CLOEXEC);
 	cr_assert_null(getenv("GODWIT_ROLE"));
 	cr_assert_null(getenv("GODWIT_FDS"));
@@ -315,8 +301,7 @@ Test(keeper, role_refused)
 		{ "worker 1x", "control:FD arena:FD row:FD" },
 		{ "worker -1", "control:FD arena:FD row:FD" },
 		{ "worker 1", "control:FD arena:FD" },
-		{ "worker 1", "control:FD arena:FD row:FD listen64:FD" },
-		{ "worker 1", "control:FD arena:FD row:FD listen:FD" },
+		{ "worker 1", "control:FD arena:FD row:FD listen0:FD" },
 		{ "worker 1", "control:FD arena:FD row:FD other:FD" },
 		{ "prober", "control:FD" },
 	};

@@ -1,6 +1,6 @@
 /*
  * t/unit/plan.c - worker/plan.c: one copy of a block by its hash, for as long
- * as somebody uses it, and TLS contexts made of blocks and a key's file.
+ * as somebody uses it, and TLS contexts made of blocks and a key.
  *
  * What the fields of a TLS block do is seen from outside: two sessions of
  * contexts that were made of blocks meet.
@@ -23,7 +23,8 @@
 static struct mem mem;
 static struct plans plans;
 static struct unit_tap tap;
-static char folder[] = "/tmp/godwit-unit-XXXXXX", key_file[64];
+static struct arena secrets;
+static char key_file[] = "/etc/mesh/key.pem";	/* nobody opens it */
 
 /* The log's lines are datagrams here, so that each can be counted. */
 static void
@@ -31,18 +32,16 @@ setup(void)
 {
 	unit_tap_open(&tap);
 	log_open("t", LOG_INFO);
-	cr_assert_not_null(mkdtemp(folder));
-	snprintf(key_file, sizeof(key_file), "%s/key", folder);
+	cr_assert_eq(arena_new(&secrets, 1 << 20, NULL, 0), 0);
 	mem_init(&mem, &unit_sys);
-	plans_init(&plans, &mem);
+	plans_init(&plans, &mem, &secrets);
 }
 
 /* Whoever holds a plan here has put it: plans_fini asserts that. */
 static void
 teardown(void)
 {
-	unlink(key_file);
-	rmdir(folder);
+	arena_close(&secrets);
 	unit_tap_close(&tap);
 	plans_fini(&plans);
 	cr_assert_eq(mem.out_n, 0, "a plan was left behind");
@@ -65,30 +64,6 @@ logged(void)
 	line[n - 1] = '\0';		/* of the line's end */
 	at = strstr(line, " error: ");
 	return at == NULL ? line : at + strlen(" error: ");
-}
-
-/* In place of libc's, by both of its names: how often it was given a key. */
-static int keys_cleared;
-
-void
-__explicit_bzero_chk(void *p, size_t n, size_t room)
-{
-	static uint8_t seen[65536];
-	volatile uint8_t *at = p;
-
-	cr_assert(n <= room && n <= sizeof(seen));
-	for (size_t i = 0; i < n; i++) {
-		seen[i] = at[i];
-		at[i] = 0;
-	}
-	keys_cleared += memmem(seen, n, "PRIVATE KEY-", 12) != NULL;
-}
-
-#undef explicit_bzero
-void
-explicit_bzero(void *p, size_t n)
-{
-	__explicit_bzero_chk(p, n, n);
 }
 
 /* ---- of routes ---- */
@@ -237,48 +212,17 @@ san_add(struct tls_block *b, enum tls_san_type type, enum tls_san_match kind,
 	    span(b, value) };
 }
 
-static void
-key_write(const char *pem)
+/* The key as the master puts it. */
+static block_ref
+key_put(const char *pem)
 {
-	FILE *f = fopen(key_file, "w");
+	block_ref ref;
+	struct block_text *t = arena_put(&secrets, sizeof(*t) + strlen(pem) +
+	    1, &ref);
 
-	cr_assert_not_null(f);
-	cr_assert_eq(fwrite(pem, 1, strlen(pem), f), strlen(pem));
-	cr_assert_eq(fclose(f), 0);
-}
-
-Test(plan, a_key_that_can_not_be_read_is_told_once)
-{
-	struct identity *own = mint("own", (struct wanted){ 0 });
-	struct tls_block b = tls_block(5, true);
-	struct tls_plan *p;
-	char want[200];
-
-	b.tls.certificate_chain = span(&b, own->pem);
-	b.tls.private_key_file = span(&b, key_file);
-	p = tls_plan_get(&plans, &b.tls);
-	cr_assert_not_null(p, "only memory makes it NULL");
-	cr_assert_null(p->context);
-	snprintf(want, sizeof(want), "private key %s can't be read: No such "
-	    "file or directory", key_file);
-	cr_assert_str_eq(logged(), want);
-	cr_assert_null(logged());
-	cr_assert_eq(tls_plan_get(&plans, &b.tls), p);
-	cr_assert_eq(p->refs, 2);
-	cr_assert_null(logged(), "each connection says it again");
-
-	/* Kept while it has users; the next generation then tries again. */
-	key_write(own->key_pem);
-	tls_plan_put(p);
-	plans_sweep(&plans);
-	cr_assert_null(tls_plan_get(&plans, &b.tls)->context);
-	p->refs -= 2;
-	plans_sweep(&plans);
-	p = tls_plan_get(&plans, &b.tls);
-	cr_assert_not_null(p->context);
-	cr_assert_null(logged());
-	tls_plan_put(p);
-	drop(own);
+	t->len = (uint32_t)strlen(pem);
+	strcpy(t->bytes, pem);
+	return ref;
 }
 
 Test(plan, settings_that_make_no_context_are_told)
@@ -287,7 +231,7 @@ Test(plan, settings_that_make_no_context_are_told)
 	struct identity *other = mint("other", (struct wanted){ 0 });
 	const struct { const char *key, *why; } cases[] = {
 		{ other->key_pem, key_file }, { "no key", key_file },
-		{ "", key_file }, { NULL, "Is a directory" },
+		{ "", key_file },
 	};
 	struct tls_plan *p;
 	const char *said;
@@ -296,10 +240,8 @@ Test(plan, settings_that_make_no_context_are_told)
 		struct tls_block b = tls_block(20 + i, true);
 
 		b.tls.certificate_chain = span(&b, own->pem);
-		b.tls.private_key_file = span(&b, cases[i].key == NULL ?
-		    folder : key_file);
-		if (cases[i].key != NULL)
-			key_write(cases[i].key);
+		b.tls.private_key_file = span(&b, key_file);
+		b.tls.private_key = key_put(cases[i].key);
 		p = tls_plan_get(&plans, &b.tls);
 		cr_assert_not_null(p);
 		cr_assert_null(p->context, "case %zu", i);
@@ -326,13 +268,12 @@ Test(plan, one_hash_is_one_context)
 
 	b.tls.certificate_chain = span(&b, own->pem);
 	b.tls.private_key_file = span(&b, key_file);
-	key_write(own->key_pem);
+	b.tls.private_key = key_put(own->key_pem);
 	same = other = b;
 	other.tls.hash += PLAN_BUCKETS;
+	other.tls.private_key = key_put("");
 	p = tls_plan_get(&plans, &b.tls);
 	cr_assert_not_null(p->context, "%s", logged());
-	cr_assert_eq(keys_cleared, 1, "the key stays in the heap");
-	unlink(key_file);
 	cr_assert_eq(tls_plan_get(&plans, &same.tls), p, "it outlives a "
 	    "reload, and the key is not read again");
 	o = tls_plan_get(&plans, &other.tls);
@@ -443,7 +384,7 @@ side_block(uint64_t hash, bool is_server, const struct identity *own)
 		return b;
 	b.tls.certificate_chain = span(&b, own->pem);
 	b.tls.private_key_file = span(&b, key_file);
-	key_write(own->key_pem);
+	b.tls.private_key = key_put(own->key_pem);
 	return b;
 }
 

@@ -141,15 +141,15 @@ Test(route, headers)
 	    i++) {
 		const struct header_row *row = &header_rows[i];
 		struct block_route r = route(MATCH_PREFIX, "/", 0);
-		struct block_header_match *match = unit_block(sizeof(*match),
-		    &r.headers);
+		struct block_header_matches *matches = unit_block(
+		    sizeof(*matches) + sizeof(matches->at[0]), &r.headers);
 		struct headers *h = request(&m, "x", "/");
 		block_ref hr;
 
-		*match = (struct block_header_match){ .name = unit_text("k"),
+		matches->n = 1;
+		matches->at[0] = (struct block_header_match){ .name = unit_text("k"),
 		    .value = unit_text(row->want), .kind = (uint8_t)row->kind,
 		    .flags = row->flags, .range_from = 10, .range_to = 20 };
-		r.headers_n = 1;
 		hr = host(&r, 1);
 		if (row->have != NULL) {
 			size_t n = strcspn(row->have, "|");

@@ -39,11 +39,12 @@ struct call {
 static block_ref
 header_rule_block(enum header_rule rule)
 {
-	struct block_header_match *m;
+	struct block_header_matches *m;
 	block_ref ref;
 
-	m = unit_block(sizeof(*m), &ref);
-	*m = (struct block_header_match){ .name = unit_text("k"),
+	m = unit_block(sizeof(*m) + sizeof(m->at[0]), &ref);
+	m->n = 1;
+	m->at[0] = (struct block_header_match){ .name = unit_text("k"),
 	    .value = unit_text(rule == IS_1 ? "1" : "2"),
 	    .kind = rule == IS_MISSING ? HEADER_PRESENT : HEADER_EXACT,
 	    .flags = rule == IS_MISSING ? HEADER_INVERT : 0 };
@@ -61,7 +62,6 @@ host_of(const struct wish *rules, uint32_t n, block_ref *ref)
 		if (rules[i].header == NO_HEADER)
 			continue;
 		routes[i].headers = header_rule_block(rules[i].header);
-		routes[i].headers_n = 1;
 	}
 	*ref = host(routes, n);
 	return arena_at(&unit_arena, *ref);
@@ -71,13 +71,17 @@ static block_ref
 index_of(const struct block_host *h)
 {
 	char why[256] = "";
-	struct compiler c = { .arena = &unit_arena, .why = why,
-	    .why_len = sizeof(why), .memory = load_arena_new(64 << 20) };
+	struct image image = { .blocks = heap_new(&unit_arena, HEAP_KEEP) };
+	struct compiler c = { .arena = &unit_arena, .image = &image,
+	    .why = why, .why_len = sizeof(why),
+	    .memory = load_arena_new(64 << 20) };
 	block_ref ref;
 
+	heap_begin(image.blocks);
 	cr_assert_eq(compile_index(&c, h->routes, h->routes_n, &ref), 0,
 	    "%s", why);
 	load_arena_free(c.memory);
+	heap_free(image.blocks);
 	return ref;
 }
 

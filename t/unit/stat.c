@@ -36,7 +36,7 @@ listener_block(uint32_t slot, const char *address, const char *prefix)
 	hcm->stat_prefix = unit_text(prefix);
 	chain->hcm = hcm_ref;
 	l->slot = slot;
-	l->address = unit_text(address);
+	l->stat_name = unit_text(address);
 	l->chains = unit_list(1, &chain_ref);
 	return ref;
 }
@@ -373,7 +373,7 @@ pages_bytes(int fd)
 	return st.st_blocks * 512;
 }
 
-/* row.h, I4: a look at times costs a page, at those of every cluster 2 MB. */
+/* row.h, I5: a look at times costs a page, at those of every cluster 2 MB. */
 Test(stat, looks_at_no_times_that_are_not_there)
 {
 	struct block_root *root = root_block();
@@ -386,8 +386,8 @@ Test(stat, looks_at_no_times_that_are_not_there)
 		snprintf(name, sizeof(name), "c%u", slot);
 		cluster_add(root, slot, name);
 	}
-	row_init(rows[0], 4000);
-	row_init(rows[1], 4001);
+	row_death(rows[0]);
+	row_death(rows[1]);
 	cluster_request(rows[0], 500, 1);
 	cluster_request(rows[0], 500, UINT64_MAX);	/* all of it is there */
 	before = pages_bytes(row_fds[0]) + pages_bytes(row_fds[1]);

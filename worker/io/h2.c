@@ -9,6 +9,7 @@
  *   the tree itself     stays on: without it streams of a session starve
  */
 #include "worker/io/h2.h"
+#include "worker/io/h2_session.h"
 
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
@@ -438,32 +439,6 @@ on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame,
 
 /* ---- sessions ---- */
 
-static void *
-mem_malloc_cb(size_t n, void *m)
-{
-	return mem_alloc(m, n);
-}
-
-static void
-mem_free_cb(void *p, void *m)
-{
-	mem_free(m, p);
-}
-
-static void *
-mem_calloc_cb(size_t n, size_t size, void *m)
-{
-	void *p = mem_alloc(m, n * size);
-
-	return p == NULL ? NULL : memset(p, 0, n * size);
-}
-
-static void *
-mem_realloc_cb(void *p, size_t n, void *m)
-{
-	return mem_realloc(m, p, n);
-}
-
 static nghttp2_session_callbacks *
 callbacks_new(void)
 {
@@ -486,28 +461,12 @@ callbacks_new(void)
 	return c;
 }
 
-static nghttp2_option *
-option_new(const struct h2_settings *s)
-{
-	nghttp2_option *o;
-
-	if (nghttp2_option_new(&o) != 0)
-		return NULL;
-	nghttp2_option_set_no_auto_window_update(o, 1);
-	nghttp2_option_set_no_closed_streams(o, 1);
-	if (!s->server)
-		nghttp2_option_set_peer_max_concurrent_streams(o,
-		    s->max_concurrent_streams);
-	return o;
-}
-
 static int
 session_new(struct h2 *h)
 {
-	nghttp2_mem m = { h->mem, mem_malloc_cb, mem_free_cb, mem_calloc_cb,
-	    mem_realloc_cb };
+	nghttp2_mem m = h2_session_mem(h->mem);
 	nghttp2_session_callbacks *c = callbacks_new();
-	nghttp2_option *o = option_new(&h->settings);
+	nghttp2_option *o = h2_session_options(&h->settings);
 	int rc = NGHTTP2_ERR_NOMEM;
 
 	if (c != NULL && o != NULL) {
@@ -519,35 +478,6 @@ session_new(struct h2 *h)
 	}
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
-	return rc;
-}
-
-static int
-settings_submit(struct h2 *h)
-{
-	const struct h2_settings *s = &h->settings;
-	nghttp2_settings_entry e[4];
-	size_t n = 0;
-	int rc;
-
-	if (s->server)
-		e[n++] = (nghttp2_settings_entry){
-		    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-		    s->max_concurrent_streams };
-	else
-		e[n++] = (nghttp2_settings_entry){
-		    NGHTTP2_SETTINGS_ENABLE_PUSH, 0 };
-	e[n++] = (nghttp2_settings_entry){
-	    NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->stream_window_bytes };
-	e[n++] = (nghttp2_settings_entry){
-	    NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->header_bytes_max };
-	if (s->hpack_table_bytes != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)
-		e[n++] = (nghttp2_settings_entry){
-		    NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, s->hpack_table_bytes };
-	rc = nghttp2_submit_settings(h->session, 0, e, n);
-	if (rc == 0)
-		rc = nghttp2_session_set_local_window_size(h->session, 0, 0,
-		    (int32_t)s->connection_window_bytes);
 	return rc;
 }
 
@@ -568,7 +498,7 @@ h2_open(struct mem *mem, const struct h2_settings *s,
 		mem_free(mem, h);
 		return NULL;
 	}
-	if (settings_submit(h) != 0) {
+	if (h2_session_settings(h->session, &h->settings) != 0) {
 		h2_close(h, H2_CLOSE_CONNECTION);
 		return NULL;
 	}
