@@ -46,7 +46,6 @@ typedef Envoy__Extensions__TransportSockets__Tls__V3__SubjectAltNameMatcher
 enum {
 	TLS_1_2 = 0x0303, TLS_1_3 = 0x0304,
 	CIPHERS_BYTES_MAX = 4096,
-	SANS_MAX = 64,			/* worker/plan.c holds as many */
 };
 
 struct text {
@@ -240,7 +239,7 @@ static const struct rule validation_rules[] = {
 	{ "trust_chain_verification", RULE_LATER,
 	    .text = "VERIFY_TRUST_CHAIN" },
 	{ "max_verify_depth", RULE_LATER, .text = "100" },
-	{ "match_typed_subject_alt_names", RULE_ITEMS, 0, SANS_MAX,
+	{ "match_typed_subject_alt_names", RULE_ITEMS, 0, TLS_SANS_MAX,
 	    "at most 64" },
 	{ NULL, RULE_SET, 0, 0, NULL },
 };

@@ -221,7 +221,7 @@ put(struct generations *g, struct compiled *next)
 #if defined(__SANITIZE_ADDRESS__) || defined(GODWIT_POISON)
 	char why[512];
 
-	if (verify(&g->image.arena, next->generation.root,
+	if (verify(&g->image.arena, &g->image.secrets, next->generation.root,
 	    next->generation.live_bytes, why, sizeof(why)) == -1) {
 		log_error("generation %llu is broken: %s", (unsigned long long)
 		    next->generation.number, why);

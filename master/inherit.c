@@ -112,7 +112,7 @@ inherit(struct names *n, int arena_fd, uint64_t *number, char *why,
 	}
 	if (publish_observe(&h.arena, &turn, &g)) {
 		h.root = arena_at(&h.arena, g.root);
-		if (verify(&h.arena, g.root, g.live_bytes, wrong,
+		if (verify(&h.arena, NULL, g.root, g.live_bytes, wrong,
 		    sizeof(wrong)) == -1)
 			begin_anew(n, wrong);
 		else if (names_fill(&h) == -1)

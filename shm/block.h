@@ -295,6 +295,8 @@ struct block_balance {
 	struct block_endpoint endpoints[];
 };
 
+enum { TLS_SANS_MAX = 64 };		/* a worker holds so many at once */
+
 /*
  * DownstreamTlsContext or UpstreamTlsContext. Self-contained (I4).
  * Certificates are here as PEM; the private key lies in the arena of secrets,
@@ -310,7 +312,7 @@ struct block_tls {
 	uint8_t		server;		/* 1: downstream */
 	uint8_t		require_client_certificate;
 	uint8_t		pad[2];
-	uint32_t	sans_n;		/* 0 = any name */
+	uint32_t	sans_n;		/* 0 = any name; <= TLS_SANS_MAX */
 	block_ref	private_key;	/* text in the arena of secrets; 0 =
 					   none */
 	struct block_span certificate_chain;	/* PEM; unset = none */

@@ -303,6 +303,8 @@ tls_check(const void *p)
 		return "its hash is missing";
 	if (b->version_min > b->version_max)
 		return "its lowest TLS version is above its highest";
+	if (b->sans_n > TLS_SANS_MAX)
+		return "it has too many names";
 	if (offsetof(struct block_tls, sans) +
 	    (uint64_t)b->sans_n * sizeof(b->sans[0]) > b->bytes)
 		return "its names are longer than itself";

@@ -18,6 +18,7 @@ struct seen {
 
 struct verifier {
 	const struct arena *arena;
+	const struct arena *secrets;	/* NULL: keys are not looked for */
 	uint64_t	 bytes_left;
 	struct seen	 seen;
 	struct {
@@ -208,6 +209,25 @@ pages_check(const struct verifier *v, const void *p)
 	return NULL;
 }
 
+static const char *
+key_check(const struct verifier *v, const void *p)
+{
+	const struct block_tls *tls = p;
+	uint64_t off = (uint64_t)tls->private_key * ARENA_UNIT_BYTES;
+	const void *key;
+
+	if (tls->private_key == 0 || v->secrets == NULL)
+		return NULL;
+	if (off < ARENA_CONTROL_BYTES || off >= v->secrets->size_bytes)
+		return "its key lies outside the arena of secrets";
+	key = arena_at(v->secrets, tls->private_key);
+	if (block_kind_bytes(BLOCK_TEXT, key, v->secrets->size_bytes - off)
+	    == 0)
+		return "its key reaches beyond the arena of secrets";
+	return block_kind_check(BLOCK_TEXT, key) == NULL ? NULL :
+	    "its key does not end";
+}
+
 static const char *(*const neighbours[BLOCK_KINDS])(const struct verifier *v,
     const void *p) = {
 	[BLOCK_LISTENERS] = listeners_check,
@@ -217,6 +237,7 @@ static const char *(*const neighbours[BLOCK_KINDS])(const struct verifier *v,
 	[BLOCK_HEADER_MATCHES] = headers_check,
 	[BLOCK_PAGES] = pages_check,
 	[BLOCK_CLUSTER] = cluster_check,
+	[BLOCK_TLS] = key_check,
 };
 
 /* ---- the walk */
@@ -297,10 +318,11 @@ explain(const struct verifier *v, char *why, size_t why_len)
 }
 
 int
-verify(const struct arena *a, block_ref root, uint64_t bytes_max, char *why,
-    size_t why_len)
+verify(const struct arena *a, const struct arena *secrets, block_ref root,
+    uint64_t bytes_max, char *why, size_t why_len)
 {
-	struct verifier v = { .arena = a, .bytes_left = bytes_max };
+	struct verifier v = { .arena = a, .secrets = secrets,
+		.bytes_left = bytes_max };
 	int rc = visit(&v, BLOCK_ROOT, root);
 
 	if (rc == -1)

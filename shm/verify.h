@@ -22,9 +22,11 @@
 #include "shm/block_kind.h"
 
 /* 0: the generation below root is whole. bytes_max is what its blocks may
- * take together (struct generation's live_bytes). -1: why, with the path of
- * kinds to the block that is not. */
-int	verify(const struct arena *a, block_ref root, uint64_t bytes_max,
-	    char *why, size_t why_len);
+ * take together (struct generation's live_bytes). secrets is where its TLS
+ * blocks find their keys; NULL: keys are not looked for, as who only reads
+ * names has no need to. -1: why, with the path of kinds to the block that is
+ * not. */
+int	verify(const struct arena *a, const struct arena *secrets,
+	    block_ref root, uint64_t bytes_max, char *why, size_t why_len);
 
 #endif

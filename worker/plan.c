@@ -6,8 +6,6 @@
 
 #include "shm/log.h"
 
-enum { SANS_MAX = 64 };
-
 void
 plans_init(struct plans *p, struct mem *m, const struct arena *secrets)
 {
@@ -46,6 +44,7 @@ static void
 settings_fill(struct tls_settings *s, struct tls_san *sans,
     const struct block_tls *b)
 {
+	assert(b->sans_n <= TLS_SANS_MAX);
 	*s = (struct tls_settings){
 	    .server = b->server,
 	    .require_peer_certificate = b->require_client_certificate,
@@ -56,7 +55,7 @@ settings_fill(struct tls_settings *s, struct tls_san *sans,
 	    .trusted_ca = block_span_at(b, b->trusted_ca),
 	    .trusted_ca_len = b->trusted_ca.len,
 	    .sans = sans,
-	    .sans_n = b->sans_n < SANS_MAX ? b->sans_n : SANS_MAX,
+	    .sans_n = b->sans_n,
 	    .sni = block_span_at(b, b->sni),
 	    .ciphers = block_span_at(b, b->ciphers),
 	};
@@ -73,7 +72,7 @@ context_new(const struct plans *p, const struct block_tls *b)
 {
 	const char *file = block_span_at(b, b->private_key_file);
 	const struct block_text *key;
-	struct tls_san sans[SANS_MAX];
+	struct tls_san sans[TLS_SANS_MAX];
 	struct tls_settings s;
 	struct tls_context *c;
 	char why[256];

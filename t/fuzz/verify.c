@@ -100,7 +100,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(a.base, 0xdb, ARENA_CONTROL_BYTES);
 	memcpy(a.base + ARENA_CONTROL_BYTES, data + HEAD_BYTES,
 	    size - HEAD_BYTES);
-	if (verify(&a, root, a.size_bytes * (256 - data[4]) / 256, why,
+	if (verify(&a, NULL, root, a.size_bytes * (256 - data[4]) / 256, why,
 	    sizeof(why)) == 0) {
 		wrong = sample_read(&a, root);
 		if (wrong != NULL) {

@@ -75,7 +75,7 @@ verify_it(uint64_t bytes_max)
 {
 	map_protect(PROT_READ);
 	strcpy(why, "");
-	return verify(&a, sample.root_ref, bytes_max, why, sizeof(why));
+	return verify(&a, NULL, sample.root_ref, bytes_max, why, sizeof(why));
 }
 
 /* ---- what passes */
@@ -359,9 +359,10 @@ static const struct wrong {
 	{ SET(tls, tls, server, 2), TLS, "server is neither 0 nor 1" },
 	{ SET(tls, tls, require_client_certificate, 2), TLS,
 	    "require_client_certificate is neither 0 nor 1" },
-	{ SET(tls, tls, sans_n, UINT32_MAX), TLS,
-	    "its names are longer than itself" },
-	{ SET(tls, tls, sans_n, 0x10000001), TLS,
+	{ SET(tls, tls, sans_n, UINT32_MAX), TLS, "it has too many names" },
+	{ SET(tls, tls, sans_n, TLS_SANS_MAX + 1), TLS,
+	    "it has too many names" },
+	{ SET(tls, tls, sans_n, TLS_SANS_MAX), TLS,
 	    "its names are longer than itself" },
 	{ SET(tls, tls, sans_n, 3), TLS, "a text of it is not inside" },
 	{ SET(tls, tls, private_key, UINT32_MAX), NULL, NULL },
@@ -508,8 +509,8 @@ Test(verify, a_root_can_be_anywhere_but_must_be_whole)
 	for (uint64_t ref = 0; ref <= good.used_bytes / ARENA_UNIT_BYTES + 1;
 	    ref++) {
 		map_protect(PROT_READ);
-		cr_expect_eq(verify(&a, (block_ref)ref, UINT64_MAX, why,
-		    sizeof(why)), ref == sample.root_ref ? 0 : -1);
+		cr_expect_eq(verify(&a, NULL, (block_ref)ref, UINT64_MAX,
+		    why, sizeof(why)), ref == sample.root_ref ? 0 : -1);
 	}
 	cr_expect_not_null(strstr(why, ": it lies outside the arena"));
 }
@@ -525,13 +526,57 @@ Test(verify, more_pages_than_slots)
 	expect_in_why(": they are more than there are slots");
 }
 
+/* The arena of secrets ends where this page does, and so does its key. */
+static const struct {
+	const char	*name;
+	uint32_t	 from_end, len;	/* of the key's block; 0 = where it is */
+	char		 last;		/* after its bytes */
+	const char	*wrong;		/* NULL: it passes */
+} keys[] = {
+	{ "whole, to the last byte", 32, 27, 0, NULL },
+	{ "in the control page", UINT32_MAX, 0, 0,
+	    "its key lies outside the arena of secrets" },
+	{ "at the end", 0, 0, 0,
+	    "its key lies outside the arena of secrets" },
+	{ "a byte too long", 32, 28, 0,
+	    "its key reaches beyond the arena of secrets" },
+	{ "far too long", 32, UINT32_MAX, 0,
+	    "its key reaches beyond the arena of secrets" },
+	{ "without its NUL", 32, 27, 'x', "its key does not end" },
+};
+
+Test(verify, keys_are_where_tls_says)
+{
+	enum { BYTES = 2 * ARENA_CONTROL_BYTES };
+	struct arena secrets = { .size_bytes = BYTES, .fd = -1,
+		.base = map + MAP_BYTES - BYTES };
+	struct block_text *key = (void *)(secrets.base + BYTES - 32);
+
+	a = good;		/* the edge is the other arena's in this test */
+	sample.tls_client->private_key = 0;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		key->len = keys[i].len;
+		((char *)key)[31] = keys[i].last;
+		sample.tls->private_key = keys[i].from_end == UINT32_MAX ? 1 :
+		    (block_ref)((BYTES - keys[i].from_end) /
+		    ARENA_UNIT_BYTES);
+		cr_expect_eq(verify(&a, &secrets, sample.root_ref, UINT64_MAX,
+		    why, sizeof(why)), keys[i].wrong == NULL ? 0 : -1,
+		    "%s: %s", keys[i].name, why);
+		if (keys[i].wrong != NULL)
+			cr_expect_not_null(strstr(why, keys[i].wrong),
+			    "%s: %s", keys[i].name, why);
+	}
+}
+
 Test(verify, a_short_why_is_cut)
 {
 	char small[8] = "1234567";
 
 	sample.root->listeners = 0;
 	arena_set(&good, good.used_bytes);
-	cr_assert_eq(verify(&a, sample.root_ref, UINT64_MAX, small, 5), -1);
+	cr_assert_eq(verify(&a, NULL, sample.root_ref, UINT64_MAX, small,
+	    5), -1);
 	cr_assert_str_eq(small, "root");
 	cr_assert_str_eq(small + 5, "67");
 }
@@ -657,7 +702,7 @@ Test(verify, at_random, .timeout = 300)
 		for (uint32_t n = random_below(3) + 1; n > 0; n--)
 			one_change();
 		began_ns = now_ns();
-		rc = verify(&a, sample.root_ref, a.size_bytes, why,
+		rc = verify(&a, NULL, sample.root_ref, a.size_bytes, why,
 		    sizeof(why));
 		if (now_ns() - began_ns > longest_ns)
 			longest_ns = now_ns() - began_ns;
