@@ -17,21 +17,23 @@
 
 extern char **environ;
 
-/* What a child may know of our environment: where to find things, how to
+/* What a worker may know of our environment: where to find things, how to
  * write dates, and how instrumented builds behave. Nothing that could be a
- * secret, and not the service manager's socket. A last '*' stands for any
- * rest of the name. */
+ * secret. A last '*' stands for any rest of the name. */
 static const char *const keep[] = {
 	"PATH", "HOME", "TZ", "LANG", "LC_*", "XDG_RUNTIME_DIR",
 	"LD_LIBRARY_PATH", "LD_PRELOAD", "OPENSSL_CONF", "OPENSSL_MODULES",
 	"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",
-	"GCOV_*", "LLVM_PROFILE_FILE", "MALLOC_*", "GLIBC_TUNABLES",
+	"GCOV_*", "LLVM_PROFILE_FILE", "MALLOC_*", "GLIBC_TUNABLES", NULL
 };
 
-enum {
-	ENVIRONMENT_MAX = 256,
-	FDS_BYTES = 512,
+/* What the master may not: it is between us and who started us. */
+static const char *const drop[] = {
+	"NOTIFY_SOCKET", "WATCHDOG_*", "LISTEN_*", "GODWIT_ROLE",
+	"GODWIT_FDS", NULL
 };
+
+enum { ARGUMENTS_MAX = 256, FDS_BYTES = 512 };
 
 /* The names of the table; -1 in the struct: not there. */
 static const struct {
@@ -93,29 +95,37 @@ fds_write(const struct role *r, char *out, size_t out_len)
 }
 
 static bool
-kept(const char *variable)
+names(const char *const *list, const char *variable)
 {
-	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++) {
-		size_t n = strcspn(keep[i], "*");
+	for (; *list != NULL; list++) {
+		size_t n = strcspn(*list, "*");
 
-		if (strncmp(variable, keep[i], n) == 0 &&
-		    (keep[i][n] == '*' || variable[n] == '='))
+		if (strncmp(variable, *list, n) == 0 &&
+		    ((*list)[n] == '*' || variable[n] == '='))
 			return true;
 	}
 	return false;
 }
 
-static void
-environment(char **out, char *role, char *fds)
+/* I2. NULL: no memory. Never freed: the exec does. */
+static char **
+environment(enum role_kind kind, char *role, char *fds)
 {
-	int n = 0;
+	size_t n = 0;
+	char **out;
 
-	for (char **e = environ; *e != NULL && n < ENVIRONMENT_MAX - 3; e++)
-		if (kept(*e))
+	while (environ[n] != NULL)
+		n++;
+	out = calloc(n + 3, sizeof(*out));
+	if (out == NULL)
+		return NULL;
+	n = 0;
+	for (char **e = environ; *e != NULL; e++)
+		if (kind == ROLE_MASTER ? !names(drop, *e) : names(keep, *e))
 			out[n++] = *e;
 	out[n++] = role;
 	out[n++] = fds;
-	out[n] = NULL;
+	return out;
 }
 
 /* I1. */
@@ -170,7 +180,7 @@ role_exec(const struct role *r, const struct control_settings *s,
 {
 	static char fds[sizeof("GODWIT_FDS=") + FDS_BYTES];
 	char name[64], title[96], role[96];
-	char *envp[ENVIRONMENT_MAX], *argv[ENVIRONMENT_MAX];
+	char **envp, *argv[ARGUMENTS_MAX];
 	int n = 0;
 
 	role_name(r, name, sizeof(name));
@@ -178,9 +188,12 @@ role_exec(const struct role *r, const struct control_settings *s,
 	snprintf(role, sizeof(role), "GODWIT_ROLE=%s", name);
 	strcpy(fds, "GODWIT_FDS=");
 	fds_write(r, fds + strlen(fds), sizeof(fds) - strlen(fds));
-	environment(envp, role, fds);
+	*what = "its environment";
+	envp = environment(r->kind, role, fds);
+	if (envp == NULL)
+		return;
 	argv[n++] = title;
-	for (; *args != NULL && n < ENVIRONMENT_MAX - 1; args++)
+	for (; *args != NULL && n < ARGUMENTS_MAX - 1; args++)
 		argv[n++] = *args;
 	argv[n] = NULL;
 	signals_ignore();

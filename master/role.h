@@ -11,8 +11,9 @@
  * Invariants
  *   I1  Only the descriptors of the table survive the exec, and the role
  *       makes them close-on-exec again.
- *   I2  The child's environment is what keep[] in role.c names, and
- *       these two; both are gone once they are read.
+ *   I2  A worker's environment is what keep[] in role.c names, the master's
+ *       all but what drop[] names, since a configuration may take certificates
+ *       from there; and these two, which are gone once they are read.
  *
  * Test: t/unit/keeper.c.
  */

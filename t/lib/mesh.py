@@ -333,7 +333,7 @@ class Mesh(contextlib.ExitStack):
         """A copy of an example with its ports and folders replaced."""
         with open(os.path.join(EXAMPLES, name)) as f:
             text = f.read()
-        replace = {"/etc/godwit/tls": self.certificates(), **replace}
+        replace = {**replace, "/etc/godwit/tls": self.certificates()}
         for old, new in replace.items():
             assert str(old) in text, f"{name} has no {old}"
             text = text.replace(str(old), str(new))

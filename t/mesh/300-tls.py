@@ -1,4 +1,6 @@
 """Who gets in, and whom we trust."""
+import os
+import signal
 import socket
 import ssl
 
@@ -131,3 +133,23 @@ def test_a_certificate_is_replaced_by_reload(m):
     a = r.caller.call(region="eu")
     assert a.meta("godwit-cause") == "tls_failure", a
     assert us.stats()["cluster.gateway-eu.ssl.connection_error"] >= 1
+
+
+def test_a_certificate_out_of_the_environment(m):
+    """Of the master and its successor; a worker is not told."""
+    os.environ["GATEWAY_CERTIFICATE"] = m.pem("eu-gateway.pem").decode()
+    try:
+        p, port = gateway(m, **{
+            "certificate_chain: { filename: /etc/godwit/tls/eu-gateway.pem }":
+            "certificate_chain:"
+            " { environment_variable: GATEWAY_CERTIFICATE }"})
+    finally:
+        del os.environ["GATEWAY_CERTIFICATE"]
+    assert shake(m, port, "us-local") == ("TLSv1.3", "h2")
+    with open(f"/proc/{p.children()['worker 0']}/environ", "rb") as f:
+        assert b"GATEWAY_CERTIFICATE" not in f.read()
+    master = p.children()["master"]
+    os.kill(master, signal.SIGKILL)
+    assert p.command("reload")[0] == 0, p.log()
+    assert p.children()["master"] != master
+    assert shake(m, port, "us-local") == ("TLSv1.3", "h2")
