@@ -37,6 +37,21 @@ static const char only_h2[] = "godwit speaks HTTP/2 to its upstreams, "
 
 /* ---- HTTP */
 
+/* A limit of the callers' side that has another meaning here. */
+static const struct rule common_rules[] = {
+	{ "max_stream_duration", RULE_LATER, .text = "0s" },
+	{ NULL, RULE_SET, 0, 0, NULL },
+};
+
+static int
+common_http(struct compiler *c, const struct at *at, const CommonHttp *m,
+    struct block_cluster *b)
+{
+	if (m != NULL && rule_check(c, at, &m->base, common_rules) < 0)
+		return -1;
+	return compile_common_http(c, at, m, &b->idle_timeout_ms, &b->limits);
+}
+
 static int
 options_h2(struct compiler *c, const struct at *up, const HttpOptions *m,
     struct block_cluster *b)
@@ -63,8 +78,7 @@ options_h2(struct compiler *c, const struct at *up, const HttpOptions *m,
 	if (compile_h2(c, &h2, m->explicit_http_config->
 	    http2_protocol_options, &b->h2) < 0)
 		return -1;
-	return compile_common_http(c, &common,
-	    m->common_http_protocol_options, &b->idle_timeout_ms, &b->limits);
+	return common_http(c, &common, m->common_http_protocol_options, b);
 }
 
 /* The two ways to say it are not mixed. */
@@ -131,8 +145,7 @@ cluster_http(struct compiler *c, const struct at *up, const Cluster *m,
 		return refuse(c, up, "%s", only_h2);
 	if (compile_h2(c, &h2, m->http2_protocol_options, &b->h2) < 0)
 		return -1;
-	return compile_common_http(c, &common,
-	    m->common_http_protocol_options, &b->idle_timeout_ms, &b->limits);
+	return common_http(c, &common, m->common_http_protocol_options, b);
 }
 
 /* ---- clusters */

@@ -4,10 +4,9 @@
  *
  * What godwit does today, and what is therefore refused when a file asks for
  * something else (hcm_rules): no request id, no x-forwarded-for, no server
- * header of our own, no timers on streams but the route's. Unset means
- * Envoy's default, and is accepted without a word also where we don't do yet
- * what Envoy would: generate_request_id, drain_timeout, delayed_close_timeout,
- * stream_idle_timeout.
+ * header of our own. Unset means Envoy's default, and is accepted without a
+ * word also where we don't do yet what Envoy would: generate_request_id,
+ * drain_timeout, delayed_close_timeout.
  *
  * Source: HttpConnectionManager. Test: t/unit/compile.c.
  */
@@ -20,7 +19,10 @@
 #define ROUTER \
 	&envoy__extensions__filters__http__router__v3__router__descriptor
 
-enum { LISTED_MAX = 64 };		/* those that are off included */
+enum {
+	LISTED_MAX = 64,		/* those that are off included */
+	STREAM_IDLE_TIMEOUT_MS = 300 * 1000,
+};
 
 static const struct rule hcm_rules[] = {
 	{ "codec_type", RULE_LATER, .text = "AUTO|HTTP2" },
@@ -36,7 +38,6 @@ static const struct rule hcm_rules[] = {
 	{ "generate_request_id", RULE_LATER, .text = "true|false" },
 	{ "forward_client_cert_details", RULE_LATER, .text = "SANITIZE" },
 	{ "xff_num_trusted_hops", RULE_LATER, .text = "0" },
-	{ "stream_idle_timeout", RULE_LATER, .text = "300s|0s" },
 	{ "delayed_close_timeout", RULE_LATER, .text = "1s" },
 	{ "request_timeout", RULE_LATER, .text = "0s" },
 	{ "normalize_path", RULE_LATER, .text = "false" },
@@ -117,6 +118,22 @@ compile_filters(struct compiler *c, const struct at *up,
 	return 0;
 }
 
+/* What limits a caller's stream where its route says nothing. */
+static int
+stream_limits(struct compiler *c, const struct at *up,
+    const ConnectionManager *m, struct block_hcm *b)
+{
+	const struct at idle = AT(up, "stream_idle_timeout");
+	const struct at common = AT(up, "common_http_protocol_options");
+	const struct at duration = AT(&common, "max_stream_duration");
+	const CommonHttp *o = m->common_http_protocol_options;
+
+	return duration_ms(c, &idle, m->stream_idle_timeout,
+	    STREAM_IDLE_TIMEOUT_MS, &b->stream_idle_timeout_ms) < 0 ? -1 :
+	    duration_ms(c, &duration, o == NULL ? NULL :
+	    o->max_stream_duration, 0, &b->max_stream_duration_ms);
+}
+
 int
 compile_hcm(struct compiler *c, const struct at *at,
     const ConnectionManager *m, block_ref *ref)
@@ -132,6 +149,7 @@ compile_hcm(struct compiler *c, const struct at *at,
 	    compile_h2(c, &h2, m->http2_protocol_options, &b->h2) < 0 ||
 	    compile_common_http(c, &common, m->common_http_protocol_options,
 	    &b->idle_timeout_ms, &b->limits) < 0 ||
+	    stream_limits(c, at, m, b) < 0 ||
 	    compile_filters(c, at, m, b) < 0)
 		return -1;
 	/* The other limit in kb is for what upstreams send. */

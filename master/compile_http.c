@@ -68,7 +68,6 @@ static const struct rule common_rules[] = {
 	{ "max_headers_count", RULE_RANGE, 1, UINT32_MAX, "at least 1" },
 	{ "max_response_headers_kb", RULE_RANGE, 1, 8192, "1..8192" },
 	{ "max_connection_duration", RULE_LATER, .text = NULL },
-	{ "max_stream_duration", RULE_LATER, .text = "0s" },
 	{ "headers_with_underscores_action", RULE_LATER, .text = "ALLOW" },
 	{ "max_requests_per_connection", RULE_LATER, .text = "0" },
 	{ NULL, RULE_SET, 0, 0, NULL },

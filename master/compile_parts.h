@@ -53,6 +53,8 @@ typedef Envoy__Config__Route__V3__VirtualHost VirtualHost;
 typedef Envoy__Config__Route__V3__Route Route;
 typedef Envoy__Config__Route__V3__RouteMatch RouteMatch;
 typedef Envoy__Config__Route__V3__RouteAction RouteAction;
+typedef Envoy__Config__Route__V3__RouteAction__MaxStreamDuration
+    MaxStreamDuration;
 typedef Envoy__Config__Route__V3__HeaderMatcher HeaderMatcher;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
     ConnectionManager;

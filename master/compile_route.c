@@ -22,15 +22,58 @@ enum {
 
 /* ---- routes */
 
+/* The older way to follow grpc-timeout. */
+static int
+plan_grpc_timeout(struct compiler *c, const struct at *up,
+    const RouteAction *m, struct block_plan *plan)
+{
+	const struct at max = AT(up, "max_grpc_timeout");
+	const struct at offset = AT(up, "grpc_timeout_offset");
+
+	if (m->max_grpc_timeout != NULL)
+		plan->deadline = DEADLINE_GRPC_TIMEOUT;
+	return duration_ms(c, &max, m->max_grpc_timeout, 0,
+	    &plan->grpc_timeout_max_ms) < 0 ? -1 : duration_ms(c, &offset,
+	    m->grpc_timeout_offset, 0, &plan->grpc_timeout_offset_ms);
+}
+
+/* The newer one, which wins. */
+static int
+plan_duration(struct compiler *c, const struct at *up, const RouteAction *m,
+    struct block_plan *plan)
+{
+	const struct at at = AT(up, "max_stream_duration");
+	const struct at own = AT(&at, "max_stream_duration");
+	const struct at max = AT(&at, "grpc_timeout_header_max");
+	const struct at offset = AT(&at, "grpc_timeout_header_offset");
+	const MaxStreamDuration *d = m->max_stream_duration;
+
+	if (d == NULL)
+		return plan_grpc_timeout(c, up, m, plan);
+	plan->deadline = DEADLINE_DURATION;
+	plan->flags |= (uint16_t)(
+	    (d->max_stream_duration != NULL ? PLAN_DURATION : 0) |
+	    (d->grpc_timeout_header_max != NULL ? PLAN_GRPC_TIMEOUT_MAX : 0));
+	return duration_ms(c, &own, d->max_stream_duration, 0,
+	    &plan->duration_ms) < 0 ||
+	    duration_ms(c, &max, d->grpc_timeout_header_max, 0,
+	    &plan->grpc_timeout_max_ms) < 0 ||
+	    duration_ms(c, &offset, d->grpc_timeout_header_offset, 0,
+	    &plan->grpc_timeout_offset_ms) < 0 ? -1 : 0;
+}
+
 static int
 route_plan(struct compiler *c, const struct at *up, const RouteAction *m,
     block_ref *ref)
 {
-	const struct at at = AT(up, "timeout");
+	const struct at at = AT(up, "timeout"), idle = AT(up, "idle_timeout");
 	struct block_plan plan = { .bytes = sizeof(plan) };
 
+	if (m->idle_timeout != NULL)
+		plan.flags |= PLAN_IDLE_TIMEOUT;
 	if (duration_ms(c, &at, m->timeout, ROUTE_TIMEOUT_MS,
-	    &plan.timeout_ms) < 0)
+	    &plan.timeout_ms) < 0 || duration_ms(c, &idle, m->idle_timeout, 0,
+	    &plan.idle_timeout_ms) < 0 || plan_duration(c, up, m, &plan) < 0)
 		return -1;
 	plan.hash = put_hash(&plan.bytes, sizeof(plan) - sizeof(plan.hash),
 	    0);

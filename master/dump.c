@@ -121,6 +121,21 @@ dump_header(FILE *out, const struct arena *a,
 }
 
 static void
+dump_plan(FILE *out, const struct block_plan *p)
+{
+	if (p->flags & PLAN_IDLE_TIMEOUT)
+		fprintf(out, " idle=%ums", p->idle_timeout_ms);
+	if (p->flags & PLAN_DURATION)
+		fprintf(out, " duration=%ums", p->duration_ms);
+	if (p->deadline == DEADLINE_GRPC_TIMEOUT ||
+	    p->flags & PLAN_GRPC_TIMEOUT_MAX)
+		fprintf(out, " grpc-timeout=%s %ums-%ums", p->deadline ==
+		    DEADLINE_DURATION ? "duration" : "timeout",
+		    p->grpc_timeout_max_ms, p->grpc_timeout_offset_ms);
+	fprintf(out, " hash=%016" PRIx64 "\n", p->hash);
+}
+
+static void
 dump_route(FILE *out, const struct arena *a, const struct block_route *b)
 {
 	const struct block_plan *plan = arena_at(a, b->plan);
@@ -128,11 +143,12 @@ dump_route(FILE *out, const struct arena *a, const struct block_route *b)
 	uint32_t i;
 
 	fprintf(out, "        route \"%s\" %s \"%s\"%s%s -> cluster %u "
-	    "timeout=%ums hash=%016" PRIx64 "\n", block_text(a, b->name),
+	    "timeout=%ums", block_text(a, b->name),
 	    match_names[b->kind], block_text(a, b->path),
 	    b->flags & MATCH_ANY_CASE ? " any case" : "",
 	    b->flags & MATCH_GRPC ? " grpc" : "", b->cluster,
-	    plan->timeout_ms, plan->hash);
+	    plan->timeout_ms);
+	dump_plan(out, plan);
 	if (b->headers == 0)
 		return;
 	headers = arena_at(a, b->headers);
@@ -173,8 +189,10 @@ dump_chain(FILE *out, const struct arena *a, block_ref ref)
 	fprintf(out, "  chain \"%s\" handshake=%ums\n", block_text(a, b->name),
 	    b->handshake_timeout_ms);
 	dump_tls(out, a, b->tls);
-	fprintf(out, "    http \"%s\" idle=%ums\n",
-	    block_text(a, hcm->stat_prefix), hcm->idle_timeout_ms);
+	fprintf(out, "    http \"%s\" idle=%ums streams: idle=%ums "
+	    "duration=%ums\n", block_text(a, hcm->stat_prefix),
+	    hcm->idle_timeout_ms, hcm->stream_idle_timeout_ms,
+	    hcm->max_stream_duration_ms);
 	dump_h2(out, &hcm->h2, &hcm->limits);
 	for (i = 0; i < hcm->filters_n; i++)
 		fprintf(out, "    filter %s\n",

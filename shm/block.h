@@ -126,6 +126,8 @@ struct block_hcm {
 	struct block_h2	h2;
 	struct block_header_limits limits;
 	uint32_t	idle_timeout_ms;	/* of a connection; 0 = none */
+	uint32_t	stream_idle_timeout_ms;	/* 0 = none */
+	uint32_t	max_stream_duration_ms;	/* 0 = none */
 	uint32_t	filters_n;	/* 1..FILTERS_MAX */
 	struct block_filter filters[];	/* the router is the last, only */
 };
@@ -254,11 +256,30 @@ struct block_header_matches {		/* all of them must hold */
 	struct block_header_match at[];
 };
 
+/* By what a route limits its calls: worker/deadline.h has the rules. */
+enum plan_deadline {
+	DEADLINE_ROUTE,			/* timeout alone */
+	DEADLINE_GRPC_TIMEOUT,		/* max_grpc_timeout is set */
+	DEADLINE_DURATION,		/* max_stream_duration is set */
+};
+enum plan_flag {
+	PLAN_IDLE_TIMEOUT = 1,		/* the route's own, not the listener's */
+	PLAN_DURATION = 2,		/* the same */
+	PLAN_GRPC_TIMEOUT_MAX = 4,	/* grpc_timeout_header_max is set */
+};
+
 /* What a stream needs after it was routed. Self-contained (I4). */
 struct block_plan {
 	uint64_t	hash;		/* of the rest; 0 never */
 	uint32_t	bytes;		/* of the whole block */
+	uint16_t	deadline;	/* enum plan_deadline */
+	uint16_t	flags;		/* enum plan_flag */
 	uint32_t	timeout_ms;	/* RouteAction.timeout; 0 = none */
+	uint32_t	idle_timeout_ms;	/* of the stream; 0 = none */
+	uint32_t	duration_ms;	/* max_stream_duration; 0 = none */
+	uint32_t	grpc_timeout_max_ms;	/* 0 = no limit */
+	uint32_t	grpc_timeout_offset_ms;
+	uint32_t	pad;
 };
 
 enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };

@@ -6,6 +6,8 @@
 #include "worker/pool.h"
 #include "worker/relay.h"
 
+enum { DEADLINE_RACE_MS = 2 };	/* two clocks, each rounded up */
+
 static struct attempt *
 attempt_of(struct h2_stream *h2)
 {
@@ -134,6 +136,19 @@ cause_of_conn(enum conn_end end)
 	return CAUSE_connection_lost;
 }
 
+/* The service knows the deadline too: where its reset comes with ours, the
+ * deadline is why. */
+static enum cause
+cause_of_reset(const struct attempt *a)
+{
+	enum cause over = a->stream == NULL ? CAUSE_none :
+	    deadline_over(a->stream, DEADLINE_RACE_MS);
+
+	if (a->h2.peer_code == H2_PROTOCOL_ERROR)
+		return CAUSE_service_protocol_error;
+	return over != CAUSE_none ? over : CAUSE_service_reset;
+}
+
 static enum cause
 cause_of(const struct attempt *a, enum h2_close why)
 {
@@ -145,9 +160,7 @@ cause_of(const struct attempt *a, enum h2_close why)
 	case H2_CLOSE_CONNECTION:
 		return cause_of_conn(a->upstream->conn.end);
 	case H2_CLOSE_RESET:
-		if (a->h2.peer_code == H2_PROTOCOL_ERROR)
-			return CAUSE_service_protocol_error;
-		break;
+		return cause_of_reset(a);
 	case H2_CLOSE_DONE:
 	case H2_CLOSE_LOCAL:
 		break;

@@ -9,8 +9,6 @@
 #include "worker/reply.h"
 #include "worker/route.h"
 
-static void	relay_timeout(struct timer *t);
-
 static struct stream *
 stream_of(struct h2_stream *h2)
 {
@@ -21,6 +19,13 @@ static struct worker *
 worker_of(const struct stream *s)
 {
 	return s->down->worker;
+}
+
+/* Bytes came, from either side. */
+static void
+moved(struct stream *s)
+{
+	s->deadline.active = worker_of(s)->loop.now;
 }
 
 /* ---- the byte budget (I2) ---- */
@@ -72,7 +77,6 @@ down_open(void *owner)
 		return NULL;
 	memset(s, 0, sizeof(*s));
 	s->down = d;
-	s->timeout.fire = relay_timeout;
 	s->begun = w->loop.now;
 	s->moved_ns = w->loop.now.ns;
 	LIST_INSERT_HEAD(&w->streams, s, link);
@@ -128,8 +132,10 @@ down_headers(struct h2_stream *h2, struct headers *h, bool end)
 	host_drop(h);
 	if (hcm == NULL)
 		relay_fail(s, CAUSE_listener_removed);
-	else
+	else {
+		deadline_begin(s, hcm);
 		filter_headers(s, hcm);
+	}
 }
 
 static void
@@ -139,6 +145,7 @@ down_data(struct h2_stream *h2, const uint8_t *p, size_t n)
 
 	if (s->answer_ended)
 		return;			/* the caller is told to stop */
+	moved(s);
 	filter_data(s, p, n);
 	budget_check(worker_of(s));
 }
@@ -149,6 +156,7 @@ down_end(struct h2_stream *h2, struct headers *trailers)
 	struct stream *s = stream_of(h2);
 
 	s->request_ended = true;
+	moved(s);
 	if (!s->answer_ended)
 		filter_end(s, trailers);
 	if (trailers != NULL)
@@ -168,7 +176,7 @@ static void
 answer_done(struct stream *s)
 {
 	s->answer_ended = true;
-	timer_stop(&worker_of(s)->loop.timers, &s->timeout);
+	deadline_end(s);
 	if (s->attempt != NULL && !s->request_ended)
 		attempt_drop(s->attempt, H2_CANCEL);
 }
@@ -178,6 +186,7 @@ relay_answer(struct stream *s, struct headers *h, bool end)
 {
 	assert(!s->answer_started);
 	s->answer_started = true;
+	moved(s);
 	if (!h2_answer(&s->h2, h, end))
 		h2_reset(&s->h2, H2_INTERNAL_ERROR);
 	headers_put(h);
@@ -194,6 +203,7 @@ relay_answer_data(struct stream *s, const uint8_t *p, size_t n)
 		return;
 	s->held_bytes += n;
 	w->held_bytes += n;
+	moved(s);
 	if (!h2_data(&s->h2, p, n))
 		relay_fail(s, CAUSE_no_memory);
 	budget_check(w);
@@ -245,17 +255,6 @@ relay_fail(struct stream *s, enum cause cause)
 }
 
 static void
-relay_timeout(struct timer *t)
-{
-	struct stream *s = CONTAINER(t, struct stream, timeout);
-
-	if (s->attempt != NULL)
-		count_one(s->attempt->upstream->counts->cluster,
-		    COUNT_CLUSTER_upstream_rq_timeout);
-	relay_fail(s, CAUSE_route_timeout);
-}
-
-static void
 close_count(struct stream *s, enum h2_close why)
 {
 	count *http = http_counts(s->down);
@@ -291,7 +290,7 @@ down_closed(struct h2_stream *h2, enum h2_close why)
 	/* Whatever the end: who timed out or gave up waited longest. */
 	time_observe(s->down->times, HISTOGRAM_HTTP_downstream_rq_time, s->begun,
 	    w->loop.now);
-	timer_stop(&w->loop.timers, &s->timeout);
+	deadline_end(s);
 	if (s->attempt != NULL)
 		attempt_drop(s->attempt, H2_CANCEL);		/* I3 */
 	if (s->request != NULL)

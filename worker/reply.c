@@ -66,12 +66,20 @@ head_grpc(struct headers *h, const struct stream *s)
 	    add_status(h, s);
 }
 
+/* Envoy's rule: who had not sent all of its request was itself late. */
+static int
+http_of(const struct stream *s)
+{
+	return s->cause == CAUSE_deadline && !s->request_ended ? 408 :
+	    cause_rows[s->cause].http;
+}
+
 static bool
 head_plain(struct headers *h, const struct stream *s)
 {
 	const struct cause_row *row = &cause_rows[s->cause];
 
-	return add_number(h, ":status", row->http) &&
+	return add_number(h, ":status", http_of(s)) &&
 	    add_number(h, "content-length", (int)strlen(row->text)) &&
 	    (row->text[0] == '\0' ||
 	    headers_add_text(h, "content-type", "text/plain")) &&

@@ -90,20 +90,9 @@ route(struct stream *s, const struct block_hcm *hcm)
 		return CAUSE_no_cluster;
 	}
 	s->plan = plan_get(&w->plans, arena_at(&w->arena, r->plan));
-	if (s->plan == NULL)
+	if (s->plan == NULL || !deadline_route(s, hcm))
 		return CAUSE_no_memory;
 	return attempt_start(s, cluster);
-}
-
-/* RouteAction.timeout counts from the end of the request. */
-static void
-timeout_start(struct stream *s)
-{
-	struct loop *l = &s->down->worker->loop;
-
-	if (s->plan->block.timeout_ms > 0)
-		timer_start(&l->timers, &s->timeout, l->now,
-		    s->plan->block.timeout_ms);
 }
 
 enum filter_verdict
@@ -115,8 +104,6 @@ router_headers(struct stream *s, const struct block_hcm *hcm)
 		relay_fail(s, cause);
 		return FILTER_REPLY;
 	}
-	if (s->request_ended)
-		timeout_start(s);
 	return FILTER_CONTINUE;
 }
 
@@ -142,6 +129,6 @@ router_end(struct stream *s, struct headers *trailers)
 	if (s->attempt == NULL)
 		return FILTER_STOP;
 	h2_end(&s->attempt->h2, trailers);
-	timeout_start(s);
+	deadline_request_end(s);
 	return FILTER_CONTINUE;
 }

@@ -24,6 +24,7 @@
 #include "shm/publish.h"
 #include "shm/row.h"
 #include "worker/cause.h"
+#include "worker/deadline.h"
 #include "worker/io/conn.h"
 #include "worker/plan.h"
 
@@ -67,7 +68,7 @@ struct stream {
 	struct attempt	*attempt;	/* NULL: none now */
 	struct headers	*request;
 	struct plan	*plan;		/* NULL until it is routed */
-	struct timer	 timeout;	/* of the route */
+	struct deadline	 deadline;
 	struct mono	 begun;		/* I4 */
 	int64_t		 moved_ns;	/* when the caller last took bytes */
 	size_t		 held_bytes;	/* of the answer, in h2.out */

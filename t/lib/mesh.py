@@ -152,7 +152,8 @@ class Service(grpc.GenericRpcHandler):
     SayHello   NAME: and the request; metadata x-* comes back, -bin too
     Echo       the request
     Fail       NOT_FOUND, with a message and trailers
-    Deadline   how many ms are left, in digits
+    Deadline   how many ms are left, in digits, or "none"
+    Gather     the requests of a stream, one behind the other
     Wait       answers once release() was called
     """
 
@@ -169,6 +170,8 @@ class Service(grpc.GenericRpcHandler):
 
     def service(self, details):
         reply = getattr(self, details.method.rsplit("/", 1)[1].lower(), None)
+        if reply == self.gather:
+            return grpc.stream_unary_rpc_method_handler(reply)
         return reply and grpc.unary_unary_rpc_method_handler(reply)
 
     def sayhello(self, request, context):
@@ -188,7 +191,11 @@ class Service(grpc.GenericRpcHandler):
         context.abort(grpc.StatusCode.NOT_FOUND, "no such th\u00efng: 100%")
 
     def deadline(self, request, context):
-        return str(int(context.time_remaining() * 1000)).encode()
+        left = context.time_remaining()
+        return str(int(left * 1000)).encode() if left < 1e9 else b"none"
+
+    def gather(self, requests, context):
+        return b"".join(requests)
 
     def wait(self, request, context):
         self.waiting += 1

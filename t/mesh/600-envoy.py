@@ -1,31 +1,8 @@
-"""The same files on Envoy: what a caller gets is the same.
-
-Left out of the comparison, each for a reason:
-  server, date                 Envoy adds them; a header that changes every
-                               call costs, and ours says nothing new
-  x-envoy-*                    Envoy's own measurements
-  x-request-id,                Envoy adds them to the request (our service
-  x-forwarded-proto            gives x-* back); we add nothing to one
-  godwit-cause                 ours
-  user-agent                   the caller's library, the same in both
-"""
+"""The same files on Envoy: what a caller gets is the same, but for what
+t/lib/beside.py leaves out."""
 import frames
-from mesh import TwoRegions, free_port, until
-
-OURS = {"server", "date", "godwit-cause", "user-agent", "x-request-id",
-        "x-forwarded-proto"}
-
-
-def plain(metadata):
-    return sorted((k, v) for k, v in metadata
-                  if k not in OURS and not k.startswith("x-envoy-"))
-
-
-def same(ours, theirs):
-    assert (ours.code, ours.message, ours.body) == \
-        (theirs.code, theirs.message, theirs.body), (ours, theirs)
-    assert plain(ours.first) == plain(theirs.first), (ours, theirs)
-    assert plain(ours.last) == plain(theirs.last), (ours, theirs)
+from beside import before, same
+from mesh import TwoRegions, until
 
 
 def envoys(m, **kwargs):
@@ -70,17 +47,6 @@ def test_godwit_and_envoy_are_each_others_gateway(m):
         a = two.caller.call(b"z" * (1 << 20), method="/demo.Greeter/Echo",
                             region="eu")
         assert a.code == "OK" and len(a.body) == 1 << 20, a
-
-
-def before(m, port, **replace):
-    """Callers of a godwit and of an Envoy of us before the same service."""
-    callers = []
-    for start in m.godwit, m.envoy:
-        here = free_port()
-        start(m.example("us-local.yaml", {10000: here, 10101: port,
-                                          **replace}))
-        callers.append(m.caller(here))
-    return callers
 
 
 def whole(stream):

@@ -202,6 +202,23 @@ headers_find_name(const struct headers *h, const char *name, size_t len)
 	return NULL;
 }
 
+bool
+headers_set(struct headers *h, uint32_t i, const void *value,
+    size_t value_len)
+{
+	struct header *to = &h->at[i];
+	uint8_t *p = text_take(h, value_len);
+
+	assert(i < h->n);
+	if (p == NULL)
+		return false;
+	memcpy(p, value, value_len);
+	h->bytes += (uint32_t)value_len - (uint32_t)to->value_len;
+	to->value = p;
+	to->value_len = value_len;
+	return true;
+}
+
 void
 headers_remove(struct headers *h, uint32_t i)
 {

@@ -80,6 +80,9 @@ const struct header *headers_find(const struct headers *h, enum header_id id);
 const struct header *headers_find_name(const struct headers *h,
 	    const char *name, size_t len);
 
+/* The i-th has another value. False: no memory; it is as before. */
+bool	headers_set(struct headers *h, uint32_t i, const void *value,
+	    size_t value_len);
 /* Drops the i-th; i > 0 (I2). */
 void	headers_remove(struct headers *h, uint32_t i);
 
