@@ -26,7 +26,7 @@ layout(void)
 #define COUNT(scope, id, kind, name, help) #scope " " #kind " " name "\n"
 #include "shm/count.def"
 #undef COUNT
-#define WORD(id, help) #id "\n"
+#define WORD(scope, id, help) #scope " " #id "\n"
 #include "shm/word.def"
 #undef WORD
 #define HISTOGRAM(scope, id, counter, name, help) \

@@ -27,8 +27,8 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in shared memory");
 static uint64_t
 layout(void)
 {
-	static const char kinds[] = "words 1\n"
-#define WORD(id, help) #id "\n"
+	static const char kinds[] = "words 2\n"
+#define WORD(scope, id, help) #scope " " #id "\n"
 #include "shm/word.def"
 #undef WORD
 	;
@@ -149,7 +149,8 @@ uint32_t
 word_get(const struct words *w, enum word_kind kind, uint32_t id,
     uint32_t tag)
 {
-	uint64_t cell = id < WORD_IDS ? load(&w->cells[id][kind]) : 0;
+	uint32_t at = word_at(kind, id);
+	uint64_t cell = at == WORD_NOWHERE ? 0 : load(&w->cells[at]);
 
 	return tag_of(cell) == tag ? (uint32_t)cell : 0;
 }
@@ -162,13 +163,15 @@ swapped(word_cell *cell, uint64_t *old, uint64_t new)
 	    new, memory_order_relaxed, memory_order_relaxed);
 }
 
-static void
+/* What the cell was before. */
+static uint64_t
 word_raise(word_cell *cell, uint32_t tag, uint64_t n)
 {
 	uint64_t old = load(cell);
 
 	while (!swapped(cell, &old, raised(old, tag, n)))
 		;
+	return old;
 }
 
 static void
@@ -183,15 +186,19 @@ word_lower(word_cell *cell, uint32_t tag, uint64_t n)
 void
 word_add(struct words *w, enum word_kind kind, uint32_t id, uint32_t tag)
 {
-	if (id < WORD_IDS)
-		word_raise(&w->cells[id][kind], tag, 1);
+	uint32_t at = word_at(kind, id);
+
+	if (at != WORD_NOWHERE)
+		word_raise(&w->cells[at], tag, 1);
 }
 
 void
 word_sub(struct words *w, enum word_kind kind, uint32_t id, uint32_t tag)
 {
-	if (id < WORD_IDS)
-		word_lower(&w->cells[id][kind], tag, 1);
+	uint32_t at = word_at(kind, id);
+
+	if (at != WORD_NOWHERE)
+		word_lower(&w->cells[at], tag, 1);
 }
 
 /* ---- shares: the row's one writer ---- */
@@ -208,20 +215,31 @@ share_put(word_cell *share, uint64_t old, uint64_t new)
 	return true;
 }
 
-void
+static void
+share_reach(struct word_shares *s, enum word_kind kind, uint32_t id)
+{
+	_Atomic uint32_t *n = &s->n[word_scope_of(kind)];
+
+	if (id >= atomic_load_explicit(n, memory_order_relaxed))
+		atomic_store_explicit(n, id + 1, memory_order_relaxed);
+}
+
+uint32_t
 word_share_add(struct words *w, struct row *r, enum word_kind kind,
     uint32_t id, uint32_t tag)
 {
 	struct word_shares *s = &r->shares;
+	uint32_t at = word_at(kind, id);
 	uint64_t old;
 
-	if (id >= WORD_IDS)
-		return;
-	if (id >= atomic_load_explicit(&s->n, memory_order_relaxed))
-		atomic_store_explicit(&s->n, id + 1, memory_order_relaxed);
-	old = load(&s->cells[id][kind]);
-	if (share_put(&s->cells[id][kind], old, raised(old, tag, 1)))
-		word_raise(&w->cells[id][kind], tag, 1);
+	if (at == WORD_NOWHERE)
+		return 0;
+	share_reach(s, kind, id);
+	old = load(&s->cells[at]);
+	if (!share_put(&s->cells[at], old, raised(old, tag, 1)))
+		return 0;
+	old = word_raise(&w->cells[at], tag, 1);
+	return (uint32_t)raised(old, tag, 1);
 }
 
 void
@@ -229,79 +247,80 @@ word_share_sub(struct words *w, struct row *r, enum word_kind kind,
     uint32_t id, uint32_t tag)
 {
 	struct word_shares *s = &r->shares;
+	uint32_t at = word_at(kind, id);
 	uint64_t old;
 
-	if (id >= WORD_IDS)
+	if (at == WORD_NOWHERE)
 		return;
-	old = load(&s->cells[id][kind]);
-	if (share_put(&s->cells[id][kind], old, lowered(old, tag, 1)))
-		word_lower(&w->cells[id][kind], tag, 1);
+	old = load(&s->cells[at]);
+	if (share_put(&s->cells[at], old, lowered(old, tag, 1)))
+		word_lower(&w->cells[at], tag, 1);
 }
 
 /* ---- after a death ---- */
 
 /* n is the row's word, so it is not believed (W4). */
 static uint32_t
-shares_n(const struct row *r)
+shares_n(const struct row *r, enum word_scope scope)
 {
-	uint32_t n = atomic_load_explicit(&r->shares.n, memory_order_relaxed);
+	uint32_t n = atomic_load_explicit(&r->shares.n[scope],
+	    memory_order_relaxed);
 
-	return n < WORD_IDS ? n : WORD_IDS;
+	return n < word_ids(scope) ? n : word_ids(scope);
+}
+
+static void
+share_take(struct words *w, struct row *r, uint32_t at)
+{
+	uint64_t had;
+
+	if (load(&r->shares.cells[at]) == 0)
+		return;
+	had = atomic_exchange_explicit(&r->shares.cells[at], 0,
+	    memory_order_relaxed);
+	word_lower(&w->cells[at], tag_of(had), (uint32_t)had);
 }
 
 void
 word_shares_take(struct words *w, struct row *r)
 {
-	uint32_t n = shares_n(r);
-	uint64_t had;
+	for (int k = 0; k < WORD_KINDS; k++) {
+		uint32_t n = shares_n(r, word_scope_of((enum word_kind)k));
 
-	for (uint32_t id = 0; id < n; id++)
-		for (int k = 0; k < WORD_KINDS; k++) {
-			if (load(&r->shares.cells[id][k]) == 0)
-				continue;
-			had = atomic_exchange_explicit(
-			    &r->shares.cells[id][k], 0, memory_order_relaxed);
-			word_lower(&w->cells[id][k], tag_of(had),
-			    (uint32_t)had);
-		}
+		for (uint32_t id = 0; id < n; id++)
+			share_take(w, r, word_at((enum word_kind)k, id));
+	}
 }
 
 /* ---- once a second ---- */
 
 /* How much more the word says than the shares of its owner do. */
 static struct word_doubt
-look(const struct words *w, struct row *const *rows, int rows_n, uint32_t id,
-    uint32_t kind)
+look(const struct words *w, struct row *const *rows, int rows_n, uint32_t at)
 {
-	uint64_t cell = load(&w->cells[id][kind]), share;
-	struct word_doubt d = { id, kind, tag_of(cell), 1, (uint32_t)cell };
+	uint64_t cell = load(&w->cells[at]), share;
+	struct word_doubt d = { at, tag_of(cell), 1, (uint32_t)cell };
 
 	for (int i = 0; i < rows_n; i++) {
 		if (rows[i] == NULL)
 			continue;
-		share = load(&rows[i]->shares.cells[id][kind]);
+		share = load(&rows[i]->shares.cells[at]);
 		if (tag_of(share) == d.tag)
 			d.off -= (uint32_t)share;
 	}
 	return d;
 }
 
-static bool
-before(const struct word_doubt *a, const struct word_doubt *b)
-{
-	return a->id != b->id ? a->id < b->id : a->kind < b->kind;
-}
-
-/* How often d was seen, this time too. *at only moves on: both are ordered. */
+/* How often d was seen, this time too. *i only moves on: both are ordered. */
 static uint32_t
-seen(const struct word_doubts *last, int *at, const struct word_doubt *d)
+seen(const struct word_doubts *last, int *i, const struct word_doubt *d)
 {
 	const struct word_doubt *l;
 
-	while (*at < last->n && before(&last->at[*at], d))
-		++*at;
-	l = &last->at[*at];
-	return *at < last->n && !before(d, l) && l->tag == d->tag &&
+	while (*i < last->n && last->at[*i].cell < d->cell)
+		++*i;
+	l = &last->at[*i];
+	return *i < last->n && l->cell == d->cell && l->tag == d->tag &&
 	    l->off == d->off ? l->seen + 1 : 1;
 }
 
@@ -309,7 +328,7 @@ seen(const struct word_doubts *last, int *at, const struct word_doubt *d)
 static int
 doubt(struct words *w, struct word_doubts *doubts, struct word_doubt d)
 {
-	word_cell *cell = &w->cells[d.id][d.kind];
+	word_cell *cell = &w->cells[d.cell];
 
 	if (d.seen >= WORD_DOUBTS_SEEN) {
 		if (d.off < 0)
@@ -323,27 +342,41 @@ doubt(struct words *w, struct word_doubts *doubts, struct word_doubt d)
 	return 0;
 }
 
+/* The cells of a scope that any row used: [*from, to). */
+static uint32_t
+cells_used(struct row *const *rows, int rows_n, enum word_scope scope,
+    uint32_t *from)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < rows_n; i++)
+		if (rows[i] != NULL && shares_n(rows[i], scope) > n)
+			n = shares_n(rows[i], scope);
+	*from = scope == WORD_ENDPOINT ? 0 : WORD_CLUSTERS_AT;
+	return *from + n * (scope == WORD_ENDPOINT ? WORD_ENDPOINT_KINDS :
+	    WORD_CLUSTER_KINDS);
+}
+
 int
 word_heal(struct words *w, struct row *const *rows, int rows_n,
     struct word_doubts *doubts)
 {
 	const struct word_doubts last = *doubts;
 	struct word_doubt d;
-	uint32_t n = 0;
-	int at = 0, healed = 0;
+	uint32_t at, to;
+	int i = 0, healed = 0;
 
 	doubts->n = 0;
-	for (int i = 0; i < rows_n; i++)
-		if (rows[i] != NULL && shares_n(rows[i]) > n)
-			n = shares_n(rows[i]);
-	for (uint32_t id = 0; id < n; id++)
-		for (uint32_t k = 0; k < WORD_KINDS; k++) {
-			d = look(w, rows, rows_n, id, k);
-			if (d.off == 0 ||
-			    look(w, rows, rows_n, id, k).off != d.off)
+	for (int scope = 0; scope < WORD_SCOPES; scope++) {
+		to = cells_used(rows, rows_n, (enum word_scope)scope, &at);
+		for (; at < to; at++) {
+			d = look(w, rows, rows_n, at);
+			if (d.off == 0 || look(w, rows, rows_n, at).off !=
+			    d.off)
 				continue;	/* in order, or moving */
-			d.seen = seen(&last, &at, &d);
+			d.seen = seen(&last, &i, &d);
 			healed += doubt(w, doubts, d);
 		}
+	}
 	return healed;
 }

@@ -1,6 +1,6 @@
 /*
  * shm/word.h - the common segment: the one memory that every worker may
- * write, a cell for each endpoint and each row of word.def.
+ * write, a cell for each row of word.def and each endpoint or cluster.
  *
  *   common, one memfd  | layout | id 0: {tag, count} | id 1: {tag, count} | ...
  *                                     ^ CAS, by all
@@ -21,7 +21,7 @@
  *   W3  A worker changes a word only together with its own share, so that
  *       without deaths word = sum of the shares that have the word's tag.
  *   W4  Nothing from common or from a row is an address or an index; n is
- *       cut to WORD_IDS. Whoever scribbles here misleads, and crashes nobody.
+ *       cut to the scope's ids. Whoever scribbles here misleads, and crashes nobody.
  *   W5  n only grows, also over births: no leak lies beyond every row's n.
  *
  * Why not one fetch_add and no shares: what a killed worker had open would
@@ -63,30 +63,69 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shm/block.h"
+
+enum word_scope { WORD_ENDPOINT, WORD_CLUSTER, WORD_SCOPES };
+
 enum word_kind {
-#define WORD(id, help) WORD_##id,
+#define WORD(scope, id, help) WORD_##id,
 #include "shm/word.def"
 #undef WORD
 	WORD_KINDS
 };
 
 enum {
-	WORD_IDS = 1 << 20,		/* ENDPOINTS_MAX of master/names.h */
+#define WORD(scope, id, help) + (WORD_##scope == WORD_ENDPOINT)
+	WORD_ENDPOINT_KINDS = 0
+#include "shm/word.def"
+#undef WORD
+	,
+	WORD_CLUSTER_KINDS = WORD_KINDS - WORD_ENDPOINT_KINDS,
+	WORD_CLUSTERS_AT = ENDPOINTS_MAX * WORD_ENDPOINT_KINDS,
+	WORD_CELLS = WORD_CLUSTERS_AT + CLUSTERS_MAX * WORD_CLUSTER_KINDS,
 	WORD_DOUBTS_MAX = 1024, WORD_DOUBTS_SEEN = 3,
 };
 
 typedef _Atomic uint64_t word_cell;	/* tag << 32 | count */
 
+/* The endpoints' cells, kind by kind, id by id; then the clusters'. */
 struct words {
 	uint64_t	layout;
-	_Alignas(64) word_cell cells[WORD_IDS][WORD_KINDS];
+	_Alignas(64) word_cell cells[WORD_CELLS];
 };
 
 /* At the end of a row, which is sparse: touched only by id. */
 struct word_shares {
-	_Atomic uint32_t n;		/* 1 + the highest id ever used (W5) */
-	_Alignas(64) word_cell cells[WORD_IDS][WORD_KINDS];
+	_Atomic uint32_t n[WORD_SCOPES];	/* 1 + the highest id ever
+						   used (W5) */
+	_Alignas(64) word_cell cells[WORD_CELLS];
 };
+
+enum { WORD_NOWHERE = WORD_CELLS };
+
+/* The scope of a kind, and how many ids it has. */
+static inline enum word_scope
+word_scope_of(enum word_kind kind)
+{
+	return (int)kind < WORD_ENDPOINT_KINDS ? WORD_ENDPOINT : WORD_CLUSTER;
+}
+
+static inline uint32_t
+word_ids(enum word_scope scope)
+{
+	return scope == WORD_ENDPOINT ? ENDPOINTS_MAX : CLUSTERS_MAX;
+}
+
+/* Which cell; WORD_NOWHERE: there is no such id. */
+static inline uint32_t
+word_at(enum word_kind kind, uint32_t id)
+{
+	if (id >= word_ids(word_scope_of(kind)))
+		return WORD_NOWHERE;
+	return word_scope_of(kind) == WORD_ENDPOINT ?
+	    id * WORD_ENDPOINT_KINDS + kind : WORD_CLUSTERS_AT +
+	    id * WORD_CLUSTER_KINDS + (kind - WORD_ENDPOINT_KINDS);
+}
 
 struct row;
 
@@ -105,8 +144,9 @@ void	word_add(struct words *w, enum word_kind kind, uint32_t id,
 void	word_sub(struct words *w, enum word_kind kind, uint32_t id,
 	    uint32_t tag);
 
-/* The same, with the share in the worker's own row (W3). */
-void	word_share_add(struct words *w, struct row *r, enum word_kind kind,
+/* The same, with the share in the worker's own row (W3). The sum after it;
+ * 0 where nothing changed. */
+uint32_t word_share_add(struct words *w, struct row *r, enum word_kind kind,
 	    uint32_t id, uint32_t tag);
 void	word_share_sub(struct words *w, struct row *r, enum word_kind kind,
 	    uint32_t id, uint32_t tag);
@@ -119,9 +159,9 @@ void	word_shares_take(struct words *w, struct row *r);
 struct word_doubts {
 	int	n;
 	struct word_doubt {
-		uint32_t id, kind, tag, seen;
+		uint32_t cell, tag, seen;
 		int64_t	 off;		/* word - sum of the shares */
-	}	at[WORD_DOUBTS_MAX];	/* ordered by id and kind */
+	}	at[WORD_DOUBTS_MAX];	/* ordered by cell */
 };
 
 /* Corrects what was off by the same in three calls, to be made once a second

@@ -141,15 +141,16 @@ static const char *
 words_check(const struct worker *w)
 {
 	const struct word_shares *s = &w->row->shares;
-	uint32_t used = 0;
+	uint32_t used = 0, at;
 
-	for (uint32_t id = 0; id < s->n; id++)
-		for (int k = 0; k < WORD_KINDS; k++) {
-			if ((uint32_t)w->words->cells[id][k] != 0)
+	for (int k = 0; k < WORD_KINDS; k++)
+		for (uint32_t id = 0; id < s->n[word_scope_of((enum word_kind)k)]; id++) {
+			at = word_at((enum word_kind)k, id);
+			if ((uint32_t)w->words->cells[at] != 0)
 				return "a shared word is not 0";
-			if ((uint32_t)s->cells[id][k] != 0)
+			if ((uint32_t)s->cells[at] != 0)
 				return "a share of a word is not 0";
-			used += w->words->cells[id][k] != 0;
+			used += w->words->cells[at] != 0;
 		}
 	if ((used != 0) != (count_get(&w->row->clusters[0].cluster
 	    [COUNT_CLUSTER_upstream_rq_total]) != 0))

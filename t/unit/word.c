@@ -14,7 +14,6 @@
 #include "master/names.h"
 #include "t/lib/unit_word.h"
 
-_Static_assert(WORD_IDS == (int)ENDPOINTS_MAX, "a cell for each endpoint");
 
 TestSuite(word, .init = unit_words_open, .fini = unit_words_close);
 
@@ -49,7 +48,7 @@ static const struct {
 
 Test(word, tag_rules)
 {
-	word_cell *c = &words->cells[3][K];
+	word_cell *c = &words->cells[word_at(K, 3)];
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		*c = rules[i].was;
@@ -63,14 +62,14 @@ Test(word, tag_rules)
 		cr_assert_eq(*c, rules[i].subtracted, "%s: sub",
 		    rules[i].what);
 	}
-	cr_assert_eq(words->cells[2][K] | words->cells[4][K], 0);
+	cr_assert_eq(words->cells[word_at(K, 2)] | words->cells[word_at(K, 4)], 0);
 }
 
 Test(word, a_share_follows_the_same_rules)
 {
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		word_cell *s = &rows[0]->shares.cells[3][K];
-		word_cell *c = &words->cells[3][K];
+		word_cell *s = &rows[0]->shares.cells[word_at(K, 3)];
+		word_cell *c = &words->cells[word_at(K, 3)];
 
 		*s = *c = rules[i].was;
 		word_share_add(words, rows[0], K, 3, rules[i].tag);
@@ -81,23 +80,23 @@ Test(word, a_share_follows_the_same_rules)
 		cr_assert_eq(*s, rules[i].subtracted, "%s", rules[i].what);
 		cr_assert_eq(*c, rules[i].subtracted, "%s", rules[i].what);
 	}
-	cr_assert_eq(rows[0]->shares.n, 4);
+	cr_assert_eq(rows[0]->shares.n[WORD_ENDPOINT], 4);
 }
 
 /* W3: what the share does not count the word does not either. */
 Test(word, no_share_no_word)
 {
-	words->cells[3][K] = cell(5, 7);
+	words->cells[word_at(K, 3)] = cell(5, 7);
 	word_share_sub(words, rows[0], K, 3, 5);
-	cr_assert_eq(words->cells[3][K], cell(5, 7), "subtracted another's");
-	rows[0]->shares.cells[3][K] = cell(6, 1);
+	cr_assert_eq(words->cells[word_at(K, 3)], cell(5, 7), "subtracted another's");
+	rows[0]->shares.cells[word_at(K, 3)] = cell(6, 1);
 	word_share_add(words, rows[0], K, 3, 5);
-	cr_assert_eq(words->cells[3][K], cell(5, 7));
+	cr_assert_eq(words->cells[word_at(K, 3)], cell(5, 7));
 }
 
 Test(word, ids_out_of_range_are_ignored)
 {
-	static const uint32_t ids[] = { WORD_IDS, WORD_IDS + 1, INT32_MAX,
+	static const uint32_t ids[] = { ENDPOINTS_MAX, ENDPOINTS_MAX + 1, INT32_MAX,
 	    UINT32_MAX };
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
@@ -107,14 +106,14 @@ Test(word, ids_out_of_range_are_ignored)
 		word_share_sub(words, rows[0], K, ids[i], 5);
 		cr_assert_eq(word_get(words, K, ids[i], 5), 0);
 	}
-	cr_assert_eq(rows[0]->shares.n, 0);
-	word_share_add(words, rows[0], K, WORD_IDS - 1, 5);
-	cr_assert_eq(word_get(words, K, WORD_IDS - 1, 5), 1);
-	cr_assert_eq(rows[0]->shares.n, WORD_IDS);
-	rows[0]->shares.n = UINT32_MAX;		/* scribbled (W4) */
+	cr_assert_eq(rows[0]->shares.n[WORD_ENDPOINT], 0);
+	word_share_add(words, rows[0], K, ENDPOINTS_MAX - 1, 5);
+	cr_assert_eq(word_get(words, K, ENDPOINTS_MAX - 1, 5), 1);
+	cr_assert_eq(rows[0]->shares.n[WORD_ENDPOINT], ENDPOINTS_MAX);
+	rows[0]->shares.n[WORD_ENDPOINT] = UINT32_MAX;		/* scribbled (W4) */
 	cr_assert_eq(heal(), 0);
 	word_shares_take(words, rows[0]);
-	cr_assert_eq(word_get(words, K, WORD_IDS - 1, 5), 0);
+	cr_assert_eq(word_get(words, K, ENDPOINTS_MAX - 1, 5), 0);
 }
 
 /* ---- the memory */
@@ -168,9 +167,9 @@ Test(word, open_refuses_what_is_not_words)
 static void
 share_set(int row, uint32_t id, uint64_t share)
 {
-	rows[row]->shares.cells[id][K] = share;
-	if (rows[row]->shares.n <= id)
-		rows[row]->shares.n = id + 1;
+	rows[row]->shares.cells[word_at(K, id)] = share;
+	if (rows[row]->shares.n[WORD_ENDPOINT] <= id)
+		rows[row]->shares.n[WORD_ENDPOINT] = id + 1;
 }
 
 Test(word, take_leaves_what_is_not_the_dead_ones)
@@ -192,18 +191,18 @@ Test(word, take_leaves_what_is_not_the_dead_ones)
 	enum { N = sizeof(cases) / sizeof(cases[0]) };
 
 	for (uint32_t i = 0; i < N; i++) {
-		words->cells[i][K] = cases[i].word;
+		words->cells[word_at(K, i)] = cases[i].word;
 		share_set(1, i, cases[i].share);
 	}
 	for (int again = 0; again < 2; again++) {
 		word_shares_take(words, rows[1]);
 		for (uint32_t i = 0; i < N; i++) {
-			cr_assert_eq(words->cells[i][K], cases[i].left, "%s",
+			cr_assert_eq(words->cells[word_at(K, i)], cases[i].left, "%s",
 			    cases[i].what);
-			cr_assert_eq(rows[1]->shares.cells[i][K], 0, "%s",
+			cr_assert_eq(rows[1]->shares.cells[word_at(K, i)], 0, "%s",
 			    cases[i].what);
 		}
-		cr_assert_eq(rows[1]->shares.n, N, "W5");
+		cr_assert_eq(rows[1]->shares.n[WORD_ENDPOINT], N, "W5");
 	}
 }
 
@@ -223,7 +222,7 @@ Test(word, heal_wants_the_same_three_times)
 	cr_assert_eq(heal() + heal(), 0);
 	word_share_add(words, rows[0], K, 3, 5);	/* traffic is none */
 	cr_assert_eq(heal(), 1);
-	cr_assert_eq(words->cells[3][K], cell(5, 3));
+	cr_assert_eq(words->cells[word_at(K, 3)], cell(5, 3));
 	cr_assert_eq(heal() + heal() + heal(), 0);
 
 	word_sub(words, K, 3, 5);		/* one short */
@@ -235,23 +234,23 @@ Test(word, heal_wants_the_same_three_times)
 	doubts = fresh;				/* another master */
 	cr_assert_eq(heal() + heal(), 0);
 	cr_assert_eq(heal(), 1);
-	cr_assert_eq(words->cells[3][K], cell(5, 3));
+	cr_assert_eq(words->cells[word_at(K, 3)], cell(5, 3));
 }
 
 Test(word, heal_compares_with_the_owners_shares)
 {
 	share_set(0, 3, cell(4, 2));		/* of the owner before */
 	share_set(1, 3, cell(5, 1));
-	words->cells[3][K] = cell(5, 1);
+	words->cells[word_at(K, 3)] = cell(5, 1);
 	for (int i = 0; i < 4; i++)
 		cr_assert_eq(heal(), 0);
-	words->cells[3][K] = cell(4, 3);	/* 1 over; 5 did not come */
+	words->cells[word_at(K, 3)] = cell(4, 3);	/* 1 over; 5 did not come */
 	cr_assert_eq(heal() + heal(), 0);
-	words->cells[3][K] = cell(5, 2);	/* now it did: 1 over too */
+	words->cells[word_at(K, 3)] = cell(5, 2);	/* now it did: 1 over too */
 	cr_assert_eq(heal(), 0, "another owner's difference is not the same");
 	cr_assert_eq(heal(), 0);
 	cr_assert_eq(heal(), 1);
-	cr_assert_eq(words->cells[3][K], cell(5, 1));
+	cr_assert_eq(words->cells[word_at(K, 3)], cell(5, 1));
 }
 
 /* Every id, some in order and some not, over the limit of doubts. */
@@ -263,12 +262,12 @@ Test(word, heal_works_through_many)
 
 	for (uint32_t id = 0; id < MANY; id++) {
 		share_set(1, id, cell(id + 1, 7));
-		words->cells[id][K] = cell(id + 1, 7 + id % 3 - 1);
+		words->cells[word_at(K, id)] = cell(id + 1, 7 + id % 3 - 1);
 	}
 	while (healed < MANY / 3 * 2 && calls++ < 20)
 		healed += word_heal(words, missing, 2, &doubts);
 	for (uint32_t id = 0; id < MANY; id++)
-		cr_assert_eq(words->cells[id][K], cell(id + 1, 7), "id %u",
+		cr_assert_eq(words->cells[word_at(K, id)], cell(id + 1, 7), "id %u",
 		    id);
 	cr_assert_leq(calls, 6);
 }

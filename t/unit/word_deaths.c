@@ -78,8 +78,8 @@ Test(word_deaths, two_add_and_subtract_and_an_older_one_changes_nothing)
 	*gate = 1;
 	for (int i = 0; i < 3; i++)
 		reap(pids[i]);
-	cr_assert_eq(words->cells[3][K], cell(6, 1), "%llx",
-	    (unsigned long long)words->cells[3][K]);
+	cr_assert_eq(words->cells[word_at(K, 3)], cell(6, 1), "%llx",
+	    (unsigned long long)words->cells[word_at(K, 3)]);
 }
 
 /* What a worker does: requests that open and close, some for an endpoint that
@@ -114,8 +114,8 @@ off_by(void)
 	uint64_t off = 0, w, s;
 
 	for (uint32_t id = 0; id < IDS; id++) {
-		w = words->cells[id][K];
-		s = rows[0]->shares.cells[id][K];
+		w = words->cells[word_at(K, id)];
+		s = rows[0]->shares.cells[word_at(K, id)];
 		off += (uint64_t)llabs((int64_t)(uint32_t)w -
 		    (w >> 32 == s >> 32 ? (int64_t)(uint32_t)s : 0));
 	}
@@ -147,7 +147,7 @@ Test(word_deaths, killed_anywhere, .timeout = 60)
 		cr_assert_eq(waitpid(pid, NULL, 0), pid);
 		word_shares_take(words, rows[1]);
 		for (uint32_t id = 0; id < IDS; id++)
-			cr_assert_eq(rows[1]->shares.cells[id][K], 0);
+			cr_assert_eq(rows[1]->shares.cells[word_at(K, id)], 0);
 		off = off_by();
 		cr_assert_leq(off, was + 1, "a death costs more than one");
 		leaks += off != was;
@@ -161,7 +161,7 @@ Test(word_deaths, killed_anywhere, .timeout = 60)
 		for (int i = 0; i < 3; i++)
 			word_share_sub(words, rows[0], K, id, 5);
 	for (uint32_t id = 0; id < IDS; id++)
-		cr_assert_eq((uint32_t)words->cells[id][K], 0);
+		cr_assert_eq((uint32_t)words->cells[word_at(K, id)], 0);
 }
 
 /* The share is out of the row, the word still has it, the cleaner is dead. */
@@ -171,7 +171,7 @@ Test(word_deaths, a_cleaner_dies_halfway)
 	for (int i = 0; i < 2; i++)
 		for (uint32_t id = 0; id < IDS; id++)
 			word_share_add(words, rows[1], K, id, 5);
-	rows[1]->shares.cells[7][K] = 0;
+	rows[1]->shares.cells[word_at(K, 7)] = 0;
 	word_shares_take(words, rows[1]);
 	cr_assert_eq(off_by(), 2);
 	cr_assert_eq(word_get(words, K, 7, 5), 5);
@@ -200,7 +200,7 @@ Test(word_deaths, heal_beside_workers, .timeout = 60)
 		heal();
 	cr_assert_eq(off_by(), 0);
 	for (uint32_t id = 0; id < IDS; id++) {
-		cr_assert_gt(words->cells[id][K] >> 32, 5);
-		cr_assert_eq((uint32_t)words->cells[id][K], 0);
+		cr_assert_gt(words->cells[word_at(K, id)] >> 32, 5);
+		cr_assert_eq((uint32_t)words->cells[word_at(K, id)], 0);
 	}
 }
