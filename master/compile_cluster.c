@@ -174,12 +174,15 @@ compile_cluster(struct compiler *c, const struct at *up, const Cluster *m,
 {
 	const struct at tls = AT(up, "transport_socket");
 	const struct at connect = AT(up, "connect_timeout");
+	const struct at breakers = AT(up, "circuit_breakers");
 	struct block_cluster b = { .slot = id.id, .tag = id.tag,
 	    .lb_policy = policy(m) };
 
 	if (put_text(c, m->name, &b.name) < 0 ||
 	    duration_ms(c, &connect, m->connect_timeout, CONNECT_TIMEOUT_MS,
 	    &b.connect_timeout_ms) < 0 ||
+	    compile_breaker(c, &breakers, m->circuit_breakers, &b.breaker) <
+	    0 ||
 	    cluster_http(c, up, m, &b) < 0 ||
 	    compile_transport(c, &tls, m->transport_socket, false, &b.tls) <
 	    0 || compile_endpoints(c, up, m, id, &b.balance) < 0)

@@ -7,6 +7,7 @@
  *     └── compile_listener.c   ── tls
  *           └── compile_hcm.c  ── http
  *                 └── compile_route.c ── compile_match.c, compile_index.c
+ *   retries and circuit breakers of both: compile_retry.c
  *   tls:  compile_tls.c ── compile_source.c    http: compile_http.c
  *   all of them: compile_at.c (places, refusals), compile_rule.c (limits),
  *   compile_put.c (texts and blocks)
@@ -45,6 +46,10 @@ typedef Envoy__Config__Core__V3__TransportSocket TransportSocket;
 typedef Envoy__Config__Core__V3__HttpProtocolOptions CommonHttp;
 typedef Envoy__Config__Core__V3__Http2ProtocolOptions Http2;
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
+typedef Envoy__Config__Cluster__V3__CircuitBreakers CircuitBreakers;
+typedef Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds Thresholds;
+typedef Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds__RetryBudget
+    RetryBudget;
 typedef Envoy__Config__Endpoint__V3__ClusterLoadAssignment LoadAssignment;
 typedef Envoy__Config__Listener__V3__Listener Listener;
 typedef Envoy__Config__Listener__V3__FilterChain FilterChain;
@@ -53,6 +58,8 @@ typedef Envoy__Config__Route__V3__VirtualHost VirtualHost;
 typedef Envoy__Config__Route__V3__Route Route;
 typedef Envoy__Config__Route__V3__RouteMatch RouteMatch;
 typedef Envoy__Config__Route__V3__RouteAction RouteAction;
+typedef Envoy__Config__Route__V3__RetryPolicy RetryPolicy;
+typedef Envoy__Config__Route__V3__RetryPolicy__RetryBackOff RetryBackOff;
 typedef Envoy__Config__Route__V3__RouteAction__MaxStreamDuration
     MaxStreamDuration;
 typedef Envoy__Config__Route__V3__HeaderMatcher HeaderMatcher;
@@ -194,6 +201,12 @@ int	compile_match(struct compiler *c, const struct at *at,
 /* The index of a host's n routes; 0 when they are few. */
 int	compile_index(struct compiler *c, const struct block_route *routes,
 	    uint32_t n, block_ref *ref);
+/* m may be NULL: the plan stays as it is. */
+int	compile_retry(struct compiler *c, const struct at *at,
+	    const RetryPolicy *m, struct block_plan *plan);
+/* m may be NULL: the defaults. */
+int	compile_breaker(struct compiler *c, const struct at *at,
+	    const CircuitBreakers *m, struct block_breaker *b);
 /* A matcher of texts. */
 int	compile_string(struct compiler *c, const struct at *at,
 	    const StringMatcher *m, const char **text,

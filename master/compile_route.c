@@ -62,18 +62,22 @@ plan_duration(struct compiler *c, const struct at *up, const RouteAction *m,
 	    &plan->grpc_timeout_offset_ms) < 0 ? -1 : 0;
 }
 
+/* host: what the virtual host says of retries, which the route's own
+ * replaces. */
 static int
 route_plan(struct compiler *c, const struct at *up, const RouteAction *m,
-    block_ref *ref)
+    const struct block_plan *host, block_ref *ref)
 {
+	const struct at retry = AT(up, "retry_policy");
 	const struct at at = AT(up, "timeout"), idle = AT(up, "idle_timeout");
-	struct block_plan plan = { .bytes = sizeof(plan) };
+	struct block_plan plan = *host;
 
 	if (m->idle_timeout != NULL)
 		plan.flags |= PLAN_IDLE_TIMEOUT;
 	if (duration_ms(c, &at, m->timeout, ROUTE_TIMEOUT_MS,
 	    &plan.timeout_ms) < 0 || duration_ms(c, &idle, m->idle_timeout, 0,
-	    &plan.idle_timeout_ms) < 0 || plan_duration(c, up, m, &plan) < 0)
+	    &plan.idle_timeout_ms) < 0 || plan_duration(c, up, m, &plan) < 0 ||
+	    compile_retry(c, &retry, m->retry_policy, &plan) < 0)
 		return -1;
 	plan.hash = put_hash(&plan.bytes, sizeof(plan) - sizeof(plan.hash),
 	    0);
@@ -103,7 +107,7 @@ cluster_unknown(struct compiler *c, const struct at *at, const char *name)
 
 static int
 route_action(struct compiler *c, const struct at *up, const RouteAction *m,
-    struct block_route *to)
+    const struct block_plan *host, struct block_route *to)
 {
 	const struct at at = AT(up, "cluster");
 	struct name_id id;
@@ -116,12 +120,12 @@ route_action(struct compiler *c, const struct at *up, const RouteAction *m,
 	    strlen(m->cluster), &id) < 0)
 		return cluster_unknown(c, &at, m->cluster);
 	to->cluster = id.id;
-	return route_plan(c, up, m, &to->plan);
+	return route_plan(c, up, m, host, &to->plan);
 }
 
 static int
 compile_route(struct compiler *c, const struct at *up, const Route *m,
-    struct block_route *to)
+    const struct block_plan *host, struct block_route *to)
 {
 	const struct at match = AT(up, "match"), action = AT(up, "route");
 
@@ -131,7 +135,7 @@ compile_route(struct compiler *c, const struct at *up, const Route *m,
 	if (m->action_case != ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_ROUTE)
 		return refuse(c, &action, "is missing, expected a cluster");
 	if (compile_match(c, &match, m->match, to) < 0 ||
-	    route_action(c, &action, m->route, to) < 0)
+	    route_action(c, &action, m->route, host, to) < 0)
 		return -1;
 	c->out->generation.routes_n++;
 	return put_name(c, m->name, &to->name);
@@ -149,15 +153,19 @@ compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
 {
 	size_t i, bytes = sizeof(struct block_host) +
 	    m->n_routes * sizeof(struct block_route);
+	const struct at retry = AT(at, "retry_policy");
+	struct block_plan plan = { .bytes = sizeof(plan) };
 	struct block_host *b = scratch(c, bytes);
 
 	if (b == NULL || rule_check(c, at, &m->base, host_rules) < 0 ||
+	    compile_retry(c, &retry, m->retry_policy, &plan) < 0 ||
 	    put_text(c, m->name, &b->name) < 0)
 		return -1;
 	for (i = 0; i < m->n_routes; i++) {
 		const struct at item = AT_ITEM(at, "routes", i);
 
-		if (compile_route(c, &item, m->routes[i], &b->routes[i]) < 0)
+		if (compile_route(c, &item, m->routes[i], &plan,
+		    &b->routes[i]) < 0)
 			return -1;
 	}
 	b->routes_n = (uint32_t)m->n_routes;

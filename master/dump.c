@@ -91,6 +91,18 @@ dump_balance(FILE *out, const struct arena *a, block_ref ref)
 }
 
 static void
+dump_breaker(FILE *out, const struct block_breaker *b)
+{
+	fprintf(out, "    at most connections=%u pending=%u requests=%u ",
+	    b->connections_max, b->pending_max, b->requests_max);
+	if (b->retry_budget == BLOCK_NONE)
+		fprintf(out, "retries=%u\n", b->retries_max);
+	else
+		fprintf(out, "retries=%u/10000, %u\n", b->retry_budget,
+		    b->retry_budget_min);
+}
+
+static void
 dump_cluster(FILE *out, const struct arena *a, block_ref ref)
 {
 	const struct block_cluster *b = arena_at(a, ref);
@@ -100,6 +112,7 @@ dump_cluster(FILE *out, const struct arena *a, block_ref ref)
 	    policy_names[b->lb_policy], b->connect_timeout_ms,
 	    b->idle_timeout_ms);
 	dump_h2(out, &b->h2, &b->limits);
+	dump_breaker(out, &b->breaker);
 	dump_tls(out, a, b->tls);
 	dump_balance(out, a, b->balance);
 }
@@ -121,6 +134,19 @@ dump_header(FILE *out, const struct arena *a,
 }
 
 static void
+dump_retry(FILE *out, const struct block_plan *p)
+{
+	if (p->retry_on == 0)
+		return;
+	fprintf(out, " retry on=0x%x times=%u try=%ums back-off=%u-%ums",
+	    p->retry_on, p->retries_max, p->per_try_timeout_ms,
+	    p->retry_base_ms, p->retry_max_ms);
+	for (int i = 0; i < RETRIABLE_CODES_MAX; i++)
+		if (p->retriable_codes[i] != 0)
+			fprintf(out, " %u", p->retriable_codes[i]);
+}
+
+static void
 dump_plan(FILE *out, const struct block_plan *p)
 {
 	if (p->flags & PLAN_IDLE_TIMEOUT)
@@ -132,6 +158,7 @@ dump_plan(FILE *out, const struct block_plan *p)
 		fprintf(out, " grpc-timeout=%s %ums-%ums", p->deadline ==
 		    DEADLINE_DURATION ? "duration" : "timeout",
 		    p->grpc_timeout_max_ms, p->grpc_timeout_offset_ms);
+	dump_retry(out, p);
 	fprintf(out, " hash=%016" PRIx64 "\n", p->hash);
 }
 

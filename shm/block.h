@@ -268,6 +268,18 @@ enum plan_flag {
 	PLAN_GRPC_TIMEOUT_MAX = 4,	/* grpc_timeout_header_max is set */
 };
 
+/* RetryPolicy.retry_on: worker/retry.h says what each means. */
+enum retry_on {
+	RETRY_5XX = 1, RETRY_GATEWAY_ERROR = 2, RETRY_RESET = 4,
+	RETRY_RESET_BEFORE_REQUEST = 8, RETRY_CONNECT_FAILURE = 16,
+	RETRY_REFUSED_STREAM = 32, RETRY_4XX = 64, RETRY_STATUS_CODES = 128,
+	RETRY_CANCELLED = 256, RETRY_DEADLINE_EXCEEDED = 512,
+	RETRY_INTERNAL = 1024, RETRY_RESOURCE_EXHAUSTED = 2048,
+	RETRY_UNAVAILABLE = 4096,
+};
+
+enum { RETRIABLE_CODES_MAX = 8 };
+
 /* What a stream needs after it was routed. Self-contained (I4). */
 struct block_plan {
 	uint64_t	hash;		/* of the rest; 0 never */
@@ -279,7 +291,21 @@ struct block_plan {
 	uint32_t	duration_ms;	/* max_stream_duration; 0 = none */
 	uint32_t	grpc_timeout_max_ms;	/* 0 = no limit */
 	uint32_t	grpc_timeout_offset_ms;
-	uint32_t	pad;
+	uint32_t	per_try_timeout_ms;	/* 0 = none */
+	uint32_t	retry_base_ms, retry_max_ms;	/* of the back-off */
+	uint16_t	retry_on;	/* enum retry_on; 0 = never */
+	uint16_t	retries_max;
+	uint16_t	retriable_codes[RETRIABLE_CODES_MAX];	/* HTTP; the
+						   rest 0 */
+};
+
+/* config.cluster.v3.CircuitBreakers.Thresholds, of all workers together. */
+struct block_breaker {
+	uint32_t	connections_max, pending_max, requests_max;
+	uint32_t	retries_max;	/* without a budget */
+	uint32_t	retry_budget;	/* 1/10,000 of what is open; BLOCK_NONE:
+					   no budget */
+	uint32_t	retry_budget_min;
 };
 
 enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
@@ -296,6 +322,7 @@ struct block_cluster {
 	uint32_t	idle_timeout_ms;	/* of a connection; 0 = none */
 	struct block_h2	h2;
 	struct block_header_limits limits;
+	struct block_breaker breaker;
 };
 
 /* config.endpoint.v3.LbEndpoint. Ordered by id. */

@@ -205,7 +205,7 @@ over_count(const struct stream *s, enum cause cause)
 		count_one(http_counts(s->down),
 		    COUNT_HTTP_downstream_rq_idle_timeout);
 	else if (s->attempt != NULL)
-		count_one(s->attempt->upstream->counts->cluster,
+		count_one(s->attempt->host->counts->cluster,
 		    COUNT_CLUSTER_upstream_rq_timeout);
 }
 

@@ -2,18 +2,12 @@
 #include "worker/pool.h"
 
 #include <assert.h>
-#include <netinet/in.h>
 #include <string.h>
 
-#include "shm/log.h"
 #include "worker/attempt.h"
+#include "worker/upstream.h"
 
-static void	upstream_opened(struct conn *c);
-static void	upstream_closed(struct conn *c);
-
-static const struct conn_events upstream_events = {
-	.opened = upstream_opened, .closed = upstream_closed,
-};
+/* ---- hosts ---- */
 
 static uint64_t
 tls_hash(const struct worker *w, block_ref tls)
@@ -23,248 +17,324 @@ tls_hash(const struct worker *w, block_ref tls)
 }
 
 static bool
-serves(const struct upstream *u, const struct block_endpoint *e,
-    uint64_t tls)
+is_host(const struct host *h, const struct block_endpoint *e, uint64_t tls)
 {
-	return u->endpoint == e->id && u->endpoint_tag == e->tag &&
-	    (u->tls == NULL ? 0 : u->tls->hash) == tls &&
-	    u->conn.end == CONN_END_NONE;
+	return h->endpoint == e->id && h->endpoint_tag == e->tag &&
+	    h->tls == tls;
 }
 
-static struct upstream **
-bucket(struct worker *w, uint32_t endpoint)
+static struct host *
+host_new(struct worker *w, const struct block_cluster *c,
+    const struct block_endpoint *e, uint64_t tls)
 {
-	return &w->pool[endpoint % POOL_BUCKETS];
-}
+	struct host **at = &w->pool[e->id % POOL_BUCKETS];
+	struct host *h = mem_alloc(&w->io.mem, sizeof(*h));
 
-static socklen_t
-address_fill(struct sockaddr_storage *to, const struct block_endpoint *e)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)(void *)to;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)to;
-
-	memset(to, 0, sizeof(*to));
-	to->ss_family = e->address.family;
-	if (e->address.family == AF_INET) {
-		memcpy(&in->sin_addr, e->address.bytes, 4);
-		in->sin_port = htons(e->address.port);
-		return sizeof(*in);
-	}
-	memcpy(&in6->sin6_addr, e->address.bytes, 16);
-	in6->sin6_port = htons(e->address.port);
-	return sizeof(*in6);
-}
-
-static void
-settings_fill(struct conn_settings *s, const struct block_cluster *c,
-    const struct tls_plan *tls)
-{
-	*s = (struct conn_settings){
-	    .h2 = h2_settings_of(false, &c->h2, &c->limits),
-	    .h2_events = &attempt_events,
-	    .events = &upstream_events,
-	    .tls = tls == NULL ? NULL : tls->context,
-	    .open_timeout_ms = c->connect_timeout_ms,
-	    .idle_timeout_ms = c->idle_timeout_ms,
-	};
-}
-
-static void
-upstream_link(struct upstream *u)
-{
-	struct worker *w = u->worker;
-	struct upstream **at = bucket(w, u->endpoint);
-
-	u->bucket_next = *at;
-	*at = u;
-	LIST_INSERT_HEAD(&w->upstreams, u, link);
-}
-
-static void
-upstream_free(struct upstream *u)
-{
-	if (u->tls != NULL)
-		tls_plan_put(u->tls);
-	mem_free(&u->worker->io.mem, u);
-}
-
-static struct upstream *
-upstream_alloc(struct worker *w, const struct block_cluster *c,
-    const struct block_endpoint *e)
-{
-	struct upstream *u = mem_alloc(&w->io.mem, sizeof(*u));
-
-	if (u == NULL)
+	if (h == NULL)
 		return NULL;
-	memset(u, 0, sizeof(*u));
-	u->worker = w;
-	u->counts = row_cluster(w->row, c->slot);
-	u->times = row_cluster_times(w->row, c->slot);
-	u->cluster = c->slot;
-	u->cluster_tag = c->tag;
-	u->endpoint = e->id;
-	u->endpoint_tag = e->tag;
-	if (!tls_plan_find(&w->plans, &w->arena, c->tls, &u->tls)) {
-		upstream_free(u);
-		return NULL;
-	}
-	return u;
+	memset(h, 0, sizeof(*h));
+	h->worker = w;
+	TAILQ_INIT(&h->waiting);
+	h->counts = row_cluster(w->row, c->slot);
+	h->times = row_cluster_times(w->row, c->slot);
+	h->cluster = c->slot;
+	h->cluster_tag = c->tag;
+	h->endpoint = e->id;
+	h->endpoint_tag = e->tag;
+	h->tls = tls;
+	h->bucket_next = *at;
+	*at = h;
+	return h;
 }
 
-static struct upstream *
-upstream_new(struct worker *w, const struct block_cluster *c,
-    const struct block_endpoint *e)
-{
-	struct upstream *u = upstream_alloc(w, c, e);
-	struct sockaddr_storage to;
-	struct conn_settings s;
-
-	if (u == NULL)
-		return NULL;
-	settings_fill(&s, c, u->tls);
-	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_cx_total);
-	if (!conn_connect(&u->conn, &w->io, (struct sockaddr *)&to,
-	    address_fill(&to, e), &s)) {
-		count_one(u->counts->cluster,
-		    COUNT_CLUSTER_upstream_cx_connect_fail);
-		upstream_free(u);
-		return NULL;
-	}
-	count_one(u->counts->cluster, COUNT_CLUSTER_upstream_cx_active);
-	upstream_link(u);
-	return u;
-}
-
-struct upstream *
-pool_get(struct worker *w, const struct block_cluster *c,
+/* + 1 user. NULL: no memory. */
+static struct host *
+host_get(struct worker *w, const struct block_cluster *c,
     const struct block_endpoint *e)
 {
 	uint64_t tls = tls_hash(w, c->tls);
+	struct host *h = w->pool[e->id % POOL_BUCKETS];
+
+	while (h != NULL && !is_host(h, e, tls))
+		h = h->bucket_next;
+	if (h == NULL)
+		h = host_new(w, c, e, tls);
+	if (h != NULL)
+		h->refs++;
+	return h;
+}
+
+/* What failed to connect is remembered until it may be tried again: a host
+ * without users stays for the next sweep. */
+void
+host_put(struct host *h)
+{
+	struct host **at = &h->worker->pool[h->endpoint % POOL_BUCKETS];
+
+	assert(h->refs > 0);
+	if (--h->refs > 0 || h->fails > 0)
+		return;
+	while (*at != h)
+		at = &(*at)->bucket_next;
+	*at = h->bucket_next;
+	mem_free(&h->worker->io.mem, h);
+}
+
+/* ---- room ---- */
+
+/* A connection that takes an attempt now, or NULL. */
+static struct upstream *
+room_find(const struct host *h)
+{
 	struct upstream *u;
 
-	for (u = *bucket(w, e->id); u != NULL; u = u->bucket_next)
-		if (serves(u, e, tls))
+	LIST_FOREACH(u, &h->upstreams, host_link)
+		if (u->conn.state == CONN_OPEN && u->conn.end ==
+		    CONN_END_NONE && h2_streams_n(u->conn.h2) <
+		    h2_streams_max(u->conn.h2))
 			return u;
-	return upstream_new(w, c, e);
+	return NULL;
 }
 
-/* ---- ends ---- */
-
-void
-pool_retire(struct upstream *u)
+/* How many of those who wait the connections will take that we know too
+ * little of: that are being made, or whose SETTINGS have not come. */
+static uint64_t
+room_coming(const struct host *h, const struct block_cluster *c)
 {
-	struct upstream **at = bucket(u->worker, u->endpoint);
+	uint32_t each = h->streams_seen != 0 ? h->streams_seen :
+	    c->h2.max_concurrent_streams, used;
+	const struct upstream *u;
+	uint64_t n = 0;
 
-	if (u->retired)
-		return;
-	u->retired = true;
-	while (*at != u)
-		at = &(*at)->bucket_next;
-	*at = u->bucket_next;
-	pool_idle(u);
-}
-
-void
-pool_idle(struct upstream *u)
-{
-	if (u->retired && u->conn.h2 != NULL &&
-	    h2_streams_n(u->conn.h2) == 0)
-		conn_end(&u->conn, CONN_END_LOCAL, NULL);
-}
-
-static void
-upstream_opened(struct conn *c)
-{
-	struct upstream *u = CONTAINER(c, struct upstream, conn);
-
-	if (c->tls != NULL)
-		count_one(u->counts->cluster, COUNT_CLUSTER_ssl_handshake);
-}
-
-static void
-end_count(const struct upstream *u)
-{
-	count *counts = u->counts->cluster;
-
-	count_less(counts, COUNT_CLUSTER_upstream_cx_active);
-	switch (u->conn.end) {
-	case CONN_END_CONNECT:
-		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_fail);
-		break;
-	case CONN_END_CONNECT_TIMEOUT:
-		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_fail);
-		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_timeout);
-		break;
-	case CONN_END_TLS:
-		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_fail);
-		count_one(counts, COUNT_CLUSTER_ssl_connection_error);
-		break;
-	case CONN_END_PROTOCOL:
-		count_one(counts, COUNT_CLUSTER_upstream_cx_protocol_error);
-		break;
-	case CONN_END_PEER:
-		count_one(counts, COUNT_CLUSTER_upstream_cx_destroy_remote);
-		break;
-	case CONN_END_NONE:
-	case CONN_END_LOCAL:
-		break;
+	LIST_FOREACH(u, &h->upstreams, host_link) {
+		if (u->conn.end != CONN_END_NONE ||
+		    h2_settled(u->conn.h2))
+			continue;
+		used = h2_streams_n(u->conn.h2);
+		n += each > used ? each - used : 0;
 	}
+	return n;
 }
-
-static void
-upstream_closed(struct conn *c)
-{
-	struct upstream *u = CONTAINER(c, struct upstream, conn);
-	struct worker *w = u->worker;
-	const struct block_cluster *cluster = block_cluster_find(&w->arena,
-	    w->root, u->cluster);
-
-	end_count(u);
-	if (c->end != CONN_END_LOCAL && c->why[0] != '\0' &&
-	    worker_may_log(w))
-		log_info("cluster %s: connection ended: %s",
-		    cluster == NULL ? "(removed)" :
-		    block_text(&w->arena, cluster->name), c->why);
-	pool_retire(u);
-	LIST_REMOVE(u, link);
-	upstream_free(u);
-}
-
-/* ---- generations ---- */
 
 static bool
-still_named(struct worker *w, const struct upstream *u)
+breaker_open(const struct host *h, const struct block_cluster *c)
 {
-	const struct block_cluster *c = block_cluster_find(&w->arena,
-	    w->root, u->cluster);
+	struct worker *w = h->worker;
+
+	return word_get(w->words, WORD_connections, h->cluster,
+	    h->cluster_tag) >= c->breaker.connections_max;
+}
+
+static const struct block_cluster *
+cluster_of(const struct host *h)
+{
+	const struct block_cluster *c = block_cluster_find(&h->worker->arena,
+	    h->worker->root, h->cluster);
+
+	return c != NULL && c->tag == h->cluster_tag &&
+	    tls_hash(h->worker, c->tls) == h->tls ? c : NULL;
+}
+
+/* The endpoint in the generation in use, or NULL. */
+static const struct block_endpoint *
+endpoint_of(const struct host *h, const struct block_cluster *c)
+{
 	const struct block_balance *b;
 	uint32_t low = 0, high, mid;
 
-	if (c == NULL || c->tag != u->cluster_tag || c->balance == 0)
-		return false;
-	b = arena_at(&w->arena, c->balance);
+	if (c == NULL || c->balance == 0)
+		return NULL;
+	b = arena_at(&h->worker->arena, c->balance);
 	high = b->endpoints_n;
 	while (low < high) {		/* ordered by id: block.h */
 		mid = low + (high - low) / 2;
-		if (b->endpoints[mid].id < u->endpoint)
+		if (b->endpoints[mid].id < h->endpoint)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low < b->endpoints_n &&
-	    serves(u, &b->endpoints[low], tls_hash(w, c->tls));
+	return low < b->endpoints_n && is_host(h, &b->endpoints[low],
+	    h->tls) ? &b->endpoints[low] : NULL;
+}
+
+/* Makes connections for those who wait (P2). False: there is none now, and
+ * none can be made (P1). */
+static bool
+grow(struct host *h, const struct block_cluster *c,
+    const struct block_endpoint *e)
+{
+	while (h->waiting_n > room_coming(h, c)) {
+		if (!LIST_EMPTY(&h->upstreams) && breaker_open(h, c)) {
+			count_one(h->counts->cluster,
+			    COUNT_CLUSTER_upstream_cx_overflow);
+			return true;
+		}
+		if (upstream_new(h, c, e) == NULL)
+			break;
+	}
+	return !LIST_EMPTY(&h->upstreams);
+}
+
+/* ---- waiting ---- */
+
+void
+pool_leave(struct attempt *a)
+{
+	struct host *h = a->host;
+	struct worker *w = h->worker;
+
+	TAILQ_REMOVE(&h->waiting, a, link);
+	h->waiting_n--;
+	count_less(h->counts->cluster, COUNT_CLUSTER_upstream_rq_pending_active);
+	word_share_sub(w->words, w->row, WORD_pending, h->cluster,
+	    h->cluster_tag);
+}
+
+/* False: too many do. */
+static bool
+pool_wait(struct attempt *a, const struct block_cluster *c)
+{
+	struct host *h = a->host;
+	struct worker *w = h->worker;
+	uint32_t n = word_share_add(w->words, w->row, WORD_pending,
+	    h->cluster, h->cluster_tag);
+
+	TAILQ_INSERT_TAIL(&h->waiting, a, link);
+	h->waiting_n++;
+	count_one(h->counts->cluster, COUNT_CLUSTER_upstream_rq_pending_active);
+	if (n <= c->breaker.pending_max) {
+		count_one(h->counts->cluster,
+		    COUNT_CLUSTER_upstream_rq_pending_total);
+		return true;
+	}
+	pool_leave(a);
+	count_one(h->counts->cluster,
+	    COUNT_CLUSTER_upstream_rq_pending_overflow);
+	return false;
+}
+
+void
+pool_fail(struct host *h, enum cause cause)
+{
+	struct attempt *a;
+
+	h->refs++;			/* the last of them would free it */
+	while ((a = TAILQ_FIRST(&h->waiting)) != NULL) {
+		pool_leave(a);
+		attempt_fail(a, cause);
+	}
+	host_put(h);
+}
+
+/* The endpoint or the way to it is gone: they go elsewhere. */
+static void
+move_all(struct host *h)
+{
+	struct attempt *a;
+
+	h->refs++;
+	while ((a = TAILQ_FIRST(&h->waiting)) != NULL) {
+		pool_leave(a);
+		attempt_move(a);
+	}
+	host_put(h);
+}
+
+void
+pool_pump(struct host *h)
+{
+	const struct block_cluster *c;
+	const struct block_endpoint *e;
+	struct upstream *u;
+	struct attempt *a;
+
+	h->refs++;
+	while ((a = TAILQ_FIRST(&h->waiting)) != NULL &&
+	    (u = room_find(h)) != NULL) {
+		pool_leave(a);
+		attempt_send(a, u);
+	}
+	if (h->waiting_n > 0) {
+		c = cluster_of(h);
+		e = endpoint_of(h, c);
+		if (e == NULL)
+			move_all(h);
+		else if (!grow(h, c, e))
+			pool_fail(h, CAUSE_connect_failure);
+	}
+	host_put(h);
+}
+
+/* ---- beginning ---- */
+
+static enum cause
+begin(struct attempt *a, const struct block_cluster *c,
+    const struct block_endpoint *e)
+{
+	struct host *h = a->host;
+	struct upstream *u = TAILQ_EMPTY(&h->waiting) ? room_find(h) : NULL;
+
+	if (u != NULL)
+		return attempt_submit(a, u, c);
+	if (LIST_EMPTY(&h->upstreams) && h->again.ns > h->worker->loop.now.ns)
+		return h->fail;					/* P4 */
+	if (!pool_wait(a, c))
+		return CAUSE_overflow;
+	if (grow(h, c, e))
+		return CAUSE_none;
+	pool_leave(a);
+	return CAUSE_connect_failure;
+}
+
+enum cause
+pool_start(struct stream *s, const struct block_cluster *c,
+    const struct block_endpoint *e)
+{
+	struct host *h = host_get(s->down->worker, c, e);
+	struct attempt *a = h == NULL ? NULL : attempt_new(s, h);
+	enum cause cause;
+
+	if (a == NULL) {
+		if (h != NULL)
+			host_put(h);
+		return CAUSE_no_memory;
+	}
+	cause = begin(a, c, e);
+	if (cause != CAUSE_none)
+		attempt_free(a);
+	return cause;
+}
+
+/* ---- generations ---- */
+
+/* What is not named any more, and hosts that were only remembered. */
+static void
+host_sweep(struct host *h)
+{
+	struct upstream *u, *next;
+
+	h->refs++;
+	if (endpoint_of(h, cluster_of(h)) == NULL) {
+		h->fails = 0;
+		for (u = LIST_FIRST(&h->upstreams); u != NULL; u = next) {
+			next = LIST_NEXT(u, host_link);
+			upstream_retire(u);
+		}
+	} else if (h->again.ns <= h->worker->loop.now.ns && h->refs == 1)
+		h->fails = 0;
+	host_put(h);
 }
 
 void
 pool_sweep(struct worker *w)
 {
-	struct upstream *u, *next;
+	struct host *h, *next;
 
-	for (u = LIST_FIRST(&w->upstreams); u != NULL; u = next) {
-		next = LIST_NEXT(u, link);
-		if (!still_named(w, u))
-			pool_retire(u);
-	}
+	for (int i = 0; i < POOL_BUCKETS; i++)
+		for (h = w->pool[i]; h != NULL; h = next) {
+			next = h->bucket_next;
+			host_sweep(h);
+		}
 }
 
 void
@@ -272,4 +342,10 @@ pool_fini(struct worker *w)
 {
 	while (!LIST_EMPTY(&w->upstreams))
 		conn_close(&LIST_FIRST(&w->upstreams)->conn);
+	for (int i = 0; i < POOL_BUCKETS; i++)
+		while (w->pool[i] != NULL) {
+			w->pool[i]->fails = 0;
+			w->pool[i]->refs++;
+			host_put(w->pool[i]);
+		}
 }

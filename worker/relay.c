@@ -7,6 +7,7 @@
 #include "worker/attempt.h"
 #include "worker/filter.h"
 #include "worker/reply.h"
+#include "worker/retry.h"
 #include "worker/route.h"
 
 static struct stream *
@@ -36,7 +37,7 @@ longest_stalled(struct worker *w)
 	struct stream *s, *worst = NULL;
 
 	LIST_FOREACH(s, &w->streams, link) {
-		size_t held = s->held_bytes +
+		size_t held = s->held_bytes + s->retry.kept.bytes +
 		    (s->attempt == NULL ? 0 : s->attempt->held_bytes);
 
 		if (held > 0 && !s->h2.dead &&
@@ -177,6 +178,7 @@ answer_done(struct stream *s)
 {
 	s->answer_ended = true;
 	deadline_end(s);
+	retry_commit(s);
 	if (s->attempt != NULL && !s->request_ended)
 		attempt_drop(s->attempt, H2_CANCEL);
 }
@@ -187,6 +189,7 @@ relay_answer(struct stream *s, struct headers *h, bool end)
 	assert(!s->answer_started);
 	s->answer_started = true;
 	moved(s);
+	retry_commit(s);
 	if (!h2_answer(&s->h2, h, end))
 		h2_reset(&s->h2, H2_INTERNAL_ERROR);
 	headers_put(h);
@@ -293,6 +296,7 @@ down_closed(struct h2_stream *h2, enum h2_close why)
 	deadline_end(s);
 	if (s->attempt != NULL)
 		attempt_drop(s->attempt, H2_CANCEL);		/* I3 */
+	retry_commit(s);
 	if (s->request != NULL)
 		headers_put(s->request);
 	if (s->plan != NULL)
@@ -303,7 +307,7 @@ down_closed(struct h2_stream *h2, enum h2_close why)
 }
 
 static void
-down_goaway(void *owner)
+down_ignored(void *owner)
 {
 	(void)owner;		/* callers need not say so; their end will */
 }
@@ -315,6 +319,7 @@ const struct h2_events relay_events = {
 	.end = down_end,
 	.sent = down_sent,
 	.closed = down_closed,
-	.goaway = down_goaway,
+	.goaway = down_ignored,
+	.room = down_ignored,
 	.wake = conn_wake,
 };

@@ -46,13 +46,29 @@ add_cause(struct headers *h, const struct stream *s)
 	return headers_add_text(h, "godwit-cause", cause_rows[s->cause].word);
 }
 
+/* The cause in words, where Envoy says that there were several tries. */
+static const char *
+text_of(const struct stream *s, char *room, size_t room_len)
+{
+	static const char before[] =
+	    "upstream connect error or disconnect/reset before headers. ";
+	const char *text = cause_rows[s->cause].text;
+	size_t n = sizeof(before) - 1;
+
+	if (s->retry.done_n == 0 || strncmp(text, before, n) != 0)
+		return text;
+	snprintf(room, room_len, "%sretried and the latest %s", before,
+	    text + n);
+	return room;
+}
+
 static bool
 add_status(struct headers *h, const struct stream *s)
 {
 	const struct cause_row *row = &cause_rows[s->cause];
-	char message[MESSAGE_BYTES_MAX];
+	char message[MESSAGE_BYTES_MAX], room[MESSAGE_BYTES_MAX];
 
-	reply_encode(row->text, message, sizeof(message));
+	reply_encode(text_of(s, room, sizeof(room)), message, sizeof(message));
 	return add_number(h, "grpc-status", row->grpc) &&
 	    (message[0] == '\0' ||
 	    headers_add_text(h, "grpc-message", message)) && add_cause(h, s);
@@ -75,42 +91,39 @@ http_of(const struct stream *s)
 }
 
 static bool
-head_plain(struct headers *h, const struct stream *s)
+head_plain(struct headers *h, const struct stream *s, const char *text)
 {
-	const struct cause_row *row = &cause_rows[s->cause];
-
 	return add_number(h, ":status", http_of(s)) &&
-	    add_number(h, "content-length", (int)strlen(row->text)) &&
-	    (row->text[0] == '\0' ||
+	    add_number(h, "content-length", (int)strlen(text)) &&
+	    (text[0] == '\0' ||
 	    headers_add_text(h, "content-type", "text/plain")) &&
 	    add_cause(h, s);
 }
 
-/* The text of a plain answer; to HEAD there is none. */
-static const char *
-body_of(const struct stream *s)
+/* To HEAD there is no body. */
+static bool
+is_head(const struct stream *s)
 {
 	const struct header *method = headers_find(s->request, HEADER_method);
 
-	if (method != NULL && method->value_len == 4 &&
-	    memcmp(method->value, "HEAD", 4) == 0)
-		return "";
-	return cause_rows[s->cause].text;
+	return method != NULL && method->value_len == 4 &&
+	    memcmp(method->value, "HEAD", 4) == 0;
 }
 
 static bool
 send_plain(struct stream *s, struct headers *h)
 {
-	const char *body = body_of(s);
-	size_t n = strlen(body);
+	char room[MESSAGE_BYTES_MAX];
+	const char *text = text_of(s, room, sizeof(room));
+	size_t n = is_head(s) ? 0 : strlen(text);
 
-	if (!h2_answer(&s->h2, h, n == 0))
+	if (!head_plain(h, s, text) || !h2_answer(&s->h2, h, n == 0))
 		return false;
 	if (n == 0)
 		return true;
 	s->held_bytes += n;
 	s->down->worker->held_bytes += n;
-	return h2_data(&s->h2, (const uint8_t *)body, n) &&
+	return h2_data(&s->h2, (const uint8_t *)text, n) &&
 	    h2_end(&s->h2, NULL);
 }
 
@@ -123,7 +136,7 @@ reply_whole(struct stream *s)
 	if (h != NULL && s->grpc)
 		sent = head_grpc(h, s) && h2_answer(&s->h2, h, true);
 	else if (h != NULL)
-		sent = head_plain(h, s) && send_plain(s, h);
+		sent = send_plain(s, h);
 	if (!sent)
 		h2_reset(&s->h2, H2_INTERNAL_ERROR);
 	if (h != NULL)

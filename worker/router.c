@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "worker/attempt.h"
 #include "worker/balance.h"
 #include "worker/pool.h"
 #include "worker/relay.h"
+#include "worker/retry.h"
 #include "worker/route.h"
 
 enum { TURNS_STEP = 256 };
@@ -53,23 +53,30 @@ endpoint_pick(struct worker *w, const struct block_cluster *cluster)
 	    (enum lb_policy)cluster->lb_policy, &view);
 }
 
-/* Starts an attempt at an endpoint of the cluster, or says why it can't. */
 static enum cause
-attempt_start(struct stream *s, const struct block_cluster *cluster)
+start(struct stream *s, const struct block_cluster *cluster)
 {
 	struct worker *w = s->down->worker;
 	const struct block_endpoint *e = endpoint_pick(w, cluster);
-	struct upstream *u;
 
 	if (e == NULL) {
 		count_one(row_cluster(w->row, cluster->slot)->cluster,
 		    COUNT_CLUSTER_upstream_cx_none_healthy);
 		return CAUSE_no_endpoint;
 	}
-	u = pool_get(w, cluster, e);
-	if (u == NULL)
-		return CAUSE_connect_failure;
-	return attempt_begin(s, u) ? CAUSE_none : CAUSE_no_memory;
+	return pool_start(s, cluster, e);
+}
+
+enum cause
+router_start(struct stream *s)
+{
+	struct worker *w = s->down->worker;
+	const struct block_cluster *cluster = block_cluster_find(&w->arena,
+	    w->root, s->cluster);
+
+	if (cluster == NULL || cluster->tag != s->cluster_tag)
+		return CAUSE_no_cluster;
+	return start(s, cluster);
 }
 
 static enum cause
@@ -92,43 +99,41 @@ route(struct stream *s, const struct block_hcm *hcm)
 	s->plan = plan_get(&w->plans, arena_at(&w->arena, r->plan));
 	if (s->plan == NULL || !deadline_route(s, hcm))
 		return CAUSE_no_memory;
-	return attempt_start(s, cluster);
+	s->cluster = cluster->slot;
+	s->cluster_tag = cluster->tag;
+	return start(s, cluster);
 }
 
 enum filter_verdict
 router_headers(struct stream *s, const struct block_hcm *hcm)
 {
-	enum cause cause = route(s, hcm);
+	enum cause cause;
 
-	if (cause != CAUSE_none) {
-		relay_fail(s, cause);
-		return FILTER_REPLY;
+	retry_begin(s);
+	cause = route(s, hcm);
+	if (cause == CAUSE_none)
+		return FILTER_CONTINUE;
+	if (s->plan != NULL) {
+		retry_failed(s, cause);
+		return FILTER_CONTINUE;
 	}
-	return FILTER_CONTINUE;
+	relay_fail(s, cause);
+	return FILTER_REPLY;
 }
 
 enum filter_verdict
 router_data(struct stream *s, const uint8_t *p, size_t n)
 {
-	struct worker *w = s->down->worker;
-
-	if (s->attempt == NULL)
-		return FILTER_STOP;
-	s->attempt->held_bytes += n;
-	w->held_bytes += n;
-	if (!h2_data(&s->attempt->h2, p, n)) {
-		relay_fail(s, CAUSE_no_memory);
-		return FILTER_REPLY;
-	}
-	return FILTER_CONTINUE;
+	if (retry_data(s, p, n))
+		return FILTER_CONTINUE;
+	relay_fail(s, CAUSE_no_memory);
+	return FILTER_REPLY;
 }
 
 enum filter_verdict
 router_end(struct stream *s, struct headers *trailers)
 {
-	if (s->attempt == NULL)
-		return FILTER_STOP;
-	h2_end(&s->attempt->h2, trailers);
+	retry_request_end(s, trailers);
 	deadline_request_end(s);
 	return FILTER_CONTINUE;
 }

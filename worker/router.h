@@ -2,8 +2,9 @@
  * worker/router.h - the last filter: finds the route, its cluster, an endpoint
  * of it, a connection to that, and starts the attempt.
  *
- *   route_find ──> block_cluster_find ──> balance_pick ──> pool_get ──> attempt
- *    no_route        no_cluster           no_endpoint     connect_failure
+ *   route_find ──> block_cluster_find ──> balance_pick ──> pool_start
+ *    no_route        no_cluster    ^      no_endpoint     overflow, ...
+ *                                  └── router_start: a further try (retry.h)
  *
  * Source: Envoy's router filter; reference/envoy-xds.md 3.1. Test: t/mesh/.
  */
@@ -16,5 +17,8 @@ enum filter_verdict router_headers(struct stream *s,
 	    const struct block_hcm *hcm);
 enum filter_verdict router_data(struct stream *s, const uint8_t *p, size_t n);
 enum filter_verdict router_end(struct stream *s, struct headers *trailers);
+
+/* A try, by the generation in use; or why there is none. */
+enum cause	router_start(struct stream *s);
 
 #endif

@@ -2,17 +2,17 @@
  * worker/state.h - what the files of worker/ share: the worker, and the
  * objects that a request goes through.
  *
- *   downstream (a caller's connection)          upstream (to an endpoint)
- *      └ stream ─────── stream->attempt ──────────> attempt ┘
- *                <────── attempt->stream ───────────
+ *   downstream (a caller's connection)            host (an endpoint)
+ *      └ stream ───── stream->attempt ──────> attempt ┤ waits here
+ *               <───── attempt->stream ──────         └ upstream (a connection)
  *
  * Invariants
  *   I1  A stream and its attempt point to each other or not at all.
  *   I2  Nothing here keeps an address into the arena, but worker->root, which
  *       is renewed at the top of each turn. What is needed later is a plan, a
  *       slot or an id.
- *   I3  held_bytes of both directions of all streams sum up to
- *       worker->held_bytes.
+ *   I3  held_bytes of both directions of all streams, and what they keep,
+ *       sum up to worker->held_bytes.
  *   I4  Times are read off loop.now: what begins and ends in one turn took 0,
  *       and what the last turn takes to send is not in them. A turn is so
  *       short beside what a caller feels that a clock for each call says no
@@ -36,6 +36,19 @@ enum {
 };
 
 struct worker;
+
+/* A stream's tries: retry.h. */
+struct retry {
+	struct timer	 timer;		/* the next one */
+	struct chunks	 kept;		/* the request, from its beginning */
+	struct headers	*trailers;	/* its end, while kept */
+	size_t		 credited_bytes;	/* given back to the caller */
+	uint16_t	 done_n;	/* retries so far, by the policy */
+	bool		 keeps;		/* kept is all of it so far */
+	bool		 ended;		/* the request has its end */
+	bool		 moved;		/* once, to where it is processed */
+	bool		 counted;	/* the next one is a retry */
+};
 
 /* A listening socket. */
 struct listening {
@@ -72,6 +85,8 @@ struct stream {
 	struct mono	 begun;		/* I4 */
 	int64_t		 moved_ns;	/* when the caller last took bytes */
 	size_t		 held_bytes;	/* of the answer, in h2.out */
+	struct retry	 retry;
+	uint32_t	 cluster, cluster_tag;	/* slot, once routed */
 	enum cause	 cause;		/* CAUSE_none: the service's answer */
 	uint8_t		 filters[FILTERS_MAX];	/* enum filter_kind */
 	uint8_t		 filters_n;
@@ -83,22 +98,42 @@ struct stream {
 struct attempt {
 	struct h2_stream h2;		/* first */
 	struct stream	*stream;	/* NULL: nobody waits any more */
-	struct upstream	*upstream;
-	struct mono	 begun;		/* I4 */
+	struct host	*host;
+	struct upstream	*upstream;	/* NULL: it waits for one */
+	TAILQ_ENTRY(attempt) link;	/* of the host, while it waits */
+	struct timer	 timer;		/* per_try_timeout */
+	struct mono	 begun;		/* I4; sent */
 	size_t		 held_bytes;	/* of the request, in h2.out */
+	size_t		 sent_bytes;	/* that its socket took */
+	enum cause	 cause;		/* of its end; CAUSE_none: as it came */
+};
+
+/* An endpoint, as one worker uses it with certain TLS settings: pool.h. */
+struct host {
+	struct worker	*worker;
+	struct host	*bucket_next;	/* of the pool */
+	LIST_HEAD(, upstream) upstreams;	/* not retired */
+	TAILQ_HEAD(, attempt) waiting;
+	struct row_cluster *counts;
+	struct histogram *times;	/* CLUSTER */
+	uint64_t	 tls;		/* hash of the settings; 0 = none */
+	uint32_t	 cluster, cluster_tag;
+	uint32_t	 endpoint, endpoint_tag;
+	uint32_t	 waiting_n;
+	uint32_t	 refs;		/* attempts and upstreams, retired too */
+	uint32_t	 streams_seen;	/* a connection's limit; 0 = unknown */
+	uint32_t	 fails;		/* in a row, to connect */
+	struct mono	 again;		/* not before; 0 = at once */
+	enum cause	 fail;		/* why */
 };
 
 /* A connection to an endpoint. */
 struct upstream {
 	struct conn	 conn;		/* first */
-	struct worker	*worker;
-	struct upstream	*bucket_next;	/* in the pool, while not retired */
+	struct host	*host;
+	LIST_ENTRY(upstream) host_link;	/* of the host, while not retired */
 	LIST_ENTRY(upstream) link;	/* of the worker */
 	struct tls_plan	*tls;		/* NULL: clear text */
-	struct row_cluster *counts;
-	struct histogram *times;	/* CLUSTER */
-	uint32_t	 cluster, cluster_tag;
-	uint32_t	 endpoint, endpoint_tag;
 	bool		 retired;	/* takes no new attempts */
 };
 
@@ -113,7 +148,7 @@ struct worker {
 	struct row	*row;
 	struct words	*words;		/* with the other workers */
 	struct plans	 plans;
-	struct upstream	*pool[POOL_BUCKETS];	/* by endpoint id */
+	struct host	*pool[POOL_BUCKETS];	/* by endpoint id */
 	LIST_HEAD(, upstream) upstreams;
 	LIST_HEAD(, downstream) downstreams;
 	LIST_HEAD(, stream) streams;

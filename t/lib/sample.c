@@ -50,8 +50,8 @@ plan_put(struct arena *a, uint32_t timeout_ms)
 	block_ref ref;
 	struct block_plan *p = put(a, sizeof(*p), &ref);
 
-	*p = (struct block_plan){ 0x1234 + timeout_ms, sizeof(*p),
-	    timeout_ms };
+	*p = (struct block_plan){ .hash = 0x1234 + timeout_ms,
+	    .bytes = sizeof(*p), .timeout_ms = timeout_ms };
 	return ref;
 }
 

@@ -149,7 +149,8 @@ no_goaway(void *owner)
 }
 
 static const struct h2_events call_events = { no_open, call_headers,
-	call_data, call_end, no_sent, call_closed, no_goaway, conn_wake };
+	call_data, call_end, no_sent, call_closed, no_goaway, no_goaway,
+	conn_wake };
 
 static void
 caller_opened(struct conn *c)
@@ -389,40 +390,6 @@ served_answer(struct served *v)
 }
 
 static void
-served_headers(struct h2_stream *s, struct headers *h, bool end)
-{
-	struct served *v = (struct served *)(void *)s;
-	const struct header *path = headers_find(h, HEADER_path);
-
-	(void)end;
-	if (s->id > v->backend->id_max)
-		v->backend->id_max = s->id;
-	for (int i = 0; i < KINDS; i++)
-		if (path->value_len == strlen(paths[i]) &&
-		    memcmp(path->value, paths[i], path->value_len) == 0)
-			v->kind = (enum kind)i;
-	headers_put(h);
-	if (v->kind == RESET)
-		h2_reset(s, H2_INTERNAL_ERROR);
-	else if (v->kind == CLOSE)
-		conn_end(h2_owner(s), CONN_END_LOCAL, NULL);
-	else
-		served_answer(v);
-}
-
-static void
-served_data(struct h2_stream *s, const uint8_t *p, size_t n)
-{
-	struct served *v = (struct served *)(void *)s;
-
-	if ((v->kind == ECHO || v->kind == CANCEL) && !s->dead &&
-	    !s->out_ended)
-		h2_data(s, p, n);
-	else
-		h2_consume(s, n);
-}
-
-static void
 served_end(struct h2_stream *s, struct headers *trailers)
 {
 	struct served *v = (struct served *)(void *)s;
@@ -436,6 +403,41 @@ served_end(struct h2_stream *s, struct headers *trailers)
 	headers_add_text(h, "grpc-status", "0");
 	h2_end(s, h);
 	headers_put(h);
+}
+
+static void
+served_headers(struct h2_stream *s, struct headers *h, bool end)
+{
+	struct served *v = (struct served *)(void *)s;
+	const struct header *path = headers_find(h, HEADER_path);
+
+	if (s->id > v->backend->id_max)
+		v->backend->id_max = s->id;
+	for (int i = 0; i < KINDS; i++)
+		if (path->value_len == strlen(paths[i]) &&
+		    memcmp(path->value, paths[i], path->value_len) == 0)
+			v->kind = (enum kind)i;
+	headers_put(h);
+	if (v->kind == RESET)
+		h2_reset(s, H2_INTERNAL_ERROR);
+	else if (v->kind == CLOSE)
+		conn_end(h2_owner(s), CONN_END_LOCAL, NULL);
+	else
+		served_answer(v);
+	if (end)
+		served_end(s, NULL);
+}
+
+static void
+served_data(struct h2_stream *s, const uint8_t *p, size_t n)
+{
+	struct served *v = (struct served *)(void *)s;
+
+	if ((v->kind == ECHO || v->kind == CANCEL) && !s->dead &&
+	    !s->out_ended)
+		h2_data(s, p, n);
+	else
+		h2_consume(s, n);
 }
 
 static void
@@ -453,7 +455,7 @@ served_closed(struct h2_stream *s, enum h2_close why)
 
 static const struct h2_events served_events = { served_open, served_headers,
 	served_data, served_end, served_sent, served_closed, no_goaway,
-	conn_wake };
+	no_goaway, conn_wake };
 
 static void
 service_closed(struct conn *c)

@@ -133,6 +133,9 @@ gauges_check(const struct row *r)
 	if (count_get(&r->clusters[0].cluster
 	    [COUNT_CLUSTER_upstream_rq_active]) != 0)
 		return "upstream_rq_active is not 0";
+	if (count_get(&r->clusters[0].cluster
+	    [COUNT_CLUSTER_upstream_rq_pending_active]) != 0)
+		return "upstream_rq_pending_active is not 0";
 	return NULL;
 }
 
@@ -143,15 +146,22 @@ words_check(const struct worker *w)
 	const struct word_shares *s = &w->row->shares;
 	uint32_t used = 0, at;
 
-	for (int k = 0; k < WORD_KINDS; k++)
+	if (word_get(w->words, WORD_connections, 0, 1) != count_get(
+	    &w->row->clusters[0].cluster[COUNT_CLUSTER_upstream_cx_active]))
+		return "connections are not counted in the shared words";
+	for (int k = 0; k < WORD_KINDS; k++) {
+		if (k == WORD_connections)
+			continue;
 		for (uint32_t id = 0; id < s->n[word_scope_of((enum word_kind)k)]; id++) {
 			at = word_at((enum word_kind)k, id);
 			if ((uint32_t)w->words->cells[at] != 0)
 				return "a shared word is not 0";
 			if ((uint32_t)s->cells[at] != 0)
 				return "a share of a word is not 0";
-			used += w->words->cells[at] != 0;
+			used += k == WORD_active &&
+			    w->words->cells[at] != 0;
 		}
+	}
 	if ((used != 0) != (count_get(&w->row->clusters[0].cluster
 	    [COUNT_CLUSTER_upstream_rq_total]) != 0))
 		return "attempts are not counted in the shared words";

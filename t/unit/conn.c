@@ -118,7 +118,7 @@ no_goaway(void *owner)
 }
 
 static const struct h2_events no_streams = { .open = no_open,
-	.goaway = no_goaway, .wake = conn_wake };
+	.goaway = no_goaway, .room = no_goaway, .wake = conn_wake };
 
 static void
 on_opened(struct conn *c)

@@ -29,6 +29,7 @@ struct peer {
 	struct call	 calls[STREAMS_MAX];
 	int		 calls_n, order_n;
 	int		 order[4096];	/* which call each piece of data was of */
+	int		 rooms;		/* SETTINGS that came */
 	bool		 goaway, lazy;	/* lazy: credit is not given back */
 };
 
@@ -101,6 +102,12 @@ on_closed(struct h2_stream *s, enum h2_close why)
 }
 
 static void
+on_room(void *owner)
+{
+	((struct peer *)owner)->rooms++;
+}
+
+static void
 on_goaway(void *owner)
 {
 	((struct peer *)owner)->goaway = true;
@@ -113,7 +120,7 @@ on_wake(void *owner)
 }
 
 static const struct h2_events events = { on_open, on_headers, on_data,
-	on_end, on_sent, on_closed, on_goaway, on_wake };
+	on_end, on_sent, on_closed, on_goaway, on_room, on_wake };
 
 static void
 peer_open(struct peer *p, bool server, struct h2_settings s)

@@ -471,11 +471,11 @@ Test(load, any)
 		  "f:2:64: nam: unknown field; did you mean name? expected "
 		  "one of name, type, connect_timeout, "
 		  "per_connection_buffer_limit_bytes, lb_policy, "
+		  "circuit_breakers, "
 		  "http_protocol_options, http2_protocol_options, "
 		  "transport_socket, metadata, common_lb_config, "
 		  "alt_stat_name, common_http_protocol_options, "
-		  "load_assignment, "
-		  "typed_extension_protoc..." },
+		  "load_assignment, type..." },
 	};
 
 	CHECK(&google__protobuf__any__descriptor, s);

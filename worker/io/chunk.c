@@ -85,6 +85,29 @@ chunks_take(struct chunks *q, struct mem *m, uint8_t *to, size_t n)
 	}
 }
 
+bool
+chunks_copy(struct chunks *to, struct mem *m, const struct chunks *from)
+{
+	for (const struct chunk *c = from->first; c != NULL; c = c->next)
+		if (!chunks_put(to, m, c->bytes + c->pos, c->last - c->pos))
+			return false;
+	return true;
+}
+
+void
+chunks_move(struct chunks *to, struct chunks *from)
+{
+	if (from->first == NULL)
+		return;
+	if (to->first == NULL)
+		to->first = from->first;
+	else
+		to->last->next = from->first;
+	to->last = from->last;
+	to->bytes += from->bytes;
+	*from = (struct chunks){ 0 };
+}
+
 void
 chunks_drop(struct chunks *q, struct mem *m)
 {

@@ -29,6 +29,12 @@ bool	chunks_put(struct chunks *q, struct mem *m, const uint8_t *p,
 	    size_t n);
 /* Moves the first n <= q->bytes to to[0..n). */
 void	chunks_take(struct chunks *q, struct mem *m, uint8_t *to, size_t n);
+/* A copy of all of from behind what to has. False: no memory; what fitted is
+ * there. */
+bool	chunks_copy(struct chunks *to, struct mem *m,
+	    const struct chunks *from);
+/* All of from behind what to has; from is empty then. */
+void	chunks_move(struct chunks *to, struct chunks *from);
 void	chunks_drop(struct chunks *q, struct mem *m);
 
 #endif

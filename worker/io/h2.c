@@ -47,7 +47,7 @@ struct h2 {
 	uint32_t	 block_bytes, block_n;	/* of it */
 	enum leaving	 leaving;
 	int32_t		 goaway_last;	/* the last the peer will process */
-	bool		 failed, goaway_seen;
+	bool		 failed, goaway_seen, settled;
 	char		 why[128];
 };
 
@@ -272,6 +272,12 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 			h->events->goaway(h->owner);
 		h->goaway_seen = true;
 		h->goaway_last = frame->goaway.last_stream_id;
+		break;
+	case NGHTTP2_SETTINGS:
+		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+			break;
+		h->settled = true;
+		h->events->room(h->owner);
 		break;
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK &&
@@ -632,6 +638,22 @@ h2_request(struct h2 *h, struct h2_stream *s, struct headers *head, bool end)
 	return true;
 }
 
+uint32_t
+h2_streams_max(const struct h2 *h)
+{
+	uint32_t most = nghttp2_session_get_remote_settings(h->session,
+	    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+	return most < h->settings.max_concurrent_streams ? most :
+	    h->settings.max_concurrent_streams;
+}
+
+bool
+h2_settled(const struct h2 *h)
+{
+	return h->settled;
+}
+
 bool
 h2_answer(struct h2_stream *s, struct headers *head, bool end)
 {
@@ -668,6 +690,18 @@ h2_data(struct h2_stream *s, const uint8_t *p, size_t n)
 {
 	assert(s->out_started && !s->out_ended && !s->dead);
 	if (!chunks_put(&s->out, s->h2->mem, p, n))
+		return false;
+	resume(s);
+	return true;
+}
+
+bool
+h2_data_chunks(struct h2_stream *s, struct chunks *from, bool keeps)
+{
+	assert(s->out_started && !s->out_ended && !s->dead);
+	if (!keeps)
+		chunks_move(&s->out, from);
+	else if (!chunks_copy(&s->out, s->h2->mem, from))
 		return false;
 	resume(s);
 	return true;

@@ -94,6 +94,8 @@ struct h2_events {
 	void	(*closed)(struct h2_stream *s, enum h2_close why);
 	/* The peer takes no new streams. */
 	void	(*goaway)(void *owner);
+	/* It takes more at once, or fewer: its SETTINGS came. */
+	void	(*room)(void *owner);
 	/* There is something to take: call h2_take at the end of the turn. */
 	void	(*wake)(void *owner);
 };
@@ -130,10 +132,17 @@ const char *h2_why(const struct h2 *h);
  * end: no data follows. False: no memory, or no new streams here. */
 bool	h2_request(struct h2 *h, struct h2_stream *s, struct headers *head,
 	    bool end);
+/* Client: how many requests the peer takes at once; what is beyond that waits
+ * in the session. */
+uint32_t h2_streams_max(const struct h2 *h);
+/* Its SETTINGS came: until then h2_streams_max is what most peers say. */
+bool	h2_settled(const struct h2 *h);
 /* Server: the final response. */
 bool	h2_answer(struct h2_stream *s, struct headers *head, bool end);
 /* Copies n bytes; false: no memory. */
 bool	h2_data(struct h2_stream *s, const uint8_t *p, size_t n);
+/* All of from, which keeps it or gives it away. False: no memory. */
+bool	h2_data_chunks(struct h2_stream *s, struct chunks *from, bool keeps);
 /* Ends our side; trailers may be NULL, one reference stays the caller's. */
 bool	h2_end(struct h2_stream *s, struct headers *trailers);
 void	h2_reset(struct h2_stream *s, enum h2_error code);

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+/* Of a peer whose SETTINGS have not come: no peer should allow fewer (RFC
+ * 9113, section 6.5.2), many allow no more. */
+enum { STREAMS_ASSUMED = 100 };
+
 static void *
 mem_malloc_cb(size_t n, void *m)
 {
@@ -47,7 +51,8 @@ h2_session_options(const struct h2_settings *s)
 	nghttp2_option_set_no_closed_streams(o, 1);
 	if (!s->server)
 		nghttp2_option_set_peer_max_concurrent_streams(o,
-		    s->max_concurrent_streams);
+		    s->max_concurrent_streams < STREAMS_ASSUMED ?
+		    s->max_concurrent_streams : STREAMS_ASSUMED);
 	return o;
 }
 
