@@ -340,8 +340,7 @@ retry_answer(struct stream *s, const struct headers *h, bool end)
 	reasons = reasons_of_status(p, number_of(h, HEADER_status));
 	if (end)
 		reasons |= reasons_of_grpc(number_of(h, HEADER_grpc_status));
-	if ((p->retry_on & reasons) == 0 || has(h, "x-envoy-overloaded") ||
-	    has(h, "x-envoy-ratelimited")) {
+	if ((p->retry_on & reasons) == 0 || has(h, "x-envoy-ratelimited")) {
 		if (s->retry.done_n > 0)
 			count_one(counts_of(s)->cluster,
 			    COUNT_CLUSTER_upstream_rq_retry_success);

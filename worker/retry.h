@@ -21,7 +21,7 @@
  *                               resource-exhausted, unavailable
  *
  * never: an answer that has begun, a request that is not kept, the breaker of
- * retries, what says x-envoy-overloaded or x-envoy-ratelimited.
+ * retries, what says x-envoy-ratelimited.
  *
  * Invariants
  *   R1  Before the first try is sent all of the request is kept; after it, as

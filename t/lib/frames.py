@@ -21,6 +21,7 @@ REQUEST = [(":method", "POST"), (":scheme", "http"),
            ("content-type", "application/grpc"), ("te", "trailers")]
 ANSWER = [(":status", "200"), ("content-type", "application/grpc")]
 MESSAGE = b"\0\0\0\0\3abc"
+WINDOW_SETTING, WINDOW_BYTES = b"\0\4", 1 << 20
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -162,7 +163,10 @@ def service(m, script):
         wire = Wire(sock)
         with contextlib.suppress(OSError, EOFError), sock:
             wire.take(len(PREFACE))
-            wire.send(frame(SETTINGS))
+            wire.send(frame(SETTINGS, payload=WINDOW_SETTING +
+                            WINDOW_BYTES.to_bytes(4, "big")) +
+                      frame(WINDOW_UPDATE,
+                            payload=WINDOW_BYTES.to_bytes(4, "big")))
             while got := wire.read():
                 _, flags, stream, _ = got
                 if not flags & END_STREAM or got[0] not in (DATA, HEADERS):

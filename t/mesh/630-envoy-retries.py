@@ -1,0 +1,192 @@
+"""Which calls are tried again, beside Envoy: a route for each policy, and a
+service that does one thing after the other.
+
+Not the same, each for a reason:
+  no policy, and the service     tried once more: it did nothing (RFC 9113,
+  refused the stream             section 8.7), and Envoy's caller would have to
+  a word that is no reason       refused when the file is read
+  a request of over 64 KiB       not kept; Envoy keeps 1 MiB
+"""
+import frames
+from beside import before, same
+from mesh import free_port
+
+ROUTES = "              routes:\n"
+POLICIES = {
+    "none": "",
+    "refused": "retry_on: refused-stream",
+    "reset": "retry_on: reset",
+    "reset, three": "retry_on: reset, num_retries: 3",
+    "unavailable": "retry_on: unavailable",
+    "unavailable, three": "retry_on: unavailable, num_retries: 3",
+    "grpc": "retry_on: 'cancelled,deadline-exceeded,internal,"
+            "resource-exhausted', num_retries: 4",
+    "codes": "retry_on: retriable-status-codes,"
+             " retriable_status_codes: [503, 418]",
+    "5xx": "retry_on: 5xx",
+    "gateway": "retry_on: gateway-error",
+    "4xx": "retry_on: retriable-4xx",
+    "per try": "retry_on: reset, per_try_timeout: 0.3s",
+    "per try alone": "retry_on: unavailable, per_try_timeout: 0.3s",
+    "none at all": "retry_on: reset, num_retries: 0",
+}
+
+
+def whole(s):
+    return [frames.headers(s, frames.ANSWER) + frames.data(s, frames.MESSAGE)
+            + frames.headers(s, [("grpc-status", "0")], end=True)]
+
+
+def status(n, *fields):
+    return lambda s: [frames.headers(s, [*frames.ANSWER, (
+        "grpc-status", str(n)), *fields], end=True)]
+
+
+def late_status(n):
+    return lambda s: [frames.headers(s, frames.ANSWER) + frames.headers(
+        s, [("grpc-status", str(n))], end=True)]
+
+
+def page(code):
+    return lambda s: [frames.headers(s, [(":status", code), (
+        "content-type", "text/plain")]) + frames.data(s, b"no", end=True)]
+
+
+def reset(code):
+    return lambda s: [frames.reset(s, code)]
+
+
+def close(s):
+    return [None]
+
+
+def silent(s):
+    return []
+
+
+def broken_off(s):
+    return [frames.headers(s, frames.ANSWER) + frames.reset(s, 2)]
+
+
+# policy, what the service does one after the other, how many it sees
+CASES = [
+    ("refused", [reset(7), whole], 2),
+    ("refused", [reset(2), whole], 1),
+    ("refused", [close, whole], 1),
+    ("reset", [reset(2), whole], 2),
+    ("reset", [reset(7), whole], 2),
+    ("reset", [reset(8), whole], 2),
+    ("reset", [close, whole], 2),
+    ("reset", [reset(2), reset(2), whole], 2),
+    ("reset, three", [reset(2), close, reset(8), whole], 4),
+    ("reset, three", [reset(2), close, reset(8), reset(2), whole], 4),
+    ("reset", [status(14), whole], 1),
+    ("unavailable", [status(14), whole], 2),
+    ("unavailable", [status(14), status(14), whole], 2),
+    ("unavailable, three", [status(14), status(14), status(14), whole], 4),
+    ("unavailable", [late_status(14), whole], 1),
+    ("unavailable", [status(13), whole], 1),
+    ("unavailable", [reset(2), whole], 1),
+    ("unavailable", [status(14, ("x-envoy-ratelimited", "true")), whole], 1),
+    ("grpc", [status(1), status(4), status(13), status(8), whole], 5),
+    ("grpc", [status(14), whole], 1),
+    ("codes", [page("503"), whole], 2),
+    ("codes", [page("418"), whole], 2),
+    ("codes", [page("500"), whole], 1),
+    ("5xx", [page("500"), whole], 2),
+    ("5xx", [reset(2), whole], 2),
+    ("5xx", [close, whole], 2),
+    ("5xx", [page("404"), whole], 1),
+    ("gateway", [page("502"), whole], 2),
+    ("gateway", [page("504"), whole], 2),
+    ("gateway", [page("500"), whole], 1),
+    ("gateway", [page("505"), whole], 1),
+    ("gateway", [reset(2), whole], 2),
+    ("4xx", [page("409"), whole], 2),
+    ("4xx", [page("404"), whole], 1),
+    ("per try", [silent, whole], 2),
+    ("per try", [silent, silent, whole], 2),
+    ("per try alone", [silent, whole], 1),
+    ("none at all", [reset(2), whole], 1),
+    ("none", [status(14), whole], 1),
+    ("none", [reset(2), whole], 1),
+]
+
+
+def routes(policies):
+    return "".join(f"""\
+              - match:
+                  prefix: /
+                  headers:
+                  - {{ name: x-case, string_match: {{ exact: "{name}" }} }}
+                route: {{ cluster: greeter, timeout: 20s,
+                          retry_policy: {{ {says} }} }}
+""" for name, says in policies.items())
+
+
+def one(m, caller, acts, policy, body=b"hello"):
+    """What the caller got, and how often the service was asked."""
+    left, seen = list(acts), []
+
+    def script(stream):
+        seen.append(stream)
+        return left.pop(0)(stream) if left else [None]
+
+    m.script[:] = [script]
+    answer = caller.call(body, metadata=[("x-case", policy)])
+    return answer, len(seen)
+
+
+def pair(m):
+    m.script = []
+    return before(m, frames.service(m, lambda s: m.script[0](s)),
+                  **{ROUTES: ROUTES + routes(POLICIES)})
+
+
+def test_what_is_tried_again(m):
+    ours, theirs = pair(m)
+    for policy, acts, n in CASES:
+        (a, mine), (b, its) = (one(m, c, acts, policy)
+                               for c in (ours, theirs))
+        where = (policy, [act.__name__ for act in acts], mine, its, a, b)
+        assert (mine, its) == (n, n), where
+        same(a, b)
+
+
+def test_an_answer_that_began_is_not(m):
+    ours, theirs = pair(m)
+    for c in ours, theirs:
+        a, n = one(m, c, [broken_off, whole], "reset, three")
+        assert n == 1 and a.code != "OK", a
+
+
+def test_what_is_not_the_same(m):
+    ours, theirs = pair(m)
+    for acts in [reset(7), whole], [lambda s: [frames.goaway(0, 0), None],
+                                    whole]:
+        (a, mine), (b, its) = (one(m, c, acts, "none")
+                               for c in (ours, theirs))
+        assert (a.code, mine, b.code, its) == ("OK", 2, "UNAVAILABLE", 1), \
+            (a, b)
+    large = b"x" * 100000
+    (a, mine), (b, its) = (one(m, c, [reset(2), whole], "reset", large)
+                           for c in (ours, theirs))
+    assert (a.code, mine, b.code, its) == ("UNAVAILABLE", 1, "OK", 2), (a, b)
+
+
+def test_an_endpoint_that_is_gone(m):
+    """Half of the calls meet it first; none fails."""
+    service = m.service("us")
+    gone = free_port()
+    more = ("        - endpoint:\n            address:\n"
+            "              socket_address: "
+            f"{{ address: 127.0.0.1, port_value: {gone} }}\n")
+    manager = "- name: greeter-here\n"
+    for c in before(m, service.port, **{
+            "route: { cluster: greeter, timeout: 0s }":
+            "route: { cluster: greeter, timeout: 0s, retry_policy: "
+            "{ retry_on: connect-failure } }",
+            "      - lb_endpoints:\n": "      - lb_endpoints:\n" + more}):
+        for _ in range(20):
+            a = c.call(b"x")
+            assert a.code == "OK" and a.body == b"us:x", a
