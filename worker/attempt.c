@@ -81,7 +81,8 @@ attempt_move(struct attempt *a)
 	struct stream *s = part(a);
 
 	attempt_free(a);
-	retry_move(s);
+	if (!retry_move(s))
+		retry_failed(s, CAUSE_connection_lost);
 }
 
 /* ---- sending ---- */
@@ -156,6 +157,7 @@ attempt_submit(struct attempt *a, struct upstream *u,
 		return CAUSE_no_memory;
 	}
 	a->upstream = u;
+	a->early = !h2_settled(u->conn.h2);
 	a->begun = h->worker->loop.now;
 	sent_count(a);
 	if (!body_send(a, ended)) {
@@ -366,12 +368,14 @@ up_closed(struct h2_stream *h2, enum h2_close why)
 	struct upstream *u = a->upstream;
 	struct host *h = a->host;
 	enum cause cause = cause_of(a, why);
+	bool early = a->early && why == H2_CLOSE_REFUSED;
 	struct stream *s = part(a);
 
 	h->refs++;			/* the pump below needs it */
 	close_count(a, why);
 	attempt_free(a);
-	if (s != NULL)
+	/* Of more than its limit, which we could not know, nothing was lost. */
+	if (s != NULL && !(early && retry_move(s)))
 		retry_failed(s, cause);
 	upstream_idle(u);
 	pool_pump(h);

@@ -45,10 +45,18 @@ is_sent(const struct stream *s)
 	    !s->attempt->h2.dead;
 }
 
+/* R1: it is sent, and to a peer whose limits we know. */
+static bool
+is_bounded(const struct stream *s)
+{
+	return is_sent(s) && h2_settled(s->attempt->upstream->conn.h2);
+}
+
 bool
 retry_keeps(const struct stream *s)
 {
-	return s->retry.keeps && s->retry.kept.bytes <= REPLAY_BYTES_MAX;
+	return s->retry.keeps && (!is_bounded(s) ||
+	    s->retry.kept.bytes <= REPLAY_BYTES_MAX);
 }
 
 static bool
@@ -67,7 +75,8 @@ retry_data(struct stream *s, const uint8_t *p, size_t n)
 {
 	struct retry *r = &s->retry;
 
-	if (r->keeps && is_sent(s) && r->kept.bytes + n > REPLAY_BYTES_MAX)
+	if (r->keeps && is_bounded(s) &&
+	    r->kept.bytes + n > REPLAY_BYTES_MAX)
 		kept_drop(s);
 	if (r->keeps && !keep(s, p, n)) {
 		if (!is_sent(s))
@@ -243,10 +252,9 @@ static bool
 unprocessed(struct stream *s, enum cause cause)
 {
 	if (cause != CAUSE_service_refused || s->retry.moved ||
-	    !s->retry.keeps)
+	    !retry_move(s))
 		return false;
 	s->retry.moved = true;
-	again_after(s, 0);
 	return true;
 }
 
@@ -262,10 +270,13 @@ retry_failed(struct stream *s, enum cause cause)
 		relay_fail(s, cause);
 }
 
-void
+bool
 retry_move(struct stream *s)
 {
+	if (!s->retry.keeps || s->answer_started || s->h2.dead)
+		return false;
 	again_after(s, 0);
+	return true;
 }
 
 /* ---- answers ---- */

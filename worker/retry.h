@@ -24,8 +24,9 @@
  * retries, what says x-envoy-ratelimited.
  *
  * Invariants
- *   R1  Before the first try is sent all of the request is kept; after it, as
- *       long as that is at most REPLAY_BYTES_MAX.
+ *   R1  Until a try is sent to a peer whose SETTINGS we have, all of the
+ *       request is kept; after it, as long as that is at most REPLAY_BYTES_MAX.
+ *       (A peer that allows few streams refuses what comes before we know.)
  *   R2  The caller's stream credit comes back once for each byte, with the
  *       first try whose socket took it.
  *   R3  A retry waits a random part of base * 2^n ms, at most max.
@@ -54,8 +55,9 @@ void	retry_sent(struct stream *s, size_t bytes);
 void	retry_failed(struct stream *s, enum cause cause);
 /* The answer begins with h: true, and a try is to come, or false. */
 bool	retry_answer(struct stream *s, const struct headers *h, bool end);
-/* The way to the endpoint is gone, nothing was sent: to another one. */
-void	retry_move(struct stream *s);
+/* A try of which the service saw nothing: another, whatever the policy. False:
+ * the request is not kept. */
+bool	retry_move(struct stream *s);
 
 /* No further try: the answer began, or the stream ends. */
 void	retry_commit(struct stream *s);

@@ -106,6 +106,7 @@ struct attempt {
 	size_t		 held_bytes;	/* of the request, in h2.out */
 	size_t		 sent_bytes;	/* that its socket took */
 	enum cause	 cause;		/* of its end; CAUSE_none: as it came */
+	bool		 early;		/* sent before the peer's SETTINGS */
 };
 
 /* An endpoint, as one worker uses it with certain TLS settings: pool.h. */

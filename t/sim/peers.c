@@ -12,11 +12,17 @@
 enum { CONNS_MAX = 3, CALLS_MAX = 8, BYTES_MAX = 150000 };
 
 /* What the backend does, but for CANCEL: there the client thinks better of
- * it, at once or when the echo begins. CLOSE ends others' calls as well. */
-enum kind { ECHO, ERROR, RESET, CANCEL, CLOSE, KINDS };
+ * it, at once or when the echo begins. REFUSE: it refuses the call once, then
+ * echoes; FLAKY: it fails it once to thrice in some way, which the route's
+ * policy bears. CLOSE ends others' calls as well. */
+enum kind { ECHO, ERROR, RESET, CANCEL, REFUSE, FLAKY, CLOSE, KINDS };
 
 static const char *const paths[KINDS] = { "/sim.S/Echo", "/sim.S/Error",
-	"/sim.S/Reset", "/sim.S/Cancel", "/sim.S/Close" };
+	"/sim.S/Reset", "/sim.S/Cancel", "/sim.S/Refuse", "/sim.Flaky/Echo",
+	"/sim.S/Close" };
+
+/* How many streams a backend takes at once, by chance. */
+static const uint32_t limits[] = { 100, 100, 5, 2, 1 };
 
 static const struct h2_settings usual = {
 	.max_concurrent_streams = 100, .stream_window_bytes = 65535,
@@ -39,7 +45,9 @@ struct call {
 	struct caller	*caller;
 	uint32_t	 number;
 	enum kind	 kind;
-	size_t		 bytes, got_bytes;
+	size_t		 bytes, sent_bytes, got_bytes;
+	size_t		 owed_bytes;	/* credit not given back yet */
+	struct timer	 timer;		/* the next piece, or credit */
 	int		 status;	/* grpc-status; -1: none came */
 	bool		 started, ended, torn;
 	int		 closed_n;
@@ -65,6 +73,7 @@ struct client {
 };
 
 static void	call_start(struct caller *c);
+static void	call_go_on(struct timer *t);
 
 static int
 status_of(const struct headers *h)
@@ -76,6 +85,21 @@ status_of(const struct headers *h)
 	return status->value_len == 2 ?
 	    (status->value[0] - '0') * 10 + status->value[1] - '0' :
 	    status->value[0] - '0';
+}
+
+/* Reads and writes go on after a while, or in this turn. */
+static void
+call_later(struct call *c)
+{
+	struct net *n = c->client->actor->net;
+
+	if (timer_started(&c->timer))
+		return;
+	if (net_random(n) % 4 == 0)
+		timer_start(&c->client->loop.timers, &c->timer,
+		    c->client->loop.now, (int64_t)(net_random(n) % 20));
+	else
+		call_go_on(&c->timer);
 }
 
 static void
@@ -100,7 +124,8 @@ call_data(struct h2_stream *s, const uint8_t *p, size_t n)
 		if (p[i] != byte_at(c->number, c->got_bytes + i))
 			c->torn = true;
 	c->got_bytes += n;
-	h2_consume(s, n);
+	c->owed_bytes += n;
+	call_later(c);
 	if (c->kind == CANCEL)
 		h2_reset(s, H2_CANCEL);
 }
@@ -124,6 +149,7 @@ call_closed(struct h2_stream *s, enum h2_close why)
 
 	c->why = why;
 	c->closed_n++;
+	timer_stop(&c->client->loop.timers, &c->timer);
 	if (c->caller->conn.end == CONN_END_NONE)
 		call_start(c->caller);
 }
@@ -169,16 +195,39 @@ caller_closed(struct conn *c)
 static const struct conn_events caller_events = { caller_opened,
 	caller_closed };
 
+/* The next piece: now and then all that is left. */
 static void
 message_send(struct call *c)
 {
 	static uint8_t message[BYTES_MAX];
+	struct net *net = c->client->actor->net;
+	size_t n = c->bytes - c->sent_bytes;
 
-	for (size_t i = 0; i < c->bytes; i++)
-		message[i] = byte_at(c->number, i);
-	if (c->bytes > 0)
-		h2_data(&c->h2, message, c->bytes);
-	h2_end(&c->h2, NULL);
+	if (n > 0 && net_random(net) % 2 == 0)
+		n = 1 + net_random(net) % n;
+	for (size_t i = 0; i < n; i++)
+		message[i] = byte_at(c->number, c->sent_bytes + i);
+	if (n > 0)
+		h2_data(&c->h2, message, n);
+	c->sent_bytes += n;
+	if (c->sent_bytes == c->bytes)
+		h2_end(&c->h2, NULL);
+	else
+		timer_start(&c->client->loop.timers, &c->timer,
+		    c->client->loop.now, (int64_t)(net_random(net) % 20));
+}
+
+static void
+call_go_on(struct timer *t)
+{
+	struct call *c = CONTAINER(t, struct call, timer);
+
+	if (c->closed_n > 0 || c->h2.dead)
+		return;
+	h2_consume(&c->h2, c->owed_bytes);
+	c->owed_bytes = 0;
+	if (c->sent_bytes < c->bytes && !c->h2.out_ended)
+		message_send(c);
 }
 
 /* The connection's next call. */
@@ -187,20 +236,20 @@ call_start(struct caller *caller)
 {
 	struct headers *h;
 	struct call *c;
-	char size[16];
+	char number[16];
 
 	if (caller->next == caller->calls_n || caller->gone)
 		return;
 	c = &caller->calls[caller->next++];
 	h = headers_new(&caller->client->io.mem);
-	snprintf(size, sizeof(size), "%zu", c->bytes);
+	snprintf(number, sizeof(number), "%u", c->number);
 	headers_add_text(h, ":method", "POST");
 	headers_add_text(h, ":scheme", "http");
 	headers_add_text(h, ":path", paths[c->kind]);
 	headers_add_text(h, ":authority", "sim");
 	headers_add_text(h, "content-type", "application/grpc");
 	headers_add_text(h, "te", "trailers");
-	headers_add_text(h, "x-size", size);
+	headers_add_text(h, "x-number", number);
 	c->started = h2_request(caller->conn.h2, &c->h2, h, false);
 	headers_put(h);
 	if (c->started)
@@ -234,7 +283,8 @@ client_open(struct net_actor *a, uint16_t port, bool lossless)
 			call->caller = caller;
 			call->number = number++;
 			call->status = -1;
-			call->kind = (enum kind)(net_random(n) % 8);
+			call->timer.fire = call_go_on;
+			call->kind = (enum kind)(net_random(n) % 10);
 			if (call->kind >= (lossless ? CLOSE : KINDS))
 				call->kind = ECHO;
 			call->bytes = net_random(n) % 4 == 0 ?
@@ -280,6 +330,16 @@ client_done(const struct client *c)
 	return true;
 }
 
+/* It is to end well, whatever happens to single tries: what is longer is not
+ * kept for another one. */
+static bool
+must_be_good(const struct call *c, bool few)
+{
+	if (c->bytes > 65536 && (few || c->kind != ECHO))
+		return false;
+	return c->kind == ECHO || c->kind == REFUSE || c->kind == FLAKY;
+}
+
 /* Whether the caller may send it elsewhere without a thought. */
 static bool
 not_begun(const struct call *c)
@@ -288,7 +348,7 @@ not_begun(const struct call *c)
 }
 
 static const char *
-call_verdict(const struct call *c, bool lossless, bool drained)
+call_verdict(const struct call *c, bool lossless, bool drained, bool few)
 {
 	bool good = c->ended && c->status == 0;
 
@@ -298,12 +358,12 @@ call_verdict(const struct call *c, bool lossless, bool drained)
 		return "a call never ended";
 	if (c->torn)
 		return "an answer is not the echo of its request";
-	if (good && ((c->kind != ECHO && c->kind != CANCEL) ||
-	    c->got_bytes != c->bytes))
+	if (good && (c->kind == ERROR || c->kind == RESET ||
+	    c->kind == CLOSE || c->got_bytes != c->bytes))
 		return "a call was called good and is not";
 	if (!lossless || (drained && not_begun(c)))
 		return NULL;
-	if (c->kind == ECHO && !good)
+	if (must_be_good(c, few) && !good)
 		return "a call failed without a fault";
 	if (c->kind == ERROR && c->status != 5)
 		return "the service's own status did not arrive";
@@ -313,12 +373,13 @@ call_verdict(const struct call *c, bool lossless, bool drained)
 }
 
 const char *
-client_verdict(const struct client *c, bool drained)
+client_verdict(const struct client *c, bool drained, bool few)
 {
 	for (int i = 0; i < c->callers_n; i++)
 		for (int j = 0; j < c->callers[i].calls_n; j++) {
 			const char *wrong = call_verdict(
-			    &c->callers[i].calls[j], c->lossless, drained);
+			    &c->callers[i].calls[j], c->lossless, drained,
+			    few);
 
 			if (wrong != NULL)
 				return wrong;
@@ -354,6 +415,7 @@ struct served {				/* a call */
 	struct h2_stream h2;		/* first */
 	struct backend	*backend;
 	enum kind	 kind;
+	uint32_t	 number;
 };
 
 struct backend {
@@ -364,6 +426,8 @@ struct backend {
 	struct service	*services;
 	int		 listen_fd;
 	int32_t		 id_max;
+	uint32_t	 streams_max;
+	uint32_t	 tries[CONNS_MAX * CALLS_MAX];	/* by call */
 };
 
 static struct h2_stream *
@@ -374,6 +438,54 @@ served_open(void *owner)
 
 	v->backend = s->backend;
 	return &v->h2;
+}
+
+static bool
+echoes(const struct served *v)
+{
+	return v->kind == ECHO || v->kind == CANCEL || v->kind == REFUSE ||
+	    v->kind == FLAKY;
+}
+
+static uint32_t
+number_of(const struct header *h)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < h->value_len; i++)
+		n = n * 10 + (uint32_t)(h->value[i] - '0');
+	return n;
+}
+
+/* Whether this try of it shall: once, or one to three times. */
+static bool
+fails(struct served *v)
+{
+	uint32_t most = v->kind == REFUSE ? 1 : v->kind == FLAKY ?
+	    1 + v->number % 3 : 0;
+
+	return v->backend->tries[v->number]++ < most;
+}
+
+static void
+fail(struct served *v)
+{
+	struct headers *h;
+
+	if (v->kind == REFUSE || v->number % 4 == 0) {
+		h2_reset(&v->h2, H2_REFUSED_STREAM);
+		return;
+	}
+	if (v->number % 4 == 1) {
+		h2_reset(&v->h2, H2_INTERNAL_ERROR);
+		return;
+	}
+	h = headers_new(&v->backend->io.mem);
+	headers_add_text(h, ":status", "200");
+	headers_add_text(h, "content-type", "application/grpc");
+	headers_add_text(h, "grpc-status", "14");
+	h2_answer(&v->h2, h, true);
+	headers_put(h);
 }
 
 static void
@@ -397,7 +509,7 @@ served_end(struct h2_stream *s, struct headers *trailers)
 
 	if (trailers != NULL)
 		headers_put(trailers);
-	if ((v->kind != ECHO && v->kind != CANCEL) || s->dead)
+	if (!echoes(v) || s->dead || s->out_ended)
 		return;
 	h = headers_new(&v->backend->io.mem);
 	headers_add_text(h, "grpc-status", "0");
@@ -417,9 +529,12 @@ served_headers(struct h2_stream *s, struct headers *h, bool end)
 		if (path->value_len == strlen(paths[i]) &&
 		    memcmp(path->value, paths[i], path->value_len) == 0)
 			v->kind = (enum kind)i;
+	v->number = number_of(headers_find_name(h, "x-number", 8));
 	headers_put(h);
 	if (v->kind == RESET)
 		h2_reset(s, H2_INTERNAL_ERROR);
+	else if (fails(v))
+		fail(v);
 	else if (v->kind == CLOSE)
 		conn_end(h2_owner(s), CONN_END_LOCAL, NULL);
 	else
@@ -433,8 +548,7 @@ served_data(struct h2_stream *s, const uint8_t *p, size_t n)
 {
 	struct served *v = (struct served *)(void *)s;
 
-	if ((v->kind == ECHO || v->kind == CANCEL) && !s->dead &&
-	    !s->out_ended)
+	if (echoes(v) && !s->dead && !s->out_ended)
 		h2_data(s, p, n);
 	else
 		h2_consume(s, n);
@@ -482,6 +596,7 @@ backend_ready(struct source *source, uint32_t events)
 
 	(void)events;
 	c.h2.server = true;
+	c.h2.max_concurrent_streams = b->streams_max;
 	while ((fd = b->actor->sys.accept(b->actor->sys.ctx,
 	    b->listen_fd)) >= 0) {
 		s = calloc(1, sizeof(*s));
@@ -502,6 +617,8 @@ backend_open(struct net_actor *a, int listen_fd)
 
 	b->actor = a;
 	b->listen_fd = listen_fd;
+	b->streams_max = limits[net_random(a->net) %
+	    (sizeof(limits) / sizeof(limits[0]))];
 	b->source.ready = backend_ready;
 	loop_init(&b->loop, &a->sys);
 	io_init(&b->io, &b->loop);
@@ -523,6 +640,12 @@ struct loop *
 backend_loop(struct backend *b)
 {
 	return &b->loop;
+}
+
+bool
+backend_takes_few(const struct backend *b)
+{
+	return b->streams_max < usual.max_concurrent_streams;
 }
 
 int32_t

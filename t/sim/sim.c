@@ -5,8 +5,9 @@
  *   sim [--seed N] [--schedules N] [--verbose]
  *
  * One schedule: 1..3 connections of 1..8 calls each, messages of 0..150,000
- * bytes; the backend echoes, answers an error at once, resets, or closes, and
- * the client cancels. In every other run of a kind a connection is out of
+ * bytes, sent in pieces and read late now and then; the backend takes 1..100
+ * streams at once; it echoes, answers an error at once, resets, closes, or
+ * fails the first tries, and the client cancels. In every other run of a kind a connection is out of
  * stream ids after five; in every third the worker is drained meanwhile. What
  * must hold, whatever the network does:
  *   - each call ends once, with the echo of what it sent or an error
@@ -55,6 +56,9 @@ static const char CONFIG[] =
     "            - name: all\n"
     "              domains: ['*']\n"
     "              routes:\n"
+    "              - match: {prefix: '/sim.Flaky/'}\n"
+    "                route: {cluster: back, timeout: 20s, retry_policy: {"
+    "retry_on: 'reset,refused-stream,unavailable', num_retries: 3}}\n"
     "              - match: {prefix: '/'}\n"
     "                route: {cluster: back, timeout: 20s}\n"
     "          http_filters:\n"
@@ -64,6 +68,7 @@ static const char CONFIG[] =
     "  clusters:\n"
     "  - name: back\n"
     "    connect_timeout: 1s\n"
+    "    circuit_breakers: {thresholds: [{max_retries: 100}]}\n"
     "    http2_protocol_options: {initial_stream_window_size: 65535}\n"
     "    load_assignment:\n"
     "      cluster_name: back\n"
@@ -248,7 +253,8 @@ world_turns(struct world *w)
 static void
 world_end(struct world *w, struct result *r)
 {
-	const char *wrong = client_verdict(w->client, w->worker->draining);
+	const char *wrong = client_verdict(w->client, w->worker->draining,
+	    backend_takes_few(w->backend));
 	struct row *row = w->worker->row;
 
 	client_close(w->client);
