@@ -34,13 +34,15 @@ held = []               # sockets of free_port
 
 
 def until(fact, what, seconds=PATIENCE_S):
-    """Returns fact() once it is true; an AssertionError names what is not."""
+    """Returns fact() once it is true; an AssertionError names what is not:
+    a text, or a function that makes one."""
     end = time.monotonic() + seconds
     while True:
         value = fact()
         if value:
             return value
-        assert time.monotonic() < end, f"never came true: {what}"
+        assert time.monotonic() < end, \
+            f"never came true: {what() if callable(what) else what}"
         threading.Event().wait(0.01)
 
 
@@ -362,12 +364,14 @@ class Mesh(contextlib.ExitStack):
         return p.returncode, p.stdout.decode(errors="replace")
 
     def start(self, file, *options, run_dir=None, workers=1):
-        """A godwit that need not come to serve."""
+        """A godwit that need not come to serve; workers None: the file says
+        how many."""
         self.n += 1
         run_dir = run_dir or os.path.join(self.dir, f"run{self.n}")
+        if workers is not None:
+            options = ("-o", f"workers={workers}", *options)
         proxy = Proxy(self, [GODWIT, "-c", file, "-o", f"run_dir={run_dir}",
-                             "-o", f"workers={workers}", *options], run_dir,
-                      f"godwit{self.n}")
+                             *options], run_dir, f"godwit{self.n}")
         self.proxies.append(proxy)
         self.callback(proxy.stop)
         return proxy

@@ -1,0 +1,222 @@
+"""Storms: reloads and deaths while callers never rest. Small counts here, full
+ones under SOAK=1 (make soak-mesh), which prints the figures too."""
+import os
+import random
+import signal
+import time
+
+from mesh import can_connect, free_port, gone, until
+from storm import Chat, Connector, ShortChat, Storm, Unary, count
+
+
+def blow(storm, chats=4):
+    """The load that most storms have; everyone gets on when it returns."""
+    storm.load.add(Chat, chats, storm.port)
+    storm.load.add(ShortChat, 2, storm.port)
+    storm.load.add(Unary, 3, storm.port)
+    storm.load.add(Connector, 1, storm.port)
+    storm.load.moved()
+
+
+def calm(storm):
+    """The load stops, and nothing is left of it in any gauge."""
+    storm.load.stop()
+    print(storm.load.figures())
+    p = storm.p
+
+    def left():
+        return {name: value for name, value in p.stats().items()
+                if value and name.endswith(("downstream_cx_active",
+                                            "rq_active", "buffered_bytes"))}
+
+    until(lambda: not left(), lambda: f"all gauges are zero: {left()}")
+    for service in storm.one, storm.two:
+        service.stop()
+    until(lambda: not any(v for n, v in p.stats().items()
+                          if n.endswith("upstream_cx_active")),
+          "no connection to a service is left")
+
+
+# ---- reloads
+
+def change_route(storm, n):
+    """Where calls go: through another cluster, or to other endpoints, and how
+    many routes are there."""
+    s = storm.said
+    if n % 3 == 0:
+        storm.reload(to="b" if s["to"] == "a" else "a", routes=n % 40)
+    else:
+        storm.reload(**{s["to"]: [[storm.one], [storm.two],
+                                  [storm.one, storm.two]][n // 3 % 3]})
+
+
+def change_listener(storm, n):
+    listeners = dict(storm.said["listeners"])
+    port = listeners.pop("second", None)
+    if port:
+        storm.reload(listeners=listeners)
+        until(lambda: not can_connect(port), "the second listener is gone")
+    else:
+        listeners["second"] = port = free_port()
+        storm.reload(listeners=listeners)
+        assert storm.call(port) == "OK"
+
+
+def change_workers(storm, n):
+    s = storm.said["settings"]
+    workers = s["workers"] % 4 + 1 if n % 2 else (s["workers"] + 1) % 4 + 1
+    storm.reload(settings=storm.settings(workers=workers))
+    code, text = storm.p.command("status")
+    assert code == 0 and text.count("serving") + text.count("starting") - 1 \
+        == workers, (workers, text)
+
+
+def change_else(storm, n):
+    """Nothing, a setting, or endpoints that nobody calls."""
+    if n % 3 == 0:
+        storm.reload()
+    elif n % 3 == 1:
+        storm.reload(settings=storm.settings(
+            buffer_budget_bytes=(256 + n) << 20))
+    else:
+        storm.reload(many=n % 500 + 1)
+
+
+def test_reloads(m):
+    storm = Storm(m)
+    blow(storm)
+    caller = m.caller(storm.port)
+    n = count(40, 1000)
+    turns = ([change_route] * (n // 2) + [change_listener] * (n // 10) +
+             [change_workers] * (n // 10))
+    turns += [change_else] * (n - len(turns))
+    random.Random(4).shuffle(turns)
+    for i, change in enumerate(turns):
+        change(storm, i)
+        storm.load.is_well()
+        to = storm.said[storm.said["to"]]
+        a = caller.call(b"x")
+        assert a.body and a.body.decode().split(":")[0] in {
+            s.name for s in to}, (change, a)
+        if i % 4 == 0:
+            storm.load.moved()
+    assert storm.generation >= n + 1
+    caller.close()
+    calm(storm)
+    storm.load.is_well()
+    assert "hangs" not in storm.p.log(), storm.p.log()
+
+
+# ---- compaction
+
+def test_an_arena_is_left_for_another(m):
+    """Many endpoints come and go: twice what is live is dead."""
+    storm = Storm(m)
+    blow(storm)
+    for n in range(1, 1 + count(2, 20)):
+        storm.reload(many=30000 + n)
+        storm.reload(many=n)
+        until(lambda: storm.generations()["compactions"] >= n,
+              f"compaction {n}")
+        storm.load.moved()
+        storm.load.is_well()
+    calm(storm)
+    storm.load.is_well()
+    assert storm.generations()["used_bytes"] < 1 << 20
+
+
+# ---- deaths
+
+def test_masters_die(m):
+    storm = Storm(m)
+    blow(storm)
+    for n in range(count(5, 100)):
+        pid = storm.p.children()["master"]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: storm.p.children().get("master", pid) != pid,
+              "a successor")
+        before = storm.generation
+        change_route(storm, n)
+        assert storm.generation >= before + 2, "the successor's and this one"
+        storm.load.moved()
+        storm.load.is_well()
+    calm(storm)
+    storm.load.is_well()
+
+
+def lived_s(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        born = int(f.read().rsplit(")", 1)[1].split()[19])
+    return (time.clock_gettime(time.CLOCK_BOOTTIME) -
+            born / os.sysconf("SC_CLK_TCK"))
+
+
+def kill_a_worker(storm, name):
+    """Its own calls fail, and nobody else's. One may fail again where grpcio
+    begins it on the connection before it looks whether that still is."""
+    load, pid = storm.load, storm.workers()[name]
+    callers = [c for c in load.clients if not isinstance(c, Connector)]
+    connectors = [c for c in load.clients if isinstance(c, Connector)]
+    # Three quick deaths in a row would make its successor wait (keeper.c).
+    until(lambda: lived_s(pid) > 1.1, f"{name} is no newborn")
+    load.moved()
+    before = {c: len(c.failures) for c in load.clients}
+    carried = storm.carriers()
+    assert set(carried) == set(callers), "whom nobody carries"
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(pid), "the worker is dead")
+    assert storm.call(storm.port) == "OK", "at once"
+    load.moved()
+    for c in callers:
+        new = c.failures[before[c]:]
+        assert {code for code, _, _ in new} <= {"UNAVAILABLE"}, load.log
+        most = 3 if carried[c] == name else 0
+        least = 1 if most and type(c) is Chat else 0
+        assert least <= len(new) <= most, (c.name, carried[c], name,
+                                           load.log[-9:])
+    for c in connectors:
+        new = c.failures[before[c]:]
+        assert len(new) <= 1 and "Refused" not in str(new), (name, new)
+    return sum(len(c.failures) - before[c] for c in load.clients)
+
+
+def test_workers_die(m):
+    storm = Storm(m, "--debuggable", settings={
+        "workers": 3, "drain_time_ms": 3600000})
+    blow(storm, 6)
+    failures = 0
+    n = count(5, 100)
+    for i in range(n):
+        failures += kill_a_worker(storm, f"worker {i % 3}")
+    assert storm.p.log().count("died: killed by signal 9") == n
+    assert failures == len(storm.load.log) > 0, "nobody was carried"
+    calm(storm)
+    assert "successor waits" not in storm.p.log()
+
+
+def test_a_worker_hangs(m):
+    """Said, killed and replaced; the others go on meanwhile."""
+    storm = Storm(m, "-o", "stuck_alarm_ms=200", "-o", "stuck_kill_ms=600")
+    storm.load.add(Chat, 6, storm.port)
+    for n in range(count(1, 10)):
+        storm.load.moved()
+        carried = storm.carriers()
+        assert len(carried) == 6
+        name = carried[storm.load.clients[n % 6]]
+        others = [c for c in carried if carried[c] != name]
+        pid = storm.workers()[name]
+        before = {c: len(c.failures) for c in carried}
+        os.kill(pid, signal.SIGSTOP)
+        said = f"{name}, pid {pid}, hangs"
+        until(lambda: f"{said}: no turn for" in storm.p.log(), "it is said")
+        storm.load.moved(others)
+        until(lambda: f"{said} for" in storm.p.log() and gone(pid),
+              "it is killed")
+        until(lambda: storm.workers().get(name, pid) != pid, "a successor")
+        storm.load.moved()
+        for c in carried:
+            assert len(c.failures) == before[c] + (c not in others), \
+                (c.name, name, carried[c], storm.load.log)
+    calm(storm)
+    assert {code for c in carried for code, _, _ in c.failures} == {
+        "UNAVAILABLE"}
