@@ -27,6 +27,8 @@ STREAM_S = 3600
 HCM = "type.googleapis.com/envoy.extensions.filters.network" \
       ".http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3" \
+      ".DownstreamTlsContext"
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -41,7 +43,7 @@ def socket_address(address, port):
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def listener(name, port, routes):
+def listener(name, port, routes, tls):
     manager = {
         "@type": HCM, "codec_type": "HTTP2", "stat_prefix": name,
         "route_config": {"name": name, "virtual_hosts": [
@@ -51,10 +53,15 @@ def listener(name, port, routes):
                 for prefix, cluster in routes]}]},
         "http_filters": [{"name": "envoy.filters.http.router",
                           "typed_config": {"@type": ROUTER}}]}
+    chain = {"filters": [{
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": manager}]}
+    if tls:
+        chain["transport_socket"] = {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {"@type": TLS, **tls}}
     return {"name": name, "address": socket_address("127.0.0.1", port),
-            "filter_chains": [{"filters": [{
-                "name": "envoy.filters.network.http_connection_manager",
-                "typed_config": manager}]}]}
+            "filter_chains": [chain]}
 
 
 def cluster(name, addresses):
@@ -95,32 +102,30 @@ class StormService(Service):
 # ---- callers
 
 class Client(threading.Thread):
-    """One closed loop: turn() until the load is over."""
+    """One closed loop: turn() until it is over."""
 
-    def __init__(self, load, port):
+    def __init__(self, load, port, tls):
         super().__init__(daemon=True)
-        self.load, self.port = load, port
+        self.load, self.port, self.tls = load, port, tls
         self.turns, self.longest_s, self.failures = 0, 0, []
         self.carrier = None             # of the last answer
-        self.name = f"{type(self).__name__} {len(load.clients)}"
+        self.over = threading.Event()
 
     def run(self):
         try:
             self.open()
-            while not self.load.over.is_set():
+            while not self.over.is_set():
                 self.turn()
             self.close()
         except Exception as e:
             self.fail("client", repr(e))
 
     def open(self):
-        self.channel = grpc.insecure_channel(
-            f"127.0.0.1:{self.port}",
-            [("grpc.use_local_subchannel_pool", 1),
-             ("grpc.enable_retries", 0)])
+        self.caller = Caller(self.port, self.tls)
+        self.channel = self.caller.channel
 
     def close(self):
-        self.channel.close()
+        self.caller.close()
 
     def good(self, begun):
         self.longest_s = max(self.longest_s, time.monotonic() - begun)
@@ -173,7 +178,7 @@ class Chat(Client):
 
     def chat(self, call, say):
         n = 0
-        while not self.load.over.is_set() and n != self.messages:
+        while not self.over.is_set() and n != self.messages:
             begun = time.monotonic()
             body = os.urandom(random.choice((1, 100, 40000)))
             say.put(body)
@@ -217,14 +222,18 @@ class Load:
     """Who calls, and what they saw."""
 
     def __init__(self):
-        self.over, self.clients, self.log = threading.Event(), [], []
+        self.clients, self.log = [], []
         self.begun = time.monotonic()
 
-    def add(self, kind, n, port):
-        for _ in range(n):
-            client = kind(self, port)
+    def add(self, kind, n, port, tls=None):
+        """So many more of a kind, which are returned once they got on."""
+        new = [kind(self, port, tls) for _ in range(n)]
+        for client in new:
+            client.name = f"{kind.__name__} {len(self.clients)}"
             self.clients.append(client)
             client.start()
+        self.moved(new)
+        return new
 
     def saw(self, text):
         self.log.append(f"{time.monotonic() - self.begun:.3f} s: {text}")
@@ -242,7 +251,8 @@ class Load:
                                         *self.log[:30]])
 
     def stop(self):
-        self.over.set()
+        for client in self.clients:
+            client.over.set()
         for client in self.clients:
             client.join(PATIENCE_S)
             assert not client.is_alive(), f"{client.name} hangs"
@@ -273,7 +283,7 @@ class Storm:
         self.said = {"listeners": {"callers": self.port}, "routes": 1,
                      "to": "a", "a": [self.one], "b": [self.two], "many": 1,
                      "settings": {"workers": 2, "drain_time_ms": 3600000},
-                     **said}
+                     "tls": {}, **said}
         self.p = m.godwit(self.write(), *options, workers=None)
         self.load = Load()
         m.callback(self.load.stop)
@@ -295,7 +305,7 @@ class Storm:
         text = json.dumps({
             "node": {"id": "storm", "cluster": "storm"},
             "static_resources": {
-                "listeners": [listener(name, port, routes)
+                "listeners": [listener(name, port, routes, s["tls"])
                               for name, port in s["listeners"].items()],
                 "clusters": [cluster("a", near["a"]), cluster("b", near["b"]),
                              cluster("many", many)]},

@@ -15,7 +15,6 @@ def blow(storm, chats=4):
     storm.load.add(ShortChat, 2, storm.port)
     storm.load.add(Unary, 3, storm.port)
     storm.load.add(Connector, 1, storm.port)
-    storm.load.moved()
 
 
 def calm(storm):
