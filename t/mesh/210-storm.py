@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from concurrent import futures
 
 from mesh import can_connect, free_port, gone, until
 from storm import Chat, Connector, ShortChat, Storm, Unary, count
@@ -20,8 +21,9 @@ def blow(storm, chats=4):
 def calm(storm):
     """The load stops, and nothing is left of it in any gauge."""
     storm.load.stop()
-    print(storm.load.figures())
     p = storm.p
+    print(f"{storm.load.figures()}; a worker's longest turn was "
+          f"{p.stats()['server.loop_turn_time']['max_ms']:.0f} ms")
 
     def left():
         return {name: value for name, value in p.stats().items()
@@ -143,11 +145,54 @@ def test_masters_die(m):
     storm.load.is_well()
 
 
-def lived_s(pid):
+def stat_words(pid):
+    """Of /proc/PID/stat, from the state on, which proc(5) calls field 3."""
     with open(f"/proc/{pid}/stat") as f:
-        born = int(f.read().rsplit(")", 1)[1].split()[19])
+        return f.read().rsplit(")", 1)[1].split()
+
+
+def worked_ticks(pid):
+    """utime and stime."""
+    return sum(int(word) for word in stat_words(pid)[11:13])
+
+
+def lived_s(pid):
     return (time.clock_gettime(time.CLOCK_BOOTTIME) -
-            born / os.sysconf("SC_CLK_TCK"))
+            int(stat_words(pid)[19]) / os.sysconf("SC_CLK_TCK"))
+
+
+def asked(storm):
+    """A reload that somebody else may end: who asked is told in any case."""
+    code, text = storm.p.command("reload")
+    assert code == 0 or "the master died" in text, (code, text)
+    return code
+
+
+def test_masters_die_while_they_reload(m):
+    """Killed after so many ticks of work on a large file, or just behind."""
+    storm = Storm(m)
+    blow(storm)
+    codes = []
+    with futures.ThreadPoolExecutor(1) as pool:
+        for n in range(count(6, 100)):
+            pid = storm.p.children()["master"]
+            before = worked_ticks(pid)
+            storm.write(many=10000 + n)
+            answer = pool.submit(asked, storm)
+            until(lambda: worked_ticks(pid) > before + 3 * (n % 6) or
+                  answer.done(), "it works")
+            os.kill(pid, signal.SIGKILL)
+            storm.write(many=1)
+            codes.append(answer.result())
+            until(lambda: storm.p.children().get("master", pid) != pid,
+                  "a successor")
+            change_route(storm, n)
+            storm.load.moved()
+            storm.load.is_well()
+    calm(storm)
+    storm.load.is_well()
+    assert 1 in codes, "none died in time"
+    print(f"{codes.count(1)} of {len(codes)} reloads ended with their master")
 
 
 def kill_a_worker(storm, name):
@@ -191,6 +236,35 @@ def test_workers_die(m):
     assert failures == len(storm.load.log) > 0, "nobody was carried"
     calm(storm)
     assert "successor waits" not in storm.p.log()
+
+
+def test_all_at_once(m):
+    """Nobody waits for anybody: what remains is that callers learn of the
+    deaths and of nothing else, and that all comes to rest."""
+    storm = Storm(m, settings={"workers": 3, "drain_time_ms": 3600000})
+    blow(storm)
+    chance = random.Random(5)
+    changes = (change_route, change_else, change_workers)
+    deaths = 0
+    with futures.ThreadPoolExecutor(1) as pool:
+        for n in range(count(20, 300)):
+            answer = pool.submit(asked, storm)
+            name, pid = chance.choice(list(storm.workers().items()) +
+                                      [("master", None)])
+            pid = pid or storm.p.children().get("master")
+            if pid and lived_s(pid) > 1.1:
+                os.kill(pid, signal.SIGKILL)
+                deaths += 1
+            answer.result()
+            chance.choice(changes)(storm, n)
+            storm.load.moved()
+    for c in storm.load.clients:
+        for code, message, _ in c.failures:
+            assert code in ("UNAVAILABLE", "frames", "ConnectionResetError",
+                            "BrokenPipeError") and \
+                "efused" not in message, storm.load.log
+    calm(storm)
+    print(f"{deaths} deaths")
 
 
 def test_a_worker_hangs(m):
