@@ -28,6 +28,7 @@ GODWIT = os.path.abspath(os.environ.get(
 EXAMPLES = os.path.join(ROOT, "conf/examples/two-regions")
 PATIENCE_S = 30         # for a fact that must come; never waited out if it does
 METHOD = "/demo.Greeter/SayHello"
+GATEWAY = "gateway.eu.mesh"     # the DNS name in eu-gateway's certificate
 # What no test asks for; -9 is what tests do themselves.
 CRASH = re.compile(r"^.* died(?:: | \()(?!killed by signal 9,).*$", re.M)
 held = []               # sockets of free_port
@@ -114,12 +115,13 @@ class Caller:
 
     def __init__(self, port, tls=None, options=()):
         target = f"127.0.0.1:{port}"
-        options = [("grpc.max_receive_message_length", -1),
-                   ("grpc.enable_retries", 0),
-                   ("grpc.use_local_subchannel_pool", 1), *options]
+        options = {"grpc.max_receive_message_length": -1,
+                   "grpc.enable_retries": 0,
+                   "grpc.use_local_subchannel_pool": 1, **dict(options)}
         if tls:
-            options.append(("grpc.ssl_target_name_override",
-                            "gateway.eu.mesh"))
+            options["grpc.ssl_target_name_override"] = GATEWAY
+        options = list(options.items())
+        if tls:
             self.channel = grpc.secure_channel(target, tls, options)
         else:
             self.channel = grpc.insecure_channel(target, options)

@@ -1,29 +1,18 @@
-"""t/lib/storm.py - a godwit in a storm: callers that never rest, a file that
-is written anew and reloaded, and what the callers saw.
+"""t/lib/storm.py - a godwit in a storm: a file that is written anew and
+reloaded while a load (load.py) goes through, and who carries whom.
 
-   Unary      one call after the other on one channel        closed loop
-   Chat       a stream whose messages come back, for long    closed loop
-   Connector  a fresh TCP connection and one call, always
-
-Each is a thread and notes every failure with its status, message and
-godwit-cause; a test says how many it expects, which is none unless it killed
-who carried them. SOAK=1 (make soak-mesh) multiplies what a storm does.
+A test says how many failures it expects, which is none unless it killed who
+carried the caller. SOAK=1 (make soak-mesh) multiplies what a storm does.
 """
 import contextlib
 import json
 import os
-import queue
-import random
 import re
-import threading
-import time
 
-import frames
-from mesh import Caller, METHOD, PATIENCE_S, Service, free_port, grpc, http_get, until
+from load import CHAT, Load
+from mesh import Caller, Service, free_port, grpc, http_get, until
 
 SOAK = bool(os.environ.get("SOAK"))
-CHAT = "/demo.Greeter/Chat"
-STREAM_S = 3600
 HCM = "type.googleapis.com/envoy.extensions.filters.network" \
       ".http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
@@ -97,177 +86,6 @@ class StormService(Service):
     def chat(self, messages, context):
         self.carrier(context)
         yield from messages
-
-
-# ---- callers
-
-class Client(threading.Thread):
-    """One closed loop: turn() until it is over."""
-
-    def __init__(self, load, port, tls):
-        super().__init__(daemon=True)
-        self.load, self.port, self.tls = load, port, tls
-        self.turns, self.longest_s, self.failures = 0, 0, []
-        self.carrier = None             # of the last answer
-        self.over = threading.Event()
-
-    def run(self):
-        try:
-            self.open()
-            while not self.over.is_set():
-                self.turn()
-            self.close()
-        except Exception as e:
-            self.fail("client", repr(e))
-
-    def open(self):
-        self.caller = Caller(self.port, self.tls)
-        self.channel = self.caller.channel
-
-    def close(self):
-        self.caller.close()
-
-    def good(self, begun):
-        self.longest_s = max(self.longest_s, time.monotonic() - begun)
-        self.turns += 1
-
-    def fail(self, code, message, cause=None):
-        self.failures.append((code, message, cause))
-        self.load.saw(f"{self.name}: {code} {message!r} cause={cause}, "
-                      f"after {self.turns} turns")
-
-    def failed(self, call):
-        last = dict(call.trailing_metadata() or ())
-        first = dict(call.initial_metadata() or ())
-        self.fail(call.code().name, call.details(),
-                  last.get("godwit-cause", first.get("godwit-cause")))
-
-    def carried(self, call):
-        self.carrier = int(dict(call.initial_metadata())["x-carrier"])
-
-
-class Unary(Client):
-    def turn(self):
-        begun, body = time.monotonic(), os.urandom(16)
-        try:
-            answer, call = self.channel.unary_unary(METHOD).with_call(
-                body, timeout=PATIENCE_S)
-        except grpc.RpcError as e:
-            self.failed(e)
-            return
-        assert answer.split(b":", 1)[1] == body, "another one's answer"
-        self.carried(call)
-        self.good(begun)
-
-
-class Chat(Client):
-    """A turn is a message and its echo; a stream has `messages` of them, or
-    lives as long as the load."""
-    messages = None
-
-    def turn(self):
-        say = queue.SimpleQueue()
-        call = self.channel.stream_stream(CHAT)(iter(say.get, None),
-                                                timeout=STREAM_S)
-        try:
-            self.chat(call, say)
-        except grpc.RpcError:
-            self.failed(call)
-        finally:
-            say.put(None)
-
-    def chat(self, call, say):
-        n = 0
-        while not self.over.is_set() and n != self.messages:
-            begun = time.monotonic()
-            body = os.urandom(random.choice((1, 100, 40000)))
-            say.put(body)
-            assert next(call) == body, "another one's message"
-            self.carried(call)
-            self.good(begun)
-            n += 1
-        say.put(None)
-        assert next(call, None) is None and call.code().name == "OK"
-
-
-class ShortChat(Chat):
-    messages = 50
-
-
-class Connector(Client):
-    """A refused connection, or one that is reset, is a failure."""
-
-    def open(self):
-        pass
-
-    close = open
-
-    def turn(self):
-        begun = time.monotonic()
-        try:
-            with contextlib.closing(frames.client(self.port)) as wire:
-                wire.send(frames.headers(1, frames.REQUEST) + frames.data(
-                    1, frames.MESSAGE, end=True))
-                kinds = wire.until_end_of(1)
-        except OSError as e:
-            self.fail(type(e).__name__, str(e))
-            return
-        if kinds == [frames.HEADERS, frames.DATA, frames.HEADERS]:
-            self.good(begun)
-        else:
-            self.fail("frames", str(kinds))
-
-
-class Load:
-    """Who calls, and what they saw."""
-
-    def __init__(self):
-        self.clients, self.log = [], []
-        self.begun = time.monotonic()
-
-    def add(self, kind, n, port, tls=None):
-        """So many more of a kind, which are returned once they got on."""
-        new = [kind(self, port, tls) for _ in range(n)]
-        for client in new:
-            client.name = f"{kind.__name__} {len(self.clients)}"
-            self.clients.append(client)
-            client.start()
-        self.moved(new)
-        return new
-
-    def saw(self, text):
-        self.log.append(f"{time.monotonic() - self.begun:.3f} s: {text}")
-
-    def moved(self, clients=None):
-        """Each of them gets on: another turn is done."""
-        before = [(c, c.turns) for c in clients or self.clients]
-        for client, turns in before:
-            until(lambda: client.turns > turns or not client.is_alive(),
-                  f"{client.name} gets on")
-
-    def is_well(self):
-        """No failure, ever."""
-        assert not self.log, "\n".join([f"{len(self.log)} failures:",
-                                        *self.log[:30]])
-
-    def stop(self):
-        for client in self.clients:
-            client.over.set()
-        for client in self.clients:
-            client.join(PATIENCE_S)
-            assert not client.is_alive(), f"{client.name} hangs"
-
-    def figures(self):
-        kinds = {}
-        for c in self.clients:
-            n, turns, longest_s = kinds.get(type(c).__name__, (0, 0, 0))
-            kinds[type(c).__name__] = (n + 1, turns + c.turns,
-                                       max(longest_s, c.longest_s))
-        return ", ".join(
-            [f"{time.monotonic() - self.begun:.1f} s"] +
-            [f"{n} {kind} {turns} turns (longest {longest_s * 1000:.0f} ms)"
-             for kind, (n, turns, longest_s) in kinds.items()] +
-            [f"{len(self.log)} failures"])
 
 
 # ---- the godwit in it

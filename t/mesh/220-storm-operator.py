@@ -8,8 +8,9 @@ import socket
 import ssl
 
 import frames
+from load import ByHand, Chat, Connector, ShortChat, Unary
 from mesh import can_connect, free_port, occupy, until
-from storm import Chat, Connector, ShortChat, Storm, Unary, count
+from storm import Storm, count
 
 
 def calm(storm):
@@ -75,7 +76,7 @@ def test_a_listener_gets_another_name(m):
     """The address is what it is known by: nobody is sent away."""
     storm = Storm(m)
     storm.load.add(Unary, 3, storm.port)
-    storm.load.add(ShortChat, 2, storm.port)
+    storm.load.add(ByHand, 3, storm.port)
     storm.load.add(Chat, 2, storm.port)
     came = opened(storm)
     for n in range(count(5, 50)):
@@ -135,15 +136,20 @@ def certify(m, name):
                     f"{m.certificates()}/now.{end}")
 
 
-def shown(m, port, name):
-    """The certificate that a new caller is shown; name is his."""
+def identity(m, name):
+    """What a caller by hand has; he does not ask who the other one is."""
     c = ssl.create_default_context(cafile=f"{m.certificates()}/ca.pem")
     c.check_hostname = False
     c.load_cert_chain(f"{m.certificates()}/{name}.pem",
                       f"{m.certificates()}/{name}.key")
     c.set_alpn_protocols(["h2"])
+    return c
+
+
+def shown(m, port, name):
+    """The certificate that a new caller is shown; name is his."""
     with socket.create_connection(("127.0.0.1", port)) as raw:
-        with c.wrap_socket(raw) as s:
+        with identity(m, name).wrap_socket(raw) as s:
             return ssl.DER_cert_to_PEM_cert(s.getpeercert(True))
 
 
@@ -176,12 +182,13 @@ def test_other_rules_send_callers_away_to_be_checked(m):
     us, foreign = m.credentials("us-local"), m.credentials("foreign")
     storm.load.add(Unary, 2, storm.port, us)
     storm.load.add(ShortChat, 1, storm.port, us)
+    storm.load.add(ByHand, 2, storm.port, identity(m, "us-local"))
     chats = storm.load.add(Chat, 2, storm.port, us)
     for n in range(count(2, 20)):
         before = opened(storm)
         storm.reload(tls=server_tls(m, "both"))
         storm.load.moved()
-        until(lambda: opened(storm) >= before + 2, "callers come anew")
+        until(lambda: opened(storm) >= before + 4, "callers come anew")
         stranger = m.caller(storm.port, foreign)
         assert stranger.call(b"x").code == "OK"
         storm.reload(tls=server_tls(m, "ca"))
