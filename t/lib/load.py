@@ -25,7 +25,9 @@ import frames
 from mesh import Caller, GATEWAY, METHOD, PATIENCE_S, grpc, until
 
 CHAT = "/demo.Greeter/Chat"
+RETRIES = {"grpc.enable_retries": 1}
 STREAM_S = 3600
+
 
 class Client(threading.Thread):
     """One closed loop: turn() until it is over."""
@@ -47,8 +49,7 @@ class Client(threading.Thread):
             self.fail("client", repr(e))
 
     def open(self):
-        self.caller = Caller(self.port, self.tls,
-                             {"grpc.enable_retries": 1})
+        self.caller = Caller(self.port, self.tls, RETRIES)
         self.channel = self.caller.channel
 
     def close(self):
