@@ -7,7 +7,9 @@
 #                         program or a test of the mesh
 #   make check-unit       one suite; also check-layers check-sim check-model
 #                         check-mesh
-#   make soak             what takes longer; soak-model: the models, larger
+#   make soak             what takes longer; soak-model: the models, larger;
+#                         soak-mesh: storms of a thousand reloads and a hundred
+#                         deaths, with figures (T=NAME: other tests)
 #   make asan             the same in build/asan under the address and undefined
 #                         behaviour sanitizers: unit and sim, with T=NAME mesh
 #                         too; SUITES="unit sim mesh" says which
@@ -43,8 +45,8 @@ SHELL	= /bin/sh
 .DELETE_ON_ERROR:
 # bench and asan run make again or measure: nothing beside them.
 .PHONY:	all check check-layers check-unit check-sim check-model check-mesh \
-	run-suites soak soak-model demo bench asan fuzz layers fmt install \
-	uninstall clean help tests venv
+	run-suites soak soak-model soak-mesh demo bench asan fuzz layers fmt \
+	install uninstall clean help tests venv
 .DEFAULT_GOAL := all
 
 # ---- what ./configure found
@@ -204,9 +206,11 @@ $B/fuzz/%.run: t/fuzz/%.c t/lib/sample.c t/lib/sample_read.c \
 	    -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $@ $(filter %.c,$^)
 
-soak: soak-model
+soak: soak-model soak-mesh
 soak-model:
 	@CC='$(CC)' t/model/run --soak $B $T
+soak-mesh: $(GODWIT) $(VENV)/done
+	@SOAK=1 GODWIT=$B/godwit $(VENV)/bin/python t/mesh/run $(or $T,storm)
 
 demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo

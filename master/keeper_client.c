@@ -93,11 +93,11 @@ keeper_reload_done(struct keeper *k, const char *fail)
 	notify_ready(&k->notify, status);
 	snprintf(text, sizeof(text), "generation %llu is published",
 	    (unsigned long long)k->generation);
-	answer_all(k, CLIENT_RELOAD_NOW, fail == NULL ? CONTROL_OK :
-	    CONTROL_FAIL, fail == NULL ? text : fail);
-	if (fail != NULL)
+	if (fail != NULL)	/* first: who is answered looks into the log */
 		log_error("reload refused, generation %llu stays: %s",
 		    (unsigned long long)k->generation, fail);
+	answer_all(k, CLIENT_RELOAD_NOW, fail == NULL ? CONTROL_OK :
+	    CONTROL_FAIL, fail == NULL ? text : fail);
 	keeper_reload_next(k);
 }
 
