@@ -352,6 +352,8 @@ heap_reclaim(struct heap *h, uint64_t oldest)
 
 	while (n + 1 < h->held_n && h->held[n].number < oldest)
 		release(h, h->held[n++].root);
+	if (n == 0)
+		return;
 	h->held_n -= n;
 	memmove(h->held, h->held + n, h->held_n * sizeof(*h->held));
 }
