@@ -315,7 +315,7 @@ open_empty(struct generations *g, const struct options *o, char *why,
 {
 	memset(g, 0, sizeof(*g));
 	g->options = o;
-	g->before.arena.fd = g->kept_secrets.fd = -1;
+	g->before.arena.fd = g->before.secrets.fd = g->kept_secrets.fd = -1;
 	if (image_open(&g->image, why, why_len) == -1)
 		return -1;
 	image_settle(&g->image);
