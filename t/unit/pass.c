@@ -4,7 +4,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -155,8 +154,7 @@ Test(pass, a_pair_and_its_ends)
 		    1, "%d of %d", i, sent);
 	cr_assert_eq(pass_receive(pair[1], bytes, BYTES, fds, &fds_n), 0);
 	cr_assert_eq(fds_n, 0);
-	signal(SIGPIPE, SIG_DFL);
 	cr_assert_eq(pass_send(pair[1], bytes, BYTES, NULL, 0), -1);
-	cr_assert_eq(errno, EPIPE, "and no signal: %s", strerror(errno));
+	cr_assert_eq(errno, EPIPE, "%s", strerror(errno));
 	close(pair[1]);
 }
