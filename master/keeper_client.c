@@ -47,6 +47,7 @@ static void
 reload_start(struct keeper *k)
 {
 	struct control m = { .kind = CONTROL_RELOAD };
+	char why[128];
 
 	k->reload_running = true;
 	k->reload_again = false;
@@ -54,8 +55,11 @@ reload_start(struct keeper *k)
 		if (k->clients[i].wait == CLIENT_RELOAD_NEXT)
 			k->clients[i].wait = CLIENT_RELOAD_NOW;
 	notify_reloading(&k->notify, k->now);
-	if (control_send(k->master.control_fd, &m, NULL) == -1)
-		keeper_reload_done(k, strerror(errno));
+	if (control_send(k->master.control_fd, &m, NULL) == -1) {
+		snprintf(why, sizeof(why), "the master does not hear (%s): "
+		    "try again", strerror(errno));
+		keeper_reload_done(k, why);
+	}
 }
 
 void

@@ -27,6 +27,7 @@ from mesh import Caller, GATEWAY, METHOD, PATIENCE_S, grpc, until
 CHAT = "/demo.Greeter/Chat"
 RETRIES = {"grpc.enable_retries": 1}
 STREAM_S = 3600
+WINDOW = (0x7fff0000).to_bytes(4, "big")    # enough for every answer
 
 
 class Client(threading.Thread):
@@ -138,7 +139,8 @@ class ByHand(Client):
         if self.tls:
             sock = self.tls.wrap_socket(sock, server_hostname=GATEWAY)
         self.wire, self.stream = frames.Wire(sock), -1
-        self.wire.send(frames.PREFACE + frames.frame(frames.SETTINGS))
+        self.wire.send(frames.PREFACE + frames.frame(frames.SETTINGS) +
+                       frames.frame(frames.WINDOW_UPDATE, payload=WINDOW))
 
     def said_something(self):
         sock = self.wire.sock
