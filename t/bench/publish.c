@@ -12,7 +12,7 @@
  * JSON. An endpoint changes its port: it is another endpoint, with another id,
  * in a cluster that chance picks, so that what it touches is not in a cache.
  *
- *   publish [-n CHANGES] [-w WORKERS] [ENDPOINTS...]
+ *   publish [-n CHANGES] [-w WORKERS] [-c ENDPOINTS-OF-A-CLUSTER] [ENDPOINTS...]
  *
  *   read      CPU seconds for the first generation, all of it
  *   live      of the arena, by the newest generation alone
@@ -47,9 +47,15 @@
 enum {
 	CHANGES = 500, CHANGES_MAX = 100000, WORKERS = 2, WORKERS_MAX = 8,
 	PORT = 1024, PORTS_N = 60000, MESSAGE_BYTES_MAX = 64 << 20,
+	ENDPOINTS_MOST = ENDPOINTS_MAX / 2,	/* some are new, some leave */
 };
 
 static const int cluster_sizes[] = { 10, 100, 1000 };
+
+struct wish {				/* of the command line */
+	int	changes_n, workers_n;
+	int	cluster_size;		/* 0: each of cluster_sizes */
+};
 
 struct said {				/* a worker, when it announced */
 	uint64_t	generation;
@@ -399,7 +405,7 @@ bench_free(struct bench *b)
 }
 
 static void
-measure(uint32_t endpoints_n, int cluster_size, int changes_n, int workers_n)
+measure(const struct wish *wish, uint32_t endpoints_n, uint32_t cluster_size)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 
@@ -407,75 +413,86 @@ measure(uint32_t endpoints_n, int cluster_size, int changes_n, int workers_n)
 	    sizeof(*b->ports))) == NULL)
 		die("no memory");
 	b->endpoints_n = endpoints_n;
-	b->cluster_size = (uint32_t)cluster_size;
-	b->clusters_n = (endpoints_n - 1) / b->cluster_size + 1;
-	b->workers_n = workers_n;
-	b->changes_n = changes_n;
-	b->publish_us = doubles(changes_n);
-	b->reclaim_us = doubles(changes_n);
-	b->in_use_us = doubles(changes_n);
-	b->written = doubles(changes_n);
+	b->cluster_size = cluster_size;
+	b->clusters_n = (endpoints_n - 1) / cluster_size + 1;
+	b->workers_n = wish->workers_n;
+	b->changes_n = wish->changes_n;
+	b->publish_us = doubles(b->changes_n);
+	b->reclaim_us = doubles(b->changes_n);
+	b->in_use_us = doubles(b->changes_n);
+	b->written = doubles(b->changes_n);
 	for (uint32_t i = 0; i < endpoints_n; i++)
 		b->ports[i] = PORT;
 	file_write(b);
 	generation_first(b);
 	workers_start(b);
-	for (int i = 0; i < changes_n; i++)
+	for (int i = 0; i < b->changes_n; i++)
 		change(b, i);
 	row_print(b);
 	bench_free(b);
 }
 
 static void
-measure_all(int endpoints_n, int changes_n, int workers_n)
+measure_all(const struct wish *wish, int n)
 {
 	size_t sizes_n = sizeof(cluster_sizes) / sizeof(cluster_sizes[0]);
 
-	if (endpoints_n < 1 || endpoints_n > ENDPOINTS_MAX / 2)
-		die("expected 1 to 524288 endpoints");
+	if (wish->cluster_size > 0) {
+		measure(wish, (uint32_t)n, (uint32_t)wish->cluster_size);
+		return;
+	}
 	for (size_t i = 0; i < sizes_n; i++)
-		if (cluster_sizes[i] <= endpoints_n)
-			measure((uint32_t)endpoints_n, cluster_sizes[i],
-			    changes_n, workers_n);
+		if (cluster_sizes[i] <= n)
+			measure(wish, (uint32_t)n, (uint32_t)cluster_sizes[i]);
 }
 
 static int
-number(const char *text, int most)
+number(const char *text, int least, int most)
 {
 	char *end;
 	long n = strtol(text, &end, 10);
 
-	if (*end != '\0' || n < 0 || n > most)
-		die("publish [-n CHANGES] [-w WORKERS] [ENDPOINTS...]");
+	if (*text == '\0' || *end != '\0' || n < least || n > most) {
+		fprintf(stderr, "publish: %s: expected %d to %d\n", text,
+		    least, most);
+		exit(1);
+	}
 	return (int)n;
+}
+
+static void
+head_print(const struct wish *wish)
+{
+	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s", "", "in", "", "", "",
+	    "written", "CPU us", "CPU us", "reclaim");
+	printf("%s\n", wish->workers_n > 0 ? " in use us in use us" : "");
+	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s", "endpoints", "each",
+	    "read s", "live MB", "used MB", "bytes", "median", "99 %",
+	    "CPU us");
+	printf("%s\n", wish->workers_n > 0 ? "    median      99 %" : "");
 }
 
 int
 main(int argc, char **argv)
 {
-	int changes_n = CHANGES, workers_n = WORKERS, o;
+	struct wish wish = { CHANGES, WORKERS, 0 };
+	int o;
 
-	while ((o = getopt(argc, argv, "n:w:")) != -1) {
+	while ((o = getopt(argc, argv, "n:w:c:")) != -1) {
 		if (o == 'n')
-			changes_n = number(optarg, CHANGES_MAX);
+			wish.changes_n = number(optarg, 1, CHANGES_MAX);
 		else if (o == 'w')
-			workers_n = number(optarg, WORKERS_MAX);
+			wish.workers_n = number(optarg, 0, WORKERS_MAX);
+		else if (o == 'c')
+			wish.cluster_size = number(optarg, 1, ENDPOINTS_MOST);
 		else
 			return 1;
 	}
-	if (changes_n == 0)
-		die("expected at least one change");
 	log_open("publish", LOG_WARN);
-	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s %9s %9s\n", "", "in", "",
-	    "", "", "written", "CPU us", "CPU us", "reclaim", "in use us",
-	    "in use us");
-	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s %9s %9s\n", "endpoints",
-	    "each", "read s", "live MB", "used MB", "bytes", "median", "99 %",
-	    "CPU us", "median", "99 %");
+	head_print(&wish);
 	for (int i = optind; i < argc; i++)
-		measure_all(number(argv[i], ENDPOINTS_MAX), changes_n,
-		    workers_n);
+		measure_all(&wish, number(argv[i], 1, ENDPOINTS_MOST));
 	for (int n = 1000; optind == argc && n <= 100000; n *= 10)
-		measure_all(n, changes_n, workers_n);
+		measure_all(&wish, n);
 	return 0;
 }
