@@ -309,7 +309,7 @@ Test(generations_change, an_assignment_costs_its_path)
 			if (e != NULL && j == 3)
 				cr_assert_gt(e->tag, tag, "%s", what);
 		}
-		cr_assert_eq(generations_root(&g)->tag_last,
+		cr_assert_eq(g.newest.generation.tag_last,
 		    names_tag(g.names));
 		generations_reclaim(&g, number + 1);
 		heap_measure(g.image.blocks, &after);
@@ -538,7 +538,7 @@ Test(generations_change, a_successor_goes_on_from_what_was_kept)
 	after = unit_dumped(&next);
 	cr_assert_str_eq(text, after, "ids, tags and the key's hash too");
 	cr_assert_eq(names_tag(next.names), tag);
-	cr_assert_eq(generations_root(&next)->tag_last, tag);
+	cr_assert_eq(next.newest.generation.tag_last, tag);
 	free(after);
 	free(text);
 	generations_close(&g);
