@@ -210,7 +210,7 @@ still_good(struct names *n, const struct name_id *were, uint32_t tag_last,
 	    (unsigned long long)at, other);
 }
 
-/* Every byte of every block, one bit or all bits. */
+/* One bit of every byte of every block, or all bits of every third. */
 static void
 damage_blocks(struct generations *g, bool whole)
 {
@@ -221,7 +221,7 @@ damage_blocks(struct generations *g, bool whole)
 
 	names_ask(g->names, were);
 	for (uint64_t at = ARENA_CONTROL_BYTES; at < g->image.arena.used_bytes;
-	    at++) {
+	    at += whole ? 3 : 1) {
 		uint8_t *byte = g->image.arena.base + at, was = *byte;
 		struct names *n = names_new();
 
