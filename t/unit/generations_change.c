@@ -395,7 +395,7 @@ wear(void)
 	static char endpoints[128 << 10];
 	static int weight;
 
-	while (g.image.arena.used_bytes < (3 << 20)) {
+	while (g.image.arena.used_bytes < (5 << 18)) {
 		FILE *f = fmemopen(endpoints, sizeof(endpoints), "w");
 		char *text;
 
