@@ -413,6 +413,34 @@ Test(sys, edges_come_once)
 	sys_kernel_free(sys);
 }
 
+/* A listening socket goes from worker to worker; here a copy of the descriptor
+ * is whoever else has it. */
+Test(sys, closed_here_and_open_elsewhere)
+{
+	struct sys *sys = sys_kernel_new();
+	struct end_of_pair p = { .source = { pair_ready } };
+	struct loop l;
+	int fds[2], elsewhere;
+
+	loop_init(&l, sys);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds),
+	    0);
+	for (int i = 0; i < 3; i++) {
+		elsewhere = dup(fds[0]);
+		cr_assert_eq(loop_watch(&l, fds[0], &p.source), 0, "watched "
+		    "anew: %s", strerror(errno));
+		cr_assert_neq(seen(&l, &p), 0);
+		sys->close(sys->ctx, fds[0]);
+		cr_assert_eq(write(fds[1], "abc", 3), 3);
+		cr_assert_eq(seen(&l, &p), 0, "round %d", i);
+		cr_assert_eq(dup2(elsewhere, fds[0]), fds[0]);
+		close(elsewhere);
+	}
+	close(fds[0]);
+	close(fds[1]);
+	sys_kernel_free(sys);
+}
+
 static bool
 is_no_delay(int fd)
 {
