@@ -6,7 +6,7 @@
  *     │         └──> all other pages  └──> name, TLS: as they were
  *     └──> listeners: as they were
  *
- * Test: t/unit/compile_change.c.
+ * Test: t/unit/generations_change.c.
  */
 #include "master/compile_parts.h"
 

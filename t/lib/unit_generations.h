@@ -17,6 +17,8 @@
 #include "master/compile_parts.h"
 #include "master/dump.h"
 #include "master/generations.h"
+#include "master/names.h"
+#include "t/lib/unit_process.h"
 
 #define UNIT_AT "{\"@type\": type.googleapis.com/envoy.extensions."
 
@@ -140,8 +142,9 @@ unit_assign(struct generations *g, const char *cluster)
 	int rc;
 
 	cr_assert_not_null(y, "%s", why);
-	message = load_message(m, &envoy__config__cluster__v3__cluster__descriptor,
-	    y, yaml_root(y), "", why, sizeof(why));
+	message = load_message(m,
+	    &envoy__config__cluster__v3__cluster__descriptor, y,
+	    yaml_root(y), "", why, sizeof(why));
 	cr_assert_not_null(message, "%s", why);
 	rc = generations_assign(g, message, why, sizeof(why));
 	yaml_close(y);
@@ -174,6 +177,114 @@ unit_published(const struct arena *a)
 
 	publish_observe(a, &turn, &n);
 	return n.number;
+}
+
+/* ---- the generations under test */
+
+/* Two pages of clusters; the one that changes has neighbours in both. */
+enum { CLUSTERS_N = PAGE_SLOTS + 8, CHANGED = 5 };
+
+#define ONE UNIT_ENDPOINT("10.0.0.1", "")
+#define TWO UNIT_ENDPOINT("10.0.0.2", ", load_balancing_weight: 3")
+#define THREE UNIT_ENDPOINT("10.0.0.3", "")
+
+static struct generations g;
+static int descriptors_n;		/* before anything was opened */
+
+static inline void
+begin(void)
+{
+	descriptors_n = unit_descriptors_n();
+	unit_folder_open();
+	unit_key_write("the first key");
+	unit_file_write("workers: 2", 10000, CLUSTERS_N, ONE ", " TWO);
+	cr_assert_eq(generations_open(&g, &unit_options, why, sizeof(why)), 0,
+	    "%s", why);
+	cr_assert_eq(generations_next(&g, why, sizeof(why)), 0, "%s", why);
+}
+
+static inline void
+end(void)
+{
+	generations_close(&g);
+	unit_folder_close();
+	cr_assert_eq(unit_descriptors_n(), descriptors_n);
+}
+
+/* All that a change that does not come about must leave. */
+struct before {
+	char		*text;
+	uint64_t	 number, allocated;
+	uint32_t	 tag, blocks_n;
+	size_t		 names_n[NAMES_KINDS];
+	int64_t		 drain_time_ms;
+	int		 descriptors;
+};
+
+static inline void
+look(struct before *b)
+{
+	struct heap_bytes bytes;
+
+	heap_measure(g.image.blocks, &bytes);
+	b->text = unit_dumped(&g);
+	b->number = unit_published(&g.image.arena);
+	b->allocated = heap_allocated(g.image.blocks);
+	b->blocks_n = bytes.blocks_n;
+	b->tag = names_tag(g.names);
+	for (int kind = 0; kind < NAMES_KINDS; kind++)
+		b->names_n[kind] = names_count(g.names,
+		    (enum names_kind)kind);
+	b->drain_time_ms = g.conf.drain_time_ms;
+	b->descriptors = unit_descriptors_n();
+}
+
+/* NULL, or what is not as it was. */
+static inline const char *
+changed(const struct before *b)
+{
+	struct before now;
+	bool same;
+
+	look(&now);
+	same = strcmp(now.text, b->text) == 0;
+	free(now.text);
+	if (!same || now.number != b->number ||
+	    generations_root(&g)->number != b->number)
+		return "the published generation";
+	if (now.allocated != b->allocated || now.blocks_n != b->blocks_n)
+		return "what the arena holds";
+	if (now.tag != b->tag || memcmp(now.names_n, b->names_n,
+	    sizeof(now.names_n)) != 0)
+		return "the names";
+	if (now.drain_time_ms != b->drain_time_ms)
+		return "the settings";
+	return now.descriptors != b->descriptors ? "the descriptors" : NULL;
+}
+
+/* ---- one cluster of them */
+
+static inline const struct block_cluster *
+cluster_named(const char *name)
+{
+	struct name_id id;
+
+	cr_assert_eq(names_known(g.names, NAMES_CLUSTER, name, strlen(name),
+	    &id), 0);
+	return block_cluster_find(&g.image.arena, generations_root(&g),
+	    id.id);
+}
+
+/* The endpoints of cluster CHANGED are now those; 0 or -1. */
+static inline int
+assign(const char *endpoints)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text), "name: c%d\nload_assignment: "
+	    "{cluster_name: x, endpoints: [{lb_endpoints: [%s]}]}", CHANGED,
+	    endpoints);
+	return unit_assign(&g, text);
 }
 
 #endif
