@@ -92,7 +92,8 @@ class Program:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT, env=env,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                preexec_fn=None if core is None else
+                lambda: os.sched_setaffinity(0, {core}))
 
     def pids(self):
         return tree(self.process.pid)

@@ -1,0 +1,258 @@
+"""t/bench/scale.py - what endpoints cost beside Envoy, and what it costs to
+change one of them.
+
+    1,000 to 100,000 endpoints, in clusters of 10 and of 100
+    godwit   keeper, master, 2 workers      Envoy   main thread, 2 workers
+    both run, nothing calls them; changes in turn, godwit's and Envoy's
+
+One endpoint of one cluster gets another port, and how its proxy hears of it:
+
+    Envoy            EDS from a file of that cluster alone, replaced by rename
+    godwit reload    the whole file, replaced by rename, then -s reload: until
+                     godwit subscribes to xDS this is the only way from outside
+    godwit publish   build/t/bench/publish: the message is in the master, as a
+                     subscription will have it; real workers
+
+In use: until the last worker has it. Envoy's threads say so in their log, with
+their clock's nanoseconds; -s reload ends with it.
+CPU is of all threads and processes, until nothing moves any more.
+
+Envoy's other clusters are static, in its bootstrap: each EDS file needs an
+inotify instance of its own, and Linux grants a user 128. Its statistics are
+flushed too rarely to be seen.
+"""
+import contextlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import time
+import urllib.request
+
+import peers
+from peers import API, Trouble
+
+SIZES = (1000, 10000, 100000)
+QUICK_SIZES = (1000, 10000)
+EACH = (10, 100)
+WORKERS = 2
+CHANGES = 5
+MOVING = "moving"       # the cluster whose endpoint changes
+STARTS_S = 300
+QUIET_S = 0.2           # nothing on a CPU for so long: it is over
+
+
+def endpoints(first, n, port):
+    """n endpoints by number; the first of them has this port."""
+    return [{"lb_endpoints": [
+        {"endpoint": {"address": {"socket_address": {
+            "address": "10.%d.%d.%d" % (i >> 16, i >> 8 & 255, i & 255),
+            "port_value": port if i == first else 8080}}}}
+        for i in range(first, first + n)]}]
+
+
+def assignment(name, first, n, port):
+    return {"cluster_name": name, "endpoints": endpoints(first, n, port)}
+
+
+def cluster(name, first, n, port):
+    return {"name": name, "type": "STATIC", "connect_timeout": "1s",
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": API
+                    + "extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {}}}},
+            "load_assignment": assignment(name, first, n, port)}
+
+
+def listener(port):
+    return {"name": "bench", "address": {"socket_address": {
+        "address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": peers.HCM, "stat_prefix": "bench",
+                "codec_type": "HTTP2",
+                "route_config": {"name": "bench", "virtual_hosts": [{
+                    "name": "bench", "domains": ["*"], "routes": [{
+                        "match": {"prefix": "/"},
+                        "route": {"cluster": MOVING}}]}]},
+                "http_filters": [{
+                    "name": "envoy.filters.http.router", "typed_config": {
+                        "@type": API
+                        + "extensions.filters.http.router.v3.Router"}}]}}]}]}
+
+
+def bootstrap(n, each, listen, port):
+    """The first cluster is the one that moves."""
+    return {"node": {"id": "bench", "cluster": "bench"},
+            "static_resources": {"listeners": [listener(listen)], "clusters": [
+                cluster(MOVING if first == 0 else "cluster-%d" % first, first,
+                        min(each, n - first), port)
+                for first in range(0, n, each)]}}
+
+
+def put(path, what):
+    """As an operator does: whole or not at all."""
+    with open(path + ".new", "w") as f:
+        json.dump(what, f)
+    os.rename(path + ".new", path)
+
+
+def memory(pid):
+    """(RSS, PSS) in MB."""
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        kb = dict(re.findall(r"^(\w+): +(\d+) kB", f.read(), re.M))
+    return int(kb["Rss"]) / 1e3, int(kb["Pss"]) / 1e3
+
+
+class Proxy:
+    """One proxy with n endpoints; change() gives (seconds until it is in use,
+    seconds of CPU)."""
+
+    def __init__(self, folder, n, each):
+        self.n, self.each, self.port = n, each, 8081
+        self.listen = peers.free_port()
+        self.folder = os.path.join(folder, self.name)
+        os.makedirs(self.folder, exist_ok=True)
+        self.file = os.path.join(self.folder, "bootstrap.json")
+        put(self.file, self.configuration())
+        begun = time.monotonic()
+        self.program = peers.Program(self.name, self.command(), None, folder)
+        try:
+            self.program.wait_port(self.listen, STARTS_S)
+            self.start_s = time.monotonic() - begun
+            self.start_cpu_s = self.quiet()
+        except BaseException:
+            self.program.stop()
+            raise
+
+    def quiet(self):
+        """Seconds of CPU so far, once it uses no more."""
+        was, now = None, peers.on_cpu(self.program.pids())
+        while was is None or now - was > QUIET_S * 1e9 / 100:
+            time.sleep(QUIET_S)
+            was, now = now, peers.on_cpu(self.program.pids())
+        return now / 1e9
+
+    def memory(self):
+        both = [memory(pid) for pid in self.program.pids()]
+        return sum(b[0] for b in both), sum(b[1] for b in both)
+
+    def change(self):
+        self.port += 1
+        self.prepare()
+        was = self.quiet()
+        in_use = self.move()
+        return in_use, self.quiet() - was + self.helper_s
+
+    helper_s = 0
+
+
+class Godwit(Proxy):
+    name = "godwit"
+
+    def configuration(self):
+        return bootstrap(self.n, self.each, self.listen, self.port)
+
+    def command(self, *words):
+        return [peers.GODWIT, "-c", self.file, "-o", "workers=%d" % WORKERS,
+                "-o", "run_dir=" + self.folder] + list(words)
+
+    def generations(self):
+        """The numbers of /generations by name."""
+        done = subprocess.run(
+            ["curl", "-sS", "--unix-socket", self.folder + "/admin.sock",
+             "http://x/generations"], capture_output=True, text=True)
+        return {k: int(v) for k, v in
+                re.findall(r"^([\w ]+): (\d+)", done.stdout, re.M)}
+
+    def prepare(self):
+        with open(self.file + ".next", "w") as f:
+            json.dump(self.configuration(), f)
+
+    def move(self):
+        number = self.generations()["published"]
+        children = os.times()
+        begun = time.monotonic()
+        os.rename(self.file + ".next", self.file)
+        done = subprocess.run(self.command("-s", "reload"),
+                              capture_output=True, text=True)
+        took = time.monotonic() - begun
+        if done.returncode != 0:
+            raise Trouble("godwit: " + done.stdout + done.stderr)
+        now = os.times()
+        self.helper_s = (now.children_user + now.children_system
+                         - children.children_user - children.children_system)
+        at = self.generations()
+        if any(at[k] != number + 1 for k in at
+               if k == "published" or k.startswith("worker ")):
+            raise Trouble("godwit: not every worker uses generation %d: %s"
+                          % (number + 1, at))
+        return took
+
+
+class Envoy(Proxy):
+    name = "envoy"
+    binary = None
+
+    def configuration(self):
+        self.eds = os.path.join(self.folder, "eds.json")
+        self.eds_put(self.eds)
+        self.admin = peers.free_port()
+        b = bootstrap(self.n, self.each, self.listen, self.port)
+        moving = b["static_resources"]["clusters"][0]
+        del moving["load_assignment"]
+        moving["type"] = "EDS"
+        moving["eds_cluster_config"] = {"eds_config": {
+            "resource_api_version": "V3",
+            "path_config_source": {"path": self.eds}}}
+        b["stats_flush_interval"] = "299s"
+        b["admin"] = {"address": {"socket_address": {
+            "address": "127.0.0.1", "port_value": self.admin}}}
+        return b
+
+    def eds_put(self, path):
+        with open(path, "w") as f:
+            json.dump({"version_info": str(self.port), "resources": [
+                {"@type": API + "config.endpoint.v3.ClusterLoadAssignment",
+                 **assignment(MOVING, 0, min(self.n, self.each),
+                              self.port)}]}, f)
+
+    def command(self):
+        return [self.binary, "-c", self.file, "--concurrency", str(WORKERS),
+                "--disable-hot-restart", "-l", "error",
+                "--enable-fine-grain-logging", "--log-format", "%E.%F %v"]
+
+    def ask(self, path, method="GET"):
+        with urllib.request.urlopen(urllib.request.Request(
+                "http://127.0.0.1:%d%s" % (self.admin, path),
+                method=method)) as r:
+            return r.read()
+
+    def allocated(self):
+        return int(json.loads(self.ask("/memory"))["allocated"]) / 1e6
+
+    def threads_said(self):
+        """When each thread took a changed endpoint, seconds of the day."""
+        with open(self.program.said, errors="replace") as f:
+            f.seek(self.said_before)
+            return [float(t) for t in re.findall(
+                r"^(\d+\.\d+) removing hosts for TLS cluster %s removed 1$"
+                % MOVING, f.read(), re.M)]
+
+    def prepare(self):
+        self.ask("/logging?paths=cluster_manager_impl:debug", "POST")
+        self.eds_put(self.eds + ".new")
+        self.said_before = os.path.getsize(self.program.said)
+
+    def move(self):
+        begun = time.time()
+        os.rename(self.eds + ".new", self.eds)
+        while len(said := self.threads_said()) < WORKERS + 1:
+            if time.time() - begun > STARTS_S:
+                raise Trouble("envoy: %d of %d threads have the endpoint" % (
+                    len(said), WORKERS + 1))
+            time.sleep(0.005)
+        return max(said) - begun
