@@ -3,7 +3,7 @@ change one of them.
 
     1,000 to 100,000 endpoints, in clusters of 10 and of 100
     godwit   keeper, master, 2 workers      Envoy   main thread, 2 workers
-    both run, nothing calls them; changes in turn, godwit's and Envoy's
+    both run, nothing calls them; they change in turn
 
 One endpoint of one cluster gets another port, and how its proxy hears of it:
 
@@ -21,7 +21,6 @@ Envoy's other clusters are static, in its bootstrap: each EDS file needs an
 inotify instance of its own, and Linux grants a user 128. Its statistics are
 flushed too rarely to be seen.
 """
-import contextlib
 import json
 import os
 import re
@@ -33,11 +32,10 @@ import urllib.request
 import peers
 from peers import API, Trouble
 
-SIZES = (1000, 10000, 100000)
-QUICK_SIZES = (1000, 10000)
-EACH = (10, 100)
+CELLS = ((1000, 10), (1000, 100), (10000, 10), (10000, 100), (100000, 100),
+         (100000, 10))  # endpoints, in each cluster
 WORKERS = 2
-CHANGES = 5
+CHANGES = 5             # in turn; of godwit's publish, a hundred times as many
 MOVING = "moving"       # the cluster whose endpoint changes
 STARTS_S = 300
 QUIET_S = 0.2           # nothing on a CPU for so long: it is over
@@ -256,3 +254,83 @@ class Envoy(Proxy):
                     len(said), WORKERS + 1))
             time.sleep(0.005)
         return max(said) - begun
+
+
+# ---- what was measured
+
+def publish(n, each, changes):
+    """A row of build/t/bench/publish: CPU of reading the message and of all
+    that the master does then, and the median until it is in use; seconds."""
+    done = subprocess.run(
+        [os.path.join(peers.TOOLS, "publish"), "-w", str(WORKERS), "-n",
+         str(changes), "-c", str(each), str(n)], capture_output=True,
+        text=True)
+    if done.returncode != 0:
+        raise Trouble(done.stderr.strip())
+    words = done.stdout.splitlines()[-1].split()
+    decode, assign, reclaim = (float(words[i]) / 1e6 for i in (6, 7, 9))
+    return {"live": float(words[3]), "decode": decode,
+            "cpu": assign + reclaim, "in_use": float(words[10]) / 1e6}
+
+
+def cell(folder, n, each, changes, envoy):
+    """Everything about n endpoints in clusters of `each`."""
+    figures = {"publish": publish(n, each, 100 * changes)}
+    proxies = []
+    try:
+        for kind in (Godwit,) + ((Envoy,) if envoy else ()):
+            proxies.append(kind(folder, n, each))
+        for p in proxies:
+            figures[p.name] = {"start_cpu": p.start_cpu_s, "changes": []}
+        for _ in range(changes):
+            for p in proxies:
+                figures[p.name]["changes"].append(p.change())
+        for p in proxies:
+            figures[p.name]["rss"], figures[p.name]["pss"] = p.memory()
+        if envoy:
+            figures["envoy"]["allocated"] = proxies[1].allocated()
+    finally:
+        for p in proxies:
+            p.program.stop()
+    return figures
+
+
+def middle(f, i):
+    return statistics.median(c[i] for c in f["changes"])
+
+
+def line(say, name, in_use, cpu, bar, more=""):
+    """bar: Envoy's (in use, CPU)."""
+    share = "" if bar is None else "%8.3f %8.3f" % (in_use / bar[0],
+                                                   cpu / bar[1])
+    say("  %-16s %10.2f %10.2f %17s%s" % (name, in_use * 1e3, cpu * 1e3,
+                                          share, more))
+
+
+def table(say, n, each, f):
+    say("\n%d endpoints, %d in each of %d clusters" % (
+        n, each, (n - 1) // each + 1))
+    say("  %-16s %10s %10s %17s %9s %8s %8s" % (
+        "one changes", "in use ms", "CPU ms", "of Envoy's", "start CPU",
+        "RSS MB", "PSS MB"))
+    e, g, p = f.get("envoy"), f["godwit"], f["publish"]
+    bar = e and (middle(e, 0), middle(e, 1))
+    for name, x in (("envoy EDS file", e), ("godwit reload", g)):
+        if x is not None:
+            line(say, name, middle(x, 0), middle(x, 1), bar,
+                 " %9.2f %8.1f %8.1f" % (x["start_cpu"], x["rss"], x["pss"]))
+    line(say, "godwit publish", p["in_use"], p["cpu"], bar)
+    line(say, " and its JSON", p["in_use"] + p["decode"],
+         p["cpu"] + p["decode"], bar)
+    say("  the image: %.2f MB live%s" % (p["live"], "" if e is None else
+        "; Envoy's allocator has given out %.1f MB" % e["allocated"]))
+
+
+def bench(o, folder, say):
+    Envoy.binary = peers.envoy_binary()
+    if Envoy.binary is None:
+        say("envoy is not here: its rows are left out")
+    for n, each in CELLS[:4] if o.quick else CELLS:
+        f = cell(folder, n, each, 2 if o.quick else CHANGES,
+                 Envoy.binary is not None)
+        table(say, n, each, f)
