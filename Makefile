@@ -177,7 +177,8 @@ run	= $(foreach s,$(SUITES),$(run_$s))
 run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
     $(CRITERION_LIBS),$(UNIT:%.c=$B/%))) $(if \
     $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
-    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done))
+    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done \
+    $(filter $B/t/bench/publish,$(TEST_BIN))))
 	@CC='$(CC)' t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
 	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)
 

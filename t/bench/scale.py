@@ -295,33 +295,40 @@ def cell(folder, n, each, changes, envoy):
     return figures
 
 
-def middle(f, i):
-    return statistics.median(c[i] for c in f["changes"])
+def least_and_middle(f):
+    """[in use, CPU] of all changes: (least, median) of each."""
+    return [(min(x), statistics.median(x)) for x in zip(*f["changes"])]
 
 
 def line(say, name, in_use, cpu, bar, more=""):
-    """bar: Envoy's (in use, CPU)."""
-    share = "" if bar is None else "%8.3f %8.3f" % (in_use / bar[0],
-                                                   cpu / bar[1])
-    say("  %-16s %10.2f %10.2f %17s%s" % (name, in_use * 1e3, cpu * 1e3,
-                                          share, more))
+    """in_use, cpu: (least, median); bar: both of Envoy's, or None. Ratios are
+    of the least."""
+    text = "".join(" %8s %8.2f" % (
+        "-" if least is None else "%.2f" % (least * 1e3), median * 1e3)
+        for least, median in (in_use, cpu))
+    share = "".join(" %8.3f" % ((x[0] or x[1]) / b[0])
+                    for x, b in zip((in_use, cpu), bar or ()))
+    say("  %-15s%s%18s%s" % (name, text, share, more))
 
 
 def table(say, n, each, f):
     say("\n%d endpoints, %d in each of %d clusters" % (
         n, each, (n - 1) // each + 1))
-    say("  %-16s %10s %10s %17s %9s %8s %8s" % (
-        "one changes", "in use ms", "CPU ms", "of Envoy's", "start CPU",
-        "RSS MB", "PSS MB"))
+    say("  %-15s %17s %17s %17s %8s %7s %7s" % (
+        "one changes", "in use ms", "CPU ms", "of Envoy's", "start", "RSS",
+        "PSS"))
+    say("  %-15s %8s %8s %8s %8s %8s %8s %8s %7s %7s" % (
+        "", "min", "median", "min", "median", "in use", "CPU", "CPU s", "MB",
+        "MB"))
     e, g, p = f.get("envoy"), f["godwit"], f["publish"]
-    bar = e and (middle(e, 0), middle(e, 1))
+    bar = e and least_and_middle(e)
     for name, x in (("envoy EDS file", e), ("godwit reload", g)):
         if x is not None:
-            line(say, name, middle(x, 0), middle(x, 1), bar,
-                 " %9.2f %8.1f %8.1f" % (x["start_cpu"], x["rss"], x["pss"]))
-    line(say, "godwit publish", p["in_use"], p["cpu"], bar)
-    line(say, " and its JSON", p["in_use"] + p["decode"],
-         p["cpu"] + p["decode"], bar)
+            line(say, name, *least_and_middle(x), bar,
+                 " %8.2f %7.1f %7.1f" % (x["start_cpu"], x["rss"], x["pss"]))
+    for name, more in (("godwit publish", 0), (" and its JSON", p["decode"])):
+        line(say, name, (None, p["in_use"] + more), (None, p["cpu"] + more),
+             bar)
     say("  the image: %.2f MB live%s" % (p["live"], "" if e is None else
         "; Envoy's allocator has given out %.1f MB" % e["allocated"]))
 
