@@ -17,7 +17,9 @@
 #   make demo             two regions on this machine and a call through them
 #   make fuzz             libFuzzer (clang) on each t/fuzz/*.c, FUZZ_S=60
 #                         seconds each; corpora stay in build/fuzz
-#   make bench            CPU per call against nghttpx and Envoy
+#   make bench            CPU per call against nghttpx and Envoy, and what
+#                         routes and endpoints cost; T=calls, route, publish
+#                         or scale for one of them
 #   make layers           who may include whom, which library lives where
 #   make fmt              clang-format in what git says is changed, or in
 #                         FILES=...; function bodies only
@@ -190,7 +192,8 @@ run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
     $(CRITERION_LIBS),$(UNIT:%.c=$B/%))) $(if \
     $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
     $(filter stress,$(SUITES)),$(STRESS_BIN)) $(if \
-    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done))
+    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done \
+    $(filter $B/t/bench/publish,$(TEST_BIN))))
 	@CC='$(CC)' t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
 	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)
 
@@ -233,7 +236,7 @@ demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
 
 bench: all $(filter $B/t/bench/%,$(TEST_BIN)) venv
-	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $(BENCH)
+	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $T $(BENCH)
 
 layers:
 	@awk -f t/lib/layers.awk $(ALL_C)

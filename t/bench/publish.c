@@ -17,6 +17,8 @@
  *   read      CPU seconds for the first generation, all of it
  *   live      of the arena, by the newest generation alone
  *   written   bytes of new blocks per change
+ *   decode    CPU from the bytes of its JSON to the Cluster message, which a
+ *             subscription will not pay: it gets protobuf
  *   CPU       of the thread that publishes, in user space and kernel
  *   in use    from the beginning of the change until the last worker's
  *             announcement, by the clock
@@ -82,7 +84,8 @@ struct bench {
 	int		 said_fd;	/* of all of them */
 	uint64_t	 state;		/* of chance */
 	int		 changes_n;
-	double		*publish_us, *reclaim_us, *in_use_us, *written;
+	double		*decode_us, *publish_us, *reclaim_us, *in_use_us,
+			*written;
 	double		 read_s;
 };
 
@@ -146,21 +149,26 @@ file_write(struct bench *b)
 
 /* What a subscription would hand over: the whole Cluster, decoded. */
 static const ProtobufCMessage *
-message_make(const struct bench *b, uint32_t cluster, struct load_arena *m)
+message_make(const struct bench *b, uint32_t cluster, struct load_arena *m,
+    double *decode_us)
 {
 	const ProtobufCMessage *message = NULL;
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 	struct yaml *y;
+	int64_t from;
 
 	cluster_write(f, b, cluster);
 	fclose(f);
+	from = timing_ns(CLOCK_THREAD_CPUTIME_ID);
 	if ((y = yaml_read(text, len, "cluster", why, sizeof(why))) != NULL)
 		message = load_message(m, CLUSTER, y, yaml_root(y), "", why,
 		    sizeof(why));
 	if (message == NULL)
 		die(why);
+	*decode_us = (double)(timing_ns(CLOCK_THREAD_CPUTIME_ID) - from) /
+	    1e3;
 	yaml_close(y);
 	free(text);
 	return message;
@@ -336,7 +344,8 @@ change(struct bench *b, int i)
 
 	b->ports[endpoint] = (uint16_t)(PORT + (b->ports[endpoint] - PORT +
 	    1) % PORTS_N);
-	message = message_make(b, endpoint / b->cluster_size, m);
+	message = message_make(b, endpoint / b->cluster_size, m,
+	    &b->decode_us[i]);
 	clock = timing_ns(CLOCK_MONOTONIC);
 	from = timing_ns(CLOCK_THREAD_CPUTIME_ID);
 	if (generations_assign(g, message, why, sizeof(why)) == -1)
@@ -366,10 +375,11 @@ row_print(struct bench *b)
 	struct heap_bytes bytes;
 
 	heap_measure(b->generations.image.blocks, &bytes);
-	printf("%9u %8u %9.2f %8.2f %8.2f %8.0f %8.0f %8.0f %8.0f",
+	printf("%9u %8u %9.2f %8.2f %8.2f %8.0f %8.0f %8.0f %8.0f %8.0f",
 	    b->endpoints_n, b->cluster_size, b->read_s,
 	    (double)bytes.live / 1e6, (double)bytes.used / 1e6,
 	    timing_quantile(b->written, n, 0.5),
+	    timing_quantile(b->decode_us, n, 0.5),
 	    timing_quantile(b->publish_us, n, 0.5),
 	    timing_quantile(b->publish_us, n, 0.99),
 	    timing_quantile(b->reclaim_us, n, 0.5));
@@ -397,6 +407,7 @@ bench_free(struct bench *b)
 	generations_close(&b->generations);
 	unlink(b->file);
 	free(b->ports);
+	free(b->decode_us);
 	free(b->publish_us);
 	free(b->reclaim_us);
 	free(b->in_use_us);
@@ -417,6 +428,7 @@ measure(const struct wish *wish, uint32_t endpoints_n, uint32_t cluster_size)
 	b->clusters_n = (endpoints_n - 1) / cluster_size + 1;
 	b->workers_n = wish->workers_n;
 	b->changes_n = wish->changes_n;
+	b->decode_us = doubles(b->changes_n);
 	b->publish_us = doubles(b->changes_n);
 	b->reclaim_us = doubles(b->changes_n);
 	b->in_use_us = doubles(b->changes_n);
@@ -463,12 +475,12 @@ number(const char *text, int least, int most)
 static void
 head_print(const struct wish *wish)
 {
-	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s", "", "in", "", "", "",
-	    "written", "CPU us", "CPU us", "reclaim");
+	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s %8s", "", "in", "", "",
+	    "", "written", "decode", "publish", "CPU us", "reclaim");
 	printf("%s\n", wish->workers_n > 0 ? " in use us in use us" : "");
-	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s", "endpoints", "each",
-	    "read s", "live MB", "used MB", "bytes", "median", "99 %",
-	    "CPU us");
+	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s %8s", "endpoints", "each",
+	    "read s", "live MB", "used MB", "bytes", "CPU us", "CPU us",
+	    "99 %", "CPU us");
 	printf("%s\n", wish->workers_n > 0 ? "    median      99 %" : "");
 }
 
