@@ -66,7 +66,8 @@ sources_disk(void)
 static void
 source_free(struct source *at)
 {
-	if (at->secret && at->bytes != NULL)
+	/* What was not read to its end may be a key as well. */
+	if (at->bytes != NULL)
 		explicit_bzero(at->bytes, at->len);
 	free(at->bytes);
 	free(at);
@@ -166,8 +167,12 @@ disk_take(struct sources *s, int fd, const char *name, size_t max, char *why,
 		return NULL;
 	}
 	at = add(s, name, strlen(name), (size_t)st.st_size);
-	if (at != NULL && read_whole(fd, at->bytes, &at->len) == 0)
-		return at;
+	errno = ENOMEM;
+	if (at != NULL && read_whole(fd, at->bytes, &at->len) == 0) {
+		if (at->len > 0)
+			return at;
+		errno = EAGAIN;		/* somebody is just writing it */
+	}
 	why_set(why, why_len, "can't read \"%s\": %s", name, strerror(errno));
 	if (at != NULL)
 		take_out(s, at);
