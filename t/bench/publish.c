@@ -27,27 +27,21 @@
  * new port. Exit code 1: something was not so.
  */
 #include <arpa/inet.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "master/generations.h"
 #include "shm/log.h"
-#include "shm/row.h"
-#include "shm/word.h"
 #include "t/bench/timing.h"
-#include "worker/worker.h"
+#include "t/bench/workers.h"
 #include "xds/proto/envoy/config/cluster.pb-c.h"
 
 #define CLUSTER &envoy__config__cluster__v3__cluster__descriptor
 
 enum {
-	CHANGES = 500, CHANGES_MAX = 100000, WORKERS = 2, WORKERS_MAX = 8,
+	CHANGES = 500, CHANGES_MAX = 100000, WORKERS = 2,
 	PORT = 1024, PORTS_N = 60000, MESSAGE_BYTES_MAX = 64 << 20,
 	ENDPOINTS_MOST = ENDPOINTS_MAX / 2,	/* some are new, some leave */
 };
@@ -59,29 +53,13 @@ struct wish {				/* of the command line */
 	int	cluster_size;		/* 0: each of cluster_sizes */
 };
 
-struct said {				/* a worker, when it announced */
-	uint64_t	generation;
-	int64_t		ns;
-};
-
-struct worker_child {
-	pid_t		 pid;
-	int		 row_fd, wake_fd;
-	struct row	*row;
-	uint64_t	 told;		/* in the child: the last one said */
-	int		 say_fd;
-};
-
 struct bench {
 	struct generations generations;
 	struct options	 options;
 	char		 file[64];
 	uint32_t	 endpoints_n, cluster_size, clusters_n;
 	uint16_t	*ports;		/* by endpoint */
-	int		 workers_n, common_fd;
-	struct worker_child workers[WORKERS_MAX];
-	struct row	*rows[WORKERS_MAX];
-	int		 said_fd;	/* of all of them */
+	struct workers	 workers;
 	uint64_t	 state;		/* of chance */
 	int		 changes_n;
 	double		*decode_us, *publish_us, *reclaim_us, *in_use_us,
@@ -190,123 +168,7 @@ generation_first(struct bench *b)
 	    1e9;
 }
 
-/* ---- workers */
-
-/* The top of each of its turns, after the announcement. */
-static void
-announced(void *arg)
-{
-	struct worker_child *w = arg;
-	struct said s = { count_get(&w->row->announced),
-	    timing_ns(CLOCK_MONOTONIC) };
-
-	if (s.generation == w->told)
-		return;
-	w->told = s.generation;
-	if (write(w->say_fd, &s, sizeof(s)) != sizeof(s))
-		_exit(1);
-}
-
-static void
-worker_live(struct bench *b, struct worker_child *w, uint32_t slot)
-{
-	const struct worker_start start = { .slot = slot,
-	    .arena_fd = b->generations.image.arena.fd,
-	    .secrets_fd = b->generations.image.secrets.fd,
-	    .row_fd = w->row_fd, .common_fd = b->common_fd,
-	    .control_fd = -1, .wake_fd = w->wake_fd, .stats_fd = -1 };
-	struct sys *sys = sys_kernel_new();
-	struct worker *worker;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (sys == NULL || (worker = worker_open(sys, &start, why,
-	    sizeof(why))) == NULL)
-		die(why);
-	worker_run(worker, announced, w);
-	_exit(0);
-}
-
-static void
-worker_start(struct bench *b, uint32_t slot, int say_fd)
-{
-	struct worker_child *w = &b->workers[slot];
-
-	w->say_fd = say_fd;
-	w->row_fd = row_new(slot, why, sizeof(why));
-	w->row = w->row_fd == -1 ? NULL : row_open(w->row_fd, 1, why,
-	    sizeof(why));
-	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->row == NULL || w->wake_fd == -1)
-		die("no row");
-	b->rows[slot] = w->row;
-	row_birth(w->row);
-	w->pid = fork();
-	if (w->pid == -1)
-		die("no child");
-	if (w->pid == 0)
-		worker_live(b, w, slot);
-}
-
-/* Waits until each said that it uses this one: when the last of them did. */
-static int64_t
-all_said(struct bench *b, uint64_t generation)
-{
-	int64_t last = 0;
-	struct said s;
-
-	for (int n = 0; n < b->workers_n; n++) {
-		if (read(b->said_fd, &s, sizeof(s)) != sizeof(s))
-			die("a worker died");
-		if (s.generation != generation)
-			die("a worker uses another generation");
-		if (s.ns > last)
-			last = s.ns;
-	}
-	return last;
-}
-
-static void
-workers_start(struct bench *b)
-{
-	int fds[2];
-
-	if (pipe(fds) == -1 || (b->common_fd = word_new(why,
-	    sizeof(why))) == -1)
-		die("no pipe, or no words");
-	for (uint32_t i = 0; i < (uint32_t)b->workers_n; i++)
-		worker_start(b, i, fds[1]);
-	close(fds[1]);			/* so that the last death is seen */
-	b->said_fd = fds[0];
-	all_said(b, 1);
-}
-
-static void
-workers_end(struct bench *b)
-{
-	for (int i = 0; i < b->workers_n; i++) {
-		struct worker_child *w = &b->workers[i];
-
-		kill(w->pid, SIGKILL);
-		waitpid(w->pid, NULL, 0);
-		row_close(w->row);
-		close(w->row_fd);
-		close(w->wake_fd);
-	}
-	close(b->said_fd);
-	close(b->common_fd);
-}
-
 /* ---- changes */
-
-static void
-wake_all(const struct bench *b)
-{
-	uint64_t one = 1;
-
-	for (int i = 0; i < b->workers_n; i++)
-		if (write(b->workers[i].wake_fd, &one, sizeof(one)) == -1)
-			die("a worker can't be woken");
-}
 
 /* That the newest generation has this endpoint at its new port. */
 static void
@@ -340,7 +202,7 @@ change(struct bench *b, int i)
 	uint32_t endpoint = chance(b, b->endpoints_n);
 	const ProtobufCMessage *message;
 	uint64_t bytes = heap_allocated(g->image.blocks), number;
-	int64_t from, cpu, clock;
+	int64_t from, cpu, clock, in_use;
 
 	b->ports[endpoint] = (uint16_t)(PORT + (b->ports[endpoint] - PORT +
 	    1) % PORTS_N);
@@ -351,13 +213,14 @@ change(struct bench *b, int i)
 	if (generations_assign(g, message, why, sizeof(why)) == -1)
 		die(why);
 	cpu = timing_ns(CLOCK_THREAD_CPUTIME_ID) - from;
-	wake_all(b);
+	workers_wake(&b->workers);
 	number = g->newest.generation.number;
-	b->in_use_us[i] = (double)(all_said(b, number) - clock) / 1e3;
+	in_use = workers_wait(&b->workers, number, why, sizeof(why));
+	if (in_use == -1)
+		die(why);
+	b->in_use_us[i] = (double)(in_use - clock) / 1e3;
 	b->publish_us[i] = (double)cpu / 1e3;
 	b->written[i] = (double)(heap_allocated(g->image.blocks) - bytes);
-	if (b->workers_n > 0 && row_oldest(b->rows, b->workers_n) != number)
-		die("a worker said what its row does not say");
 	change_check(b, endpoint);
 	from = timing_ns(CLOCK_THREAD_CPUTIME_ID);
 	generations_reclaim(g, number);
@@ -383,8 +246,9 @@ row_print(struct bench *b)
 	    timing_quantile(b->publish_us, n, 0.5),
 	    timing_quantile(b->publish_us, n, 0.99),
 	    timing_quantile(b->reclaim_us, n, 0.5));
-	if (b->workers_n > 0)
-		printf(" %9.0f %9.0f", timing_quantile(b->in_use_us, n, 0.5),
+	if (b->workers.n > 0)
+		printf(" %8.0f %8.0f %8.0f", timing_quantile(b->in_use_us, n,
+		    0), timing_quantile(b->in_use_us, n, 0.5),
 		    timing_quantile(b->in_use_us, n, 0.99));
 	printf("\n");
 	fflush(stdout);
@@ -403,7 +267,7 @@ doubles(int n)
 static void
 bench_free(struct bench *b)
 {
-	workers_end(b);
+	workers_end(&b->workers);
 	generations_close(&b->generations);
 	unlink(b->file);
 	free(b->ports);
@@ -426,7 +290,6 @@ measure(const struct wish *wish, uint32_t endpoints_n, uint32_t cluster_size)
 	b->endpoints_n = endpoints_n;
 	b->cluster_size = cluster_size;
 	b->clusters_n = (endpoints_n - 1) / cluster_size + 1;
-	b->workers_n = wish->workers_n;
 	b->changes_n = wish->changes_n;
 	b->decode_us = doubles(b->changes_n);
 	b->publish_us = doubles(b->changes_n);
@@ -437,7 +300,10 @@ measure(const struct wish *wish, uint32_t endpoints_n, uint32_t cluster_size)
 		b->ports[i] = PORT;
 	file_write(b);
 	generation_first(b);
-	workers_start(b);
+	if (workers_start(&b->workers, wish->workers_n,
+	    &b->generations.image, why, sizeof(why)) == -1 ||
+	    workers_wait(&b->workers, 1, why, sizeof(why)) == -1)
+		die(why);
 	for (int i = 0; i < b->changes_n; i++)
 		change(b, i);
 	row_print(b);
@@ -477,11 +343,12 @@ head_print(const struct wish *wish)
 {
 	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s %8s", "", "in", "", "",
 	    "", "written", "decode", "publish", "CPU us", "reclaim");
-	printf("%s\n", wish->workers_n > 0 ? " in use us in use us" : "");
+	printf("%s\n", wish->workers_n > 0 ? "   in use       us" : "");
 	printf("%9s %8s %9s %8s %8s %8s %8s %8s %8s %8s", "endpoints", "each",
 	    "read s", "live MB", "used MB", "bytes", "CPU us", "CPU us",
 	    "99 %", "CPU us");
-	printf("%s\n", wish->workers_n > 0 ? "    median      99 %" : "");
+	printf("%s\n", wish->workers_n > 0 ? "    least   median     99 %" :
+	    "");
 }
 
 int

@@ -260,7 +260,8 @@ class Envoy(Proxy):
 
 def publish(n, each, changes):
     """A row of build/t/bench/publish: CPU of reading the message and of all
-    that the master does then, and the median until it is in use; seconds."""
+    that the master does then, and (least, median) until it is in use;
+    seconds."""
     done = subprocess.run(
         [os.path.join(peers.TOOLS, "publish"), "-w", str(WORKERS), "-n",
          str(changes), "-c", str(each), str(n)], capture_output=True,
@@ -270,7 +271,7 @@ def publish(n, each, changes):
     words = done.stdout.splitlines()[-1].split()
     decode, assign, reclaim = (float(words[i]) / 1e6 for i in (6, 7, 9))
     return {"live": float(words[3]), "decode": decode,
-            "cpu": assign + reclaim, "in_use": float(words[10]) / 1e6}
+            "cpu": assign + reclaim, "in_use": [float(w) / 1e6 for w in words[10:12]]}
 
 
 def cell(folder, n, each, changes, envoy):
@@ -327,8 +328,8 @@ def table(say, n, each, f):
             line(say, name, *least_and_middle(x), bar,
                  " %8.2f %7.1f %7.1f" % (x["start_cpu"], x["rss"], x["pss"]))
     for name, more in (("godwit publish", 0), (" and its JSON", p["decode"])):
-        line(say, name, (None, p["in_use"] + more), (None, p["cpu"] + more),
-             bar)
+        line(say, name, [t + more for t in p["in_use"]],
+             (None, p["cpu"] + more), bar)
     say("  the image: %.2f MB live%s" % (p["live"], "" if e is None else
         "; Envoy's allocator has given out %.1f MB" % e["allocated"]))
 
