@@ -201,7 +201,7 @@ Test(generations_change, an_assignment_costs_its_path)
 			if (e != NULL && j == 3)
 				cr_assert_gt(e->tag, tag, "%s", what);
 		}
-		cr_assert_eq(generations_root(&g)->tag_last,
+		cr_assert_eq(g.newest.generation.tag_last,
 		    names_tag(g.names));
 		generations_reclaim(&g, number + 1);
 		heap_measure(g.image.blocks, &after);

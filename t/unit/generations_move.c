@@ -68,6 +68,7 @@ Test(generations_move, compaction)
 	cr_assert_eq(generations_root(&g)->number, number + 1);
 	cr_assert_eq(g.moved, number + 1);
 	cr_assert_eq(g.compactions, 1);
+	cr_assert_eq(g.newest.generation.tag_last, names_tag(g.names));
 	cr_assert_neq(g.image.arena.fd, old_fd);
 	cr_assert_eq(g.before.arena.fd, old_fd);
 	cr_assert_eq(g.image.secrets.fd, secrets_fd);
@@ -163,7 +164,7 @@ Test(generations_move, a_successor_goes_on_from_what_was_kept)
 	after = unit_dumped(&next);
 	cr_assert_str_eq(text, after, "ids, tags and the key's hash too");
 	cr_assert_eq(names_tag(next.names), tag);
-	cr_assert_eq(generations_root(&next)->tag_last, tag);
+	cr_assert_eq(next.newest.generation.tag_last, tag);
 	free(after);
 	free(text);
 	generations_close(&g);
