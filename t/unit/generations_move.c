@@ -68,6 +68,7 @@ Test(generations_move, compaction)
 	cr_assert_eq(generations_root(&g)->number, number + 1);
 	cr_assert_eq(g.moved, number + 1);
 	cr_assert_eq(g.compactions, 1);
+	cr_assert_eq(g.newest.generation.tag_last, names_tag(g.names));
 	cr_assert_neq(g.image.arena.fd, old_fd);
 	cr_assert_eq(g.before.arena.fd, old_fd);
 	cr_assert_eq(g.image.secrets.fd, secrets_fd);
