@@ -34,7 +34,7 @@ enum {
 	MASTER = WORKERS,		/* its place among the children */
 	CHILDREN,
 	DUE_US_MAX = 16000, DUE_US_LATE = 1000000, DUE_GENERATIONS_MAX = 300,
-	STOP_US_MAX = 25000, CALM_S = 60, CALM_MUTANT_S = 2, LATE_GENERATIONS = 60,
+	STOP_US_MAX = 25000, CALM_S = 30, CALM_MUTANT_S = 2, CALM_MASTERS = 10, LATE_GENERATIONS = 60,
 	REAP_MS = 30000,
 };
 
@@ -385,29 +385,46 @@ storm(struct keeper *k)
 	}
 }
 
-/* Nobody dies any more: with no turns but those that they are woken for, all
- * workers come to the newest generation, round after round. */
 static void
-calm(struct keeper *k)
+lost(struct keeper *k, int seconds)
+{
+	unsigned long long at[WORKERS];
+
+	for (int i = 0; i < WORKERS; i++)
+		at[i] = (unsigned long long)count_get(&k->rows[i]->announced);
+	found(k->shared, FOUND_LOST, "after %d s of calm the workers use "
+	    "%llu %llu %llu %llu", seconds, at[0], at[1], at[2], at[3]);
+}
+
+static void
+settled_await(struct keeper *k)
 {
 	int seconds = k->scenario->mutant == MUTANT_NONE ? CALM_S :
 	    CALM_MUTANT_S;
 	struct mono until = mono_after_ms(clock_now(), seconds * 1000);
 
-	continue_step(k, true);
-	atomic_store(&k->shared->quiet, true);
 	while (!atomic_load(&k->shared->settled) &&
 	    atomic_load(&k->shared->finding) == FOUND_NOTHING) {
 		hear(k, 1000);
 		if (clock_now().ns > until.ns)
-			found(k->shared, FOUND_LOST, "after %d s of calm the "
-			    "workers use %llu %llu %llu %llu", seconds,
-			    (unsigned long long)count_get(&k->rows[0]->
-			    announced), (unsigned long long)count_get(
-			    &k->rows[1]->announced), (unsigned long long)
-			    count_get(&k->rows[2]->announced),
-			    (unsigned long long)count_get(&k->rows[3]->
-			    announced));
+			lost(k, seconds);
+	}
+}
+
+/* Nobody disturbs: with no turns but those that they are woken for, all
+ * workers come to the newest generation, round after round, and to each of a
+ * few new masters. */
+static void
+calm(struct keeper *k)
+{
+	continue_step(k, true);
+	atomic_store(&k->shared->quiet, true);
+	settled_await(k);
+	for (int i = 0; i < CALM_MASTERS &&
+	    atomic_load(&k->shared->finding) == FOUND_NOTHING; i++) {
+		atomic_store(&k->shared->settled, false);
+		death(k, MASTER, true);
+		settled_await(k);
 	}
 }
 
