@@ -269,7 +269,6 @@ bench_free(struct bench *b)
 {
 	workers_end(&b->workers);
 	generations_close(&b->generations);
-	unlink(b->file);
 	free(b->ports);
 	free(b->decode_us);
 	free(b->publish_us);
@@ -300,6 +299,7 @@ measure(const struct wish *wish, uint32_t endpoints_n, uint32_t cluster_size)
 		b->ports[i] = PORT;
 	file_write(b);
 	generation_first(b);
+	unlink(b->file);
 	if (workers_start(&b->workers, wish->workers_n,
 	    &b->generations.image, why, sizeof(why)) == -1 ||
 	    workers_wait(&b->workers, 1, why, sizeof(why)) == -1)

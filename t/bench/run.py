@@ -169,7 +169,9 @@ def table(shape, rows, counted):
         calls = counted.get((shape[0], name))
         say("  %-8s %8.2f %8.2f %13s %10.0f %8s %7.0f %7.0f %9.2f  %.0f%s" % (
             name, min(c["cpu"] for c in cells), middle["cpu"],
-            "-" if share is None else "%.2f   %.2f  " % share, middle["rate"], "-" if calls is None else "%.2f" % calls,
+            "-" if share is None else "%s   %s  " % tuple(
+                "%.*f" % (2 if x > 0.1 else 3, x) for x in share),
+            middle["rate"], "-" if calls is None else "%.2f" % calls,
             middle["proxy_core"], middle["load_core"], middle["load_cpu"],
             max(c["foreign"] for c in cells),
             "   " + parts if "+" in parts else ""))

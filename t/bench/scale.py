@@ -24,6 +24,7 @@ flushed too rarely to be seen.
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import time
@@ -105,6 +106,12 @@ def memory(pid):
     return int(kb["Rss"]) / 1e3, int(kb["Pss"]) / 1e3
 
 
+def children_s():
+    """Seconds of CPU of all children that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Proxy:
     """One proxy with n endpoints; change() gives (seconds until it is in use,
     seconds of CPU)."""
@@ -116,11 +123,9 @@ class Proxy:
         os.makedirs(self.folder, exist_ok=True)
         self.file = os.path.join(self.folder, "bootstrap.json")
         put(self.file, self.configuration())
-        begun = time.monotonic()
         self.program = peers.Program(self.name, self.command(), None, folder)
         try:
             self.program.wait_port(self.listen, STARTS_S)
-            self.start_s = time.monotonic() - begun
             self.start_cpu_s = self.quiet()
         except BaseException:
             self.program.stop()
@@ -145,7 +150,7 @@ class Proxy:
         in_use = self.move()
         return in_use, self.quiet() - was + self.helper_s
 
-    helper_s = 0
+    helper_s = 0            # of a program that only says what to do
 
 
 class Godwit(Proxy):
@@ -172,7 +177,7 @@ class Godwit(Proxy):
 
     def move(self):
         number = self.generations()["published"]
-        children = os.times()
+        helper = children_s()
         begun = time.monotonic()
         os.rename(self.file + ".next", self.file)
         done = subprocess.run(self.command("-s", "reload"),
@@ -180,9 +185,7 @@ class Godwit(Proxy):
         took = time.monotonic() - begun
         if done.returncode != 0:
             raise Trouble("godwit: " + done.stdout + done.stderr)
-        now = os.times()
-        self.helper_s = (now.children_user + now.children_system
-                         - children.children_user - children.children_system)
+        self.helper_s = children_s() - helper
         at = self.generations()
         if any(at[k] != number + 1 for k in at
                if k == "published" or k.startswith("worker ")):

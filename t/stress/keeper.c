@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ enum {
 	MASTER = WORKERS,		/* its place among the children */
 	CHILDREN,
 	DUE_US_MAX = 16000, DUE_US_LATE = 1000000, DUE_GENERATIONS_MAX = 300,
-	STOP_US_MAX = 25000, CALM_S = 60, CALM_MUTANT_S = 2, LATE_GENERATIONS = 60,
+	STOP_US_MAX = 25000, CALM_S = 30, CALM_MUTANT_S = 2, CALM_MASTERS = 10, LATE_GENERATIONS = 60,
+	REAP_MS = 30000,
 };
 
 struct child {
@@ -57,6 +59,14 @@ struct keeper {
 	uint64_t	 due_published;	/* or when so many are */
 };
 
+/* The machine refuses something; the children die with us. */
+static void
+give_up(const char *what)
+{
+	fprintf(stderr, "keeper: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
 /* ---- births */
 
 static void
@@ -68,6 +78,7 @@ child_run(struct keeper *k, int i, int control_fd)
 	    .control_fd = control_fd };
 	char who[32];
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* So that each end of file comes when it should. */
 	for (int j = 0; j < CHILDREN; j++)
 		if (k->children[j].control_fd != -1)
@@ -93,14 +104,14 @@ birth(struct keeper *k, int i)
 		row_birth(k->rows[i]);
 	if (pass_pair(fds) == -1 || (i < WORKERS &&
 	    pass_nonblocking(fds[1]) == -1))
-		abort();
+		give_up("a socket");
 	k->births++;
 	c->control_fd = fds[0];
 	c->continue_due.ns = 0;
 	fflush(NULL);
 	c->pid = fork();
 	if (c->pid == -1)
-		abort();
+		give_up("fork");
 	if (c->pid == 0)
 		child_run(k, i, fds[1]);
 	close(fds[1]);
@@ -196,6 +207,29 @@ signal_send(const struct child *c, int number)
 		kill(c->pid, number);
 }
 
+/* Its status, once it is dead, which who closed its socket should be soon. */
+static int
+reap(struct keeper *k, const struct child *c)
+{
+	pid_t got = 0;
+	int status;
+
+	for (int i = 0; i < REAP_MS * 10 && got == 0; i++) {
+		got = waitpid(c->pid, &status, WNOHANG);
+		if (got == 0)
+			sleep_us(100);
+	}
+	if (got == 0) {
+		found(k->shared, FOUND_LOST, "pid %d neither speaks nor "
+		    "dies", (int)c->pid);
+		signal_send(c, SIGKILL);
+		got = waitpid(c->pid, &status, 0);
+	}
+	if (got != c->pid)
+		give_up("wait");
+	return status;
+}
+
 /* It dies, or died: ours says by whom. Its successor is there afterwards. */
 static void
 death(struct keeper *k, int i, bool ours)
@@ -207,8 +241,7 @@ death(struct keeper *k, int i, bool ours)
 		return;			/* something was found already */
 	if (ours)
 		signal_send(c, SIGKILL);
-	if (waitpid(c->pid, &status, 0) != c->pid)
-		abort();
+	status = reap(k, c);
 	c->pid = 0;
 	status_check(k, i, status, ours);
 	if (i == MASTER)
@@ -352,29 +385,46 @@ storm(struct keeper *k)
 	}
 }
 
-/* Nobody dies any more: with no turns but those that they are woken for, all
- * workers come to the newest generation, round after round. */
 static void
-calm(struct keeper *k)
+lost(struct keeper *k, int seconds)
+{
+	unsigned long long at[WORKERS];
+
+	for (int i = 0; i < WORKERS; i++)
+		at[i] = (unsigned long long)count_get(&k->rows[i]->announced);
+	found(k->shared, FOUND_LOST, "after %d s of calm the workers use "
+	    "%llu %llu %llu %llu", seconds, at[0], at[1], at[2], at[3]);
+}
+
+static void
+settled_await(struct keeper *k)
 {
 	int seconds = k->scenario->mutant == MUTANT_NONE ? CALM_S :
 	    CALM_MUTANT_S;
 	struct mono until = mono_after_ms(clock_now(), seconds * 1000);
 
-	continue_step(k, true);
-	atomic_store(&k->shared->quiet, true);
 	while (!atomic_load(&k->shared->settled) &&
 	    atomic_load(&k->shared->finding) == FOUND_NOTHING) {
 		hear(k, 1000);
 		if (clock_now().ns > until.ns)
-			found(k->shared, FOUND_LOST, "after %d s of calm the "
-			    "workers use %llu %llu %llu %llu", seconds,
-			    (unsigned long long)count_get(&k->rows[0]->
-			    announced), (unsigned long long)count_get(
-			    &k->rows[1]->announced), (unsigned long long)
-			    count_get(&k->rows[2]->announced),
-			    (unsigned long long)count_get(&k->rows[3]->
-			    announced));
+			lost(k, seconds);
+	}
+}
+
+/* Nobody disturbs: with no turns but those that they are woken for, all
+ * workers come to the newest generation, round after round, and to each of a
+ * few new masters. */
+static void
+calm(struct keeper *k)
+{
+	continue_step(k, true);
+	atomic_store(&k->shared->quiet, true);
+	settled_await(k);
+	for (int i = 0; i < CALM_MASTERS &&
+	    atomic_load(&k->shared->finding) == FOUND_NOTHING; i++) {
+		atomic_store(&k->shared->settled, false);
+		death(k, MASTER, true);
+		settled_await(k);
 	}
 }
 
@@ -394,7 +444,7 @@ end_one(struct keeper *k, int i, bool good)
 		(void)message_say(c->control_fd, MESSAGE_STOP);
 	else
 		(void)control_say(c->control_fd, CONTROL_BOUND, "");
-	waitpid(c->pid, &status, 0);
+	status = reap(k, c);
 	if (good && status != 0)
 		found(k->shared, FOUND_DEATH, "%s %d ended with %s %d",
 		    i == MASTER ? "master" : "worker", i,
@@ -413,7 +463,7 @@ keeper_open(struct keeper *k)
 
 	strcpy(k->folder, "/tmp/godwit-stress-XXXXXX");
 	if (mkdtemp(k->folder) == NULL)
-		abort();
+		give_up(k->folder);
 	snprintf(k->file, sizeof(k->file), "%s/conf.yaml", k->folder);
 	k->arena_fd = k->secrets_fd = k->kept_fd = -1;
 	for (int i = 0; i < CHILDREN; i++)
@@ -423,7 +473,7 @@ keeper_open(struct keeper *k)
 		k->rows[i] = row_open(k->row_fds[i], 1, why, sizeof(why));
 		k->wake_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (k->rows[i] == NULL || k->wake_fds[i] == -1)
-			abort();
+			give_up("a row");
 	}
 }
 

@@ -37,7 +37,7 @@ static void	stored(void);
 enum {
 	RELOAD_STEPS = 150, SETTLE_STEPS = 450, SETTLE_MS_MAX = 100,
 	ONE_IN_CUTS = 1500,
-	CALM_ROUNDS = 500,
+	CALM_ROUNDS = 50,
 	PUT_STORES = 2 + 2 * LATCH_WORDS,
 	ROOM_BYTES = 512 << 10,
 };
@@ -389,18 +389,35 @@ step(struct publisher *p, uint64_t n)
 	compact(p);
 }
 
-/* Each publication wakes; the last of a few must not be missed by who is
- * about to sleep after another. The keeper says how long that may take. */
+/* The keeper says how long that may take. */
 static void
-calm_round(struct publisher *p)
+settle_all(struct publisher *p)
+{
+	while (!settle(p, 100) &&
+	    atomic_load(&p->seat->shared->finding) == FOUND_NOTHING)
+		;
+	reclaim(p);
+}
+
+/* All come home, by the message alone. Then each publication wakes: the last
+ * of a few must not be missed by who is about to sleep after another. */
+static void
+calm(struct publisher *p)
 {
 	struct shared *s = p->seat->shared;
 
-	for (uint32_t n = 1 + chance_below(&p->seat->chance, 4); n > 0; n--)
-		assign(p);
-	while (!settle(p, 100) && atomic_load(&s->finding) == FOUND_NOTHING)
-		;
-	reclaim(p);
+	settle_all(p);
+	for (int n = 0; n < CALM_ROUNDS &&
+	    atomic_load(&s->finding) == FOUND_NOTHING; n++) {
+		for (uint32_t i = chance_below(&p->seat->chance, 4);; i--) {
+			assign(p);
+			if (i == 0)
+				break;
+		}
+		settle_all(p);
+	}
+	atomic_store(&s->settled, true);
+	bound_await(p);			/* the keeper's last word */
 }
 
 int
@@ -415,11 +432,7 @@ stress_master(struct seat *seat)
 	live_note(p);
 	for (uint64_t n = 1; !atomic_load(&s->quiet); n++)
 		step(p, n);
-	for (int n = 0; n < CALM_ROUNDS &&
-	    atomic_load(&s->finding) == FOUND_NOTHING; n++)
-		calm_round(p);
-	atomic_store(&s->settled, true);
-	bound_await(p);			/* the keeper's last word */
+	calm(p);
 	config_clusters_free(p->clusters);
 	for (int i = 0; i < WORKERS; i++)
 		row_close(p->rows[i]);

@@ -258,6 +258,28 @@ cancels(struct thing *t)
 	loop_cancel(&loop, &other.task);
 }
 
+static void
+wants_another(struct thing *t)
+{
+	(void)t;
+	loop_again(&loop);
+}
+
+/* What a source got to know is for the next top: that comes without a wait,
+ * and once. */
+Test(loop, another_turn_for_the_asking)
+{
+	struct thing asks = THING("asks", wants_another);
+
+	event(&asks.source, SYS_READ);
+	cr_assert_str_eq(turn(-1), "wait top asks");
+	cr_assert_eq(world.waited_ms, -1);
+	cr_assert_str_eq(turn(-1), "wait top");
+	cr_assert_eq(world.waited_ms, 0);
+	turn(-1);
+	cr_assert_eq(world.waited_ms, -1);
+}
+
 Test(loop, cancelled_tasks_do_not_run)
 {
 	struct thing a = THING("a", NULL), c = THING("c", cancels);
