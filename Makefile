@@ -1,20 +1,25 @@
 # godwit: GNU make, after ./configure.
 #
 #   make                  build/godwit
-#   make check            layers, unit tests, simulator, models, mesh; closes
-#                         with "N passed, N failed"
+#   make check            layers, unit tests, simulator, models, stress, mesh;
+#                         closes with "N passed, N failed"
 #   make check T=NAME     only what is called NAME: a unit test, a simulator
 #                         program or a test of the mesh
 #   make check-unit       one suite; also check-layers check-sim check-model
-#                         check-mesh
-#   make soak             what takes longer; soak-model: the models, larger
+#                         check-stress check-mesh
+#   make soak             what takes longer; soak-model: the models, larger;
+#                         soak-stress: minutes of kill -9, SEED=1; soak-mesh:
+#                         storms of a thousand reloads and a hundred deaths,
+#                         with figures (T=NAME: other tests)
 #   make asan             the same in build/asan under the address and undefined
 #                         behaviour sanitizers: unit and sim, with T=NAME mesh
 #                         too; SUITES="unit sim mesh" says which
 #   make demo             two regions on this machine and a call through them
 #   make fuzz             libFuzzer (clang) on each t/fuzz/*.c, FUZZ_S=60
 #                         seconds each; corpora stay in build/fuzz
-#   make bench            CPU per call against nghttpx and Envoy
+#   make bench            CPU per call against nghttpx and Envoy, and what
+#                         routes and endpoints cost; T=calls, route, publish
+#                         or scale for one of them
 #   make layers           who may include whom, which library lives where
 #   make fmt              clang-format in what git says is changed, or in
 #                         FILES=...; function bodies only
@@ -35,16 +40,16 @@
 
 B	?= build
 VENV	= build/venv
-SUITES	= layers unit sim model mesh
+SUITES	= layers unit sim model stress mesh
 
 MAKEFLAGS += --no-builtin-rules
 SHELL	= /bin/sh
 .SUFFIXES:
 .DELETE_ON_ERROR:
 # bench and asan run make again or measure: nothing beside them.
-.PHONY:	all check check-layers check-unit check-sim check-model check-mesh \
-	run-suites soak soak-model demo bench asan fuzz layers fmt install \
-	uninstall clean help tests venv
+.PHONY:	all check check-layers check-unit check-sim check-model check-stress \
+	check-mesh run-suites soak soak-model soak-stress soak-mesh demo bench \
+	asan fuzz layers fmt install uninstall clean help tests venv
 .DEFAULT_GOAL := all
 
 # ---- what ./configure found
@@ -66,6 +71,7 @@ $B/config.stamp: configure
 ROOMS	= conf shm xds worker/io worker master
 SRC	:= $(sort $(wildcard $(ROOMS:%=%/*.c)))
 MAIN	= master/main.c
+STRESS	:= $(sort $(wildcard t/stress/*.c))
 PROTO	:= $(sort $(patsubst xds/proto/%,%,$(shell \
 	find xds/proto -name '*.proto' 2>/dev/null)))
 UNIT	:= $(sort $(wildcard t/unit/*.c))
@@ -80,7 +86,9 @@ OBJ	= $(patsubst %.c,$B/obj/%.o,$(filter-out $(MAIN),$(SRC)))
 PB_H	= $(PROTO:%.proto=$B/xds/proto/%.pb-c.h)
 PB_OBJ	= $(PROTO:%.proto=$B/obj/xds/proto/%.pb-c.o)
 HELP_OBJ = $(HELP:%.c=$B/obj/%.o)
-TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%)
+TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%) \
+	$(STRESS_BIN)
+STRESS_BIN = $(if $(STRESS),$B/t/stress/publish)
 SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
 GODWIT	= $(if $(wildcard $(MAIN)),$B/godwit)
 
@@ -154,13 +162,20 @@ $(PROG:%.c=$B/%): $B/%: $B/obj/%.o $B/libt.a $B/libgodwit.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+# All of its files: they put their own in front of these functions.
+STRESS_WRAP = publish_put publish_observe image_close
+$B/t/stress/publish: $(STRESS:%.c=$B/obj/%.o) $B/libgodwit.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_LDFLAGS) $(STRESS_WRAP:%=-Wl,--wrap=%) \
+	    -o $@ $^ $(LIBS)
+
 # The mesh's tests are Python; this is their private set of packages.
 venv: $(VENV)/done
 $(VENV)/done: $(wildcard t/lib/requirements.txt)
 	t/lib/need venv
 
 check: run-suites
-check-unit check-sim check-model check-mesh:
+check-unit check-sim check-model check-stress check-mesh:
 	@$(MAKE) --no-print-directory run-suites SUITES=$(@:check-%=%)
 check-layers: layers
 
@@ -169,13 +184,16 @@ run_layers = layers
 run_unit = $(UNIT:t/unit/%.c=unit:$B/t/unit/%)
 run_sim	= $(SIM_BIN:%=sim:%)
 run_model = $(if $(wildcard t/model/run),model)
+run_stress = $(STRESS_BIN:%=stress:%)
 run_mesh = $(if $(wildcard t/mesh/run),mesh)
 run	= $(foreach s,$(SUITES),$(run_$s))
 
 run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
     $(CRITERION_LIBS),$(UNIT:%.c=$B/%))) $(if \
     $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
-    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done))
+    $(filter stress,$(SUITES)),$(STRESS_BIN)) $(if \
+    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done \
+    $(filter $B/t/bench/publish,$(TEST_BIN))))
 	@CC='$(CC)' t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
 	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)
 
@@ -204,15 +222,21 @@ $B/fuzz/%.run: t/fuzz/%.c t/lib/sample.c t/lib/sample_read.c \
 	    -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $@ $(filter %.c,$^)
 
-soak: soak-model
+soak: soak-model soak-stress soak-mesh
 soak-model:
 	@CC='$(CC)' t/model/run --soak $B $T
+soak-mesh: $(GODWIT) $(VENV)/done
+	@SOAK=1 GODWIT=$B/godwit $(VENV)/bin/python t/mesh/run $(or $T,storm)
+
+SEED	= 1
+soak-stress: $(STRESS_BIN)
+	@$(STRESS_BIN) -s $(SEED) -n 3000000 -t 600
 
 demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
 
 bench: all $(filter $B/t/bench/%,$(TEST_BIN)) venv
-	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $(BENCH)
+	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $T $(BENCH)
 
 layers:
 	@awk -f t/lib/layers.awk $(ALL_C)

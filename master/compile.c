@@ -49,7 +49,6 @@ compile_root(struct compiler *c, const Bootstrap *m, uint64_t number,
 	    compile_listeners(c, &at, s->listeners, s->n_listeners,
 	    &b.listeners) < 0)
 		return -1;
-	b.tag_last = names_tag(c->names);
 	return put_block(c, BLOCK_ROOT, &b, sizeof(b),
 	    &c->out->generation.root);
 }
@@ -76,6 +75,7 @@ compile(struct compiled *out, struct image *image, struct names *n,
 	}
 	out->generation.number = number;
 	out->generation.live_bytes = heap_allocated(image->blocks);
+	out->generation.tag_last = names_tag(n);
 	return 0;
 }
 

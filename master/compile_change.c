@@ -6,7 +6,7 @@
  *     │         └──> all other pages  └──> name, TLS: as they were
  *     └──> listeners: as they were
  *
- * Test: t/unit/compile_change.c.
+ * Test: t/unit/generations_change.c.
  */
 #include "master/compile_parts.h"
 
@@ -44,7 +44,6 @@ root_change(struct compiler *c, const struct block_root *from, uint32_t slot,
 	block_ref page;
 
 	root.number = c->out->generation.number;
-	root.tag_last = names_tag(c->names);
 	if (list_change(c, BLOCK_PAGE, pages->at[slot / PAGE_SLOTS],
 	    slot % PAGE_SLOTS, cluster, &page) < 0 ||
 	    list_change(c, BLOCK_PAGES, from->clusters, slot / PAGE_SLOTS,
@@ -104,6 +103,7 @@ compile_change(struct compiled *out, struct image *image, struct names *n,
 	if (rc < 0)
 		compile_abort(image, n);
 	out->generation.live_bytes = heap_allocated(image->blocks);
+	out->generation.tag_last = names_tag(n);
 	load_arena_free(c.memory);
 	return rc;
 }

@@ -2,9 +2,9 @@
  * master/compile_listener.c - listeners: an address to bind, one filter chain,
  * and the HTTP connection manager in it.
  *
- * A listener's slot belongs to its name and its address together: one that
- * moves to another address is bound anew in another slot, and the old sockets
- * go with the old slot.
+ * A listener's slot belongs to its address: one that moves to another address
+ * is bound anew in another slot, and the old sockets go with the old slot; one
+ * that has another name at the same address keeps sockets and callers.
  *
  * Differs from Envoy: with TLS, transport_socket_connect_timeout is 10 s when
  * unset (Envoy waits for ever; set 0s for that).

@@ -7,7 +7,8 @@
  *
  * A field is read by its descriptor as a number and as a text, whatever its
  * type: wrappers by what they hold, a Duration as microseconds and "1.5s", an
- * enum by its name, any other message as "{...}".
+ * enum by its name, any other message as "{...}". A number becomes a text only
+ * where one is asked for: most are unset, and there are several per endpoint.
  *
  * RULE_LATER is the promise that nothing is dropped in silence: a field that
  * we know and don't do yet may only be unset, or say what we do anyway.
@@ -27,7 +28,7 @@ struct value {
 	size_t		 items;		/* of a list */
 	int64_t		 number;
 	char		 buf[48];
-	const char	*text;
+	const char	*text;		/* NULL: as the number, value_text */
 };
 
 static const void *
@@ -55,8 +56,17 @@ static void
 value_number(struct value *v, int64_t number)
 {
 	v->number = number;
-	snprintf(v->buf, sizeof(v->buf), "%" PRId64, number);
-	v->text = v->buf;
+	v->text = NULL;
+}
+
+static const char *
+value_text(struct value *v)
+{
+	if (v->text == NULL) {
+		snprintf(v->buf, sizeof(v->buf), "%" PRId64, v->number);
+		v->text = v->buf;
+	}
+	return v->text;
 }
 
 /* "300s", "0.25s" */
@@ -197,13 +207,13 @@ one_of(const char *bars, const char *text)
 
 static int
 rule_one(struct compiler *c, const struct at *up, const struct rule *r,
-    const struct value *v)
+    struct value *v)
 {
 	const struct at at = AT(up, r->field);
 
 	switch (r->kind) {
 	case RULE_SET:
-		return v->set && *v->text != '\0' ? 0 :
+		return v->set && *value_text(v) != '\0' ? 0 :
 		    refuse(c, &at, "is missing, expected %s", r->text);
 	case RULE_RANGE:
 	case RULE_LENGTH:
@@ -212,7 +222,8 @@ rule_one(struct compiler *c, const struct at *up, const struct rule *r,
 		if (r->kind == RULE_LENGTH)
 			return refuse(c, &at, "has %lld bytes, expected %s",
 			    (long long)v->number, r->text);
-		return refuse(c, &at, "%s, expected %s", v->text, r->text);
+		return refuse(c, &at, "%s, expected %s", value_text(v),
+		    r->text);
 	case RULE_ITEMS:
 		if ((int64_t)v->items >= r->min &&
 		    (int64_t)v->items <= r->max)
@@ -220,10 +231,10 @@ rule_one(struct compiler *c, const struct at *up, const struct rule *r,
 		return refuse(c, &at, "has %zu items, expected %s", v->items,
 		    r->text);
 	case RULE_LATER:
-		if (!v->set || one_of(r->text, v->text))
+		if (!v->set || one_of(r->text, value_text(v)))
 			return 0;
 		return refuse(c, &at, "%s is not built yet, expected %s%s",
-		    v->text, r->text == NULL ? "" : r->text,
+		    value_text(v), r->text == NULL ? "" : r->text,
 		    r->text == NULL ? "nothing" : " or nothing");
 	}
 	return 0;
@@ -243,11 +254,11 @@ check_enums(struct compiler *c, const struct at *up, const ProtobufCMessage *m)
 		    f->label == PROTOBUF_C_LABEL_REPEATED)
 			continue;
 		value_of(&v, m, f);
-		if (v.set && v.text == v.buf) {
+		if (v.set && v.text == NULL) {
 			const struct at at = AT(up, f->name);
 
 			return refuse(c, &at, "%s is none of its values",
-			    v.text);
+			    value_text(&v));
 		}
 	}
 	return 0;

@@ -20,6 +20,15 @@ enum {
 
 #define CASE(name) ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_##name
 
+static bool
+is_key(const char *pem, size_t n)
+{
+	static const char end[] = "PRIVATE KEY-----";
+
+	return memmem(pem, n, "-----BEGIN ", 11) != NULL &&
+	    memmem(pem, n, end, sizeof(end) - 1) != NULL;
+}
+
 static int
 pem_check(struct compiler *c, const struct at *at, const char *pem, size_t n)
 {
@@ -32,6 +41,9 @@ pem_check(struct compiler *c, const struct at *at, const char *pem, size_t n)
 	    memmem(pem, n, begin, sizeof(begin) - 1) == NULL)
 		return refuse(c, at, "holds no certificate in PEM form, "
 		    "expected \"%s\"", begin);
+	if (is_key(pem, n))
+		return refuse(c, at, "holds a private key too, expected only "
+		    "certificates: a key belongs in a file of its own");
 	return 0;
 }
 
@@ -81,15 +93,6 @@ source_certificates(struct compiler *c, const struct at *up,
 }
 
 /* ---- keys */
-
-static bool
-is_key(const char *pem, size_t n)
-{
-	static const char end[] = "PRIVATE KEY-----";
-
-	return memmem(pem, n, "-----BEGIN ", 11) != NULL &&
-	    memmem(pem, n, end, sizeof(end) - 1) != NULL;
-}
 
 /* One place more in the list of this generation's keys. */
 static int

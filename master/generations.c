@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +202,9 @@ generations_stage(struct generations *g, int *kept_fd, char *why,
 	g->is_staged = rc == 0;
 	if (sources != g->kept)
 		sources_free(sources);
+	/* The tree and the messages were 20 times the file, and lie between
+	 * names that stay: left to itself, malloc keeps their pages. */
+	malloc_trim(0);
 	return rc;
 }
 
@@ -315,7 +319,7 @@ open_empty(struct generations *g, const struct options *o, char *why,
 {
 	memset(g, 0, sizeof(*g));
 	g->options = o;
-	g->before.arena.fd = g->kept_secrets.fd = -1;
+	g->before.arena.fd = g->before.secrets.fd = g->kept_secrets.fd = -1;
 	if (image_open(&g->image, why, why_len) == -1)
 		return -1;
 	image_settle(&g->image);

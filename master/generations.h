@@ -15,7 +15,8 @@
  *   I3  An arena that workers were sent away from is kept until every one of
  *       them said that it uses a generation of the new one.
  *
- * Test: t/unit/generations.c, t/mesh/.
+ * Test: t/unit/generations.c, generations_change.c, generations_move.c,
+ * t/mesh/.
  */
 #ifndef MASTER_GENERATIONS_H
 #define MASTER_GENERATIONS_H

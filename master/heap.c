@@ -279,15 +279,17 @@ block_ref
 heap_put(struct heap *h, enum block_kind kind, const void *bytes, size_t n)
 {
 	uint64_t hash = XXH64(bytes, n, kind);
-	block_ref ref = find(h, kind, bytes, n, hash);
+	block_ref ref;
 	struct entry *e;
 	uint8_t *p;
 	uint32_t i;
 
 	assert(h->open && n <= UINT32_MAX);
-	if (ref != 0)
+	if (h->full)
+		return 0;
+	if ((ref = find(h, kind, bytes, n, hash)) != 0)
 		return ref;
-	if (h->full || !array_grow((void **)&h->made, h->made_n, &h->made_cap,
+	if (!array_grow((void **)&h->made, h->made_n, &h->made_cap,
 	    sizeof(*h->made)) || !buckets_grow(h) ||
 	    (i = block_take(h, n)) == NONE)
 		return 0;
@@ -350,6 +352,8 @@ heap_reclaim(struct heap *h, uint64_t oldest)
 
 	while (n + 1 < h->held_n && h->held[n].number < oldest)
 		release(h, h->held[n++].root);
+	if (n == 0)
+		return;
 	h->held_n -= n;
 	memmove(h->held, h->held + n, h->held_n * sizeof(*h->held));
 }

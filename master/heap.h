@@ -29,7 +29,8 @@
  * (generations.h), which begins a new arena when half of one is dead.
  *
  * The book is the master's private memory: nobody else needs it, and it dies
- * with the master, whose successor begins a new arena. Test: t/unit/heap.c.
+ * with the master, whose successor begins a new arena. Test: t/unit/heap.c,
+ * heap_random.c.
  */
 #ifndef MASTER_HEAP_H
 #define MASTER_HEAP_H

@@ -1,8 +1,10 @@
 /* master/inherit.c - see inherit.h. */
 #include "master/inherit.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shm/log.h"
@@ -13,7 +15,15 @@ struct heir {
 	struct names	*names;
 	struct arena	 arena;
 	const struct block_root *root;
+	uint32_t	 tag_last;	/* the newest that the dead one gave */
 };
+
+/* A newer tag would be given once more, to somebody else. */
+static bool
+given(const struct heir *h, uint32_t tag)
+{
+	return (int32_t)(h->tag_last - tag) >= 0;
+}
 
 static int
 endpoints_take(struct heir *h, const struct block_cluster *c)
@@ -24,7 +34,7 @@ endpoints_take(struct heir *h, const struct block_cluster *c)
 	for (uint32_t i = 0; i < b->endpoints_n; i++) {
 		const struct block_endpoint *e = &b->endpoints[i];
 
-		if (names_seed_endpoint(h->names, cluster, &e->address,
+		if (!given(h, e->tag) || names_seed_endpoint(h->names, cluster, &e->address,
 		    (struct name_id){ e->id, e->tag }) == -1)
 			return -1;
 	}
@@ -44,8 +54,8 @@ clusters_take(struct heir *h)
 		if (c == NULL)
 			continue;
 		name = arena_at(&h->arena, c->name);
-		if (c->slot != slot || names_seed(h->names, NAMES_CLUSTER,
-		    name->bytes, name->len,
+		if (!given(h, c->tag) || names_seed(h->names,
+		    NAMES_CLUSTER, name->bytes, name->len,
 		    (struct name_id){ c->slot, c->tag }) == -1 ||
 		    endpoints_take(h, c) == -1)
 			return -1;
@@ -62,8 +72,8 @@ listeners_take(struct heir *h)
 		const struct block_listener *l = arena_at(&h->arena,
 		    all->at[i]);
 
-		if (names_seed(h->names, NAMES_LISTENER, &l->address,
-		    sizeof(l->address),
+		if (!given(h, l->tag) || names_seed(h->names,
+		    NAMES_LISTENER, &l->address, sizeof(l->address),
 		    (struct name_id){ l->slot, l->tag }) == -1)
 			return -1;
 	}
@@ -82,17 +92,24 @@ names_fill(struct heir *h)
 		return -1;
 	}
 	names_commit(h->names);
-	names_tag_set(h->names, h->root->tag_last);
 	return 0;
 }
 
-/* Tags that were hardly ever given: the sooner lost the longer ago. */
 static void
-begin_anew(struct names *n, const char *reason)
+root_take(struct heir *h, const struct generation *g)
 {
+	char wrong[256];
+
+	h->root = arena_at(&h->arena, g->root);
+	h->tag_last = g->tag_last;
+	if (verify(&h->arena, NULL, g->root, g->live_bytes, wrong,
+	    sizeof(wrong)) == 0) {
+		if (h->root->number == g->number && names_fill(h) == 0)
+			return;
+		why_set(wrong, sizeof(wrong), "its names contradict it");
+	}
 	log_warn("the dead master's arena can't be used: %s; clusters and "
-	    "endpoints get new ids", reason);
-	names_tag_set(n, (uint32_t)time(NULL) << 8);
+	    "endpoints get new ids", wrong);
 }
 
 int
@@ -102,23 +119,22 @@ inherit(struct names *n, int arena_fd, uint64_t *number, char *why,
 	struct heir h = { .names = n };
 	struct generation g = { 0 };
 	uint64_t turn = UINT64_MAX;
-	int fd = dup(arena_fd);
-	char wrong[256];
+	int rc = 0, fd = fcntl(arena_fd, F_DUPFD_CLOEXEC, 3);
 
-	if (fd == -1 || arena_open(&h.arena, fd, why, why_len) == -1) {
-		if (fd != -1)
-			close(fd);
+	if (fd == -1)
+		return why_set(why, why_len, "the dead master's arena: %s",
+		    strerror(errno));
+	if (arena_open(&h.arena, fd, why, why_len) == -1) {
+		close(fd);
 		return -1;
 	}
 	if (publish_observe(&h.arena, &turn, &g)) {
-		h.root = arena_at(&h.arena, g.root);
-		if (verify(&h.arena, NULL, g.root, g.live_bytes, wrong,
-		    sizeof(wrong)) == -1)
-			begin_anew(n, wrong);
-		else if (names_fill(&h) == -1)
-			begin_anew(n, "two names have one slot");
-	}
-	*number = g.number;
+		root_take(&h, &g);
+		names_tag_set(n, g.tag_last);
+		*number = g.number;
+	} else
+		rc = why_set(why, why_len, "the dead master's arena holds no "
+		    "generation");
 	arena_close(&h.arena);
-	return 0;
+	return rc;
 }

@@ -7,8 +7,9 @@
  *                                                  └──names_seed──> names
  *
  * The dead one may have died of its own bad blocks: nothing is followed before
- * verify looked at it. An arena that does not pass gives its number and a
- * fresh range of tags, and its clusters' pools begin anew.
+ * verify looked at it. An arena that does not pass gives its number and its
+ * newest tag, which are in the control page and in no block: every name gets a
+ * newer tag, as W1 of shm/word.h asks for, and its clusters' pools begin anew.
  *
  * Test: t/unit/inherit.c.
  */

@@ -47,6 +47,7 @@ static void
 reload_start(struct keeper *k)
 {
 	struct control m = { .kind = CONTROL_RELOAD };
+	char why[128];
 
 	k->reload_running = true;
 	k->reload_again = false;
@@ -54,8 +55,11 @@ reload_start(struct keeper *k)
 		if (k->clients[i].wait == CLIENT_RELOAD_NEXT)
 			k->clients[i].wait = CLIENT_RELOAD_NOW;
 	notify_reloading(&k->notify, k->now);
-	if (control_send(k->master.control_fd, &m, NULL) == -1)
-		keeper_reload_done(k, strerror(errno));
+	if (control_send(k->master.control_fd, &m, NULL) == -1) {
+		snprintf(why, sizeof(why), "the master does not hear (%s): "
+		    "try again", strerror(errno));
+		keeper_reload_done(k, why);
+	}
 }
 
 void
@@ -93,11 +97,11 @@ keeper_reload_done(struct keeper *k, const char *fail)
 	notify_ready(&k->notify, status);
 	snprintf(text, sizeof(text), "generation %llu is published",
 	    (unsigned long long)k->generation);
-	answer_all(k, CLIENT_RELOAD_NOW, fail == NULL ? CONTROL_OK :
-	    CONTROL_FAIL, fail == NULL ? text : fail);
-	if (fail != NULL)
+	if (fail != NULL)	/* first: who is answered looks into the log */
 		log_error("reload refused, generation %llu stays: %s",
 		    (unsigned long long)k->generation, fail);
+	answer_all(k, CLIENT_RELOAD_NOW, fail == NULL ? CONTROL_OK :
+	    CONTROL_FAIL, fail == NULL ? text : fail);
 	keeper_reload_next(k);
 }
 

@@ -8,6 +8,7 @@
  *
  * For a moment both accept, which harms nobody; there is none in which nobody
  * does, but after a death until somebody else is told.
+ * Test: t/unit/keeper_socket.c.
  */
 #include "master/keeper_state.h"
 

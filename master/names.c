@@ -453,11 +453,15 @@ names_seed_endpoint(struct names *n, struct name_id cluster,
 {
 	const struct endpoint_key key = { cluster.tag, *address };
 	uint64_t hash = XXH64(&key, sizeof(key), 0);
-	struct name *owner = n->clusters[cluster.id], *name;
+	struct name *owner = cluster.id < CLUSTERS_MAX ?
+	    n->clusters[cluster.id] : NULL;
+	struct name *name;
 
-	if (owner == NULL || table_find(&n->tables[NAMES_ENDPOINT], hash,
-	    &key, sizeof(key)) != NULL || (name = name_new(n, NAMES_ENDPOINT,
-	    hash, &key, sizeof(key), &id)) == NULL)
+	assert(n->open);
+	if (owner == NULL || owner->id.tag != cluster.tag ||
+	    table_find(&n->tables[NAMES_ENDPOINT], hash, &key,
+	    sizeof(key)) != NULL || (name = name_new(n, NAMES_ENDPOINT, hash,
+	    &key, sizeof(key), &id)) == NULL)
 		return -1;
 	LIST_INSERT_HEAD(&owner->endpoints, name, sibling);
 	return 0;

@@ -23,8 +23,6 @@
 #ifndef MASTER_NAMES_H
 #define MASTER_NAMES_H
 
-#include "shm/block.h"
-
 #include "shm/block.h"	/* how many of each */
 
 enum names_kind { NAMES_LISTENER, NAMES_CLUSTER, NAMES_ENDPOINT, NAMES_KINDS };
@@ -62,7 +60,7 @@ int	names_known(const struct names *n, enum names_kind kind,
 uint32_t names_tag(const struct names *n);
 void	names_tag_set(struct names *n, uint32_t tag);
 /* In a stage: the key has this id, which no other has. -1: another has, it is
- * out of range, or no memory. */
+ * out of range, the cluster is nobody's, or no memory. */
 int	names_seed(struct names *n, enum names_kind kind, const void *key,
 	    size_t key_len, struct name_id id);
 int	names_seed_endpoint(struct names *n, struct name_id cluster,

@@ -66,7 +66,8 @@ sources_disk(void)
 static void
 source_free(struct source *at)
 {
-	if (at->secret && at->bytes != NULL)
+	/* What was not read to its end may be a key as well. */
+	if (at->bytes != NULL)
 		explicit_bzero(at->bytes, at->len);
 	free(at->bytes);
 	free(at);
@@ -166,8 +167,12 @@ disk_take(struct sources *s, int fd, const char *name, size_t max, char *why,
 		return NULL;
 	}
 	at = add(s, name, strlen(name), (size_t)st.st_size);
-	if (at != NULL && read_whole(fd, at->bytes, &at->len) == 0)
-		return at;
+	errno = ENOMEM;
+	if (at != NULL && read_whole(fd, at->bytes, &at->len) == 0) {
+		if (at->len > 0)
+			return at;
+		errno = EAGAIN;		/* somebody is just writing it */
+	}
 	why_set(why, why_len, "can't read \"%s\": %s", name, strerror(errno));
 	if (at != NULL)
 		take_out(s, at);
@@ -237,17 +242,28 @@ key_take(const struct sources *s, struct source *at)
 	return true;
 }
 
+/* How long it is; 0: it is not what sources_keep made. Whatever else was in
+ * its place, gigabytes of an arena too, is not read any further. */
+static size_t
+kept_len(int fd)
+{
+	struct head head;
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 ||
+	    pread(fd, &head, sizeof(head), 0) != sizeof(head) ||
+	    head.layout != KEPT_LAYOUT || head.bytes != (uint64_t)st.st_size)
+		return 0;
+	return (size_t)head.bytes;
+}
+
 static bool
 kept_read(struct sources *s, const uint8_t *p, size_t len)
 {
 	const uint8_t *end = p + len;
 	struct source *at;
-	struct head head;
 
-	memcpy(&head, p, sizeof(head));
-	if (head.layout != KEPT_LAYOUT || head.bytes != len)
-		return false;
-	p += sizeof(head);
+	p += sizeof(struct head);
 	while (p < end)
 		if (!item_take(s, &p, end))
 			return false;
@@ -261,14 +277,11 @@ struct sources *
 sources_kept(int fd, const struct arena *secrets, char *why, size_t why_len)
 {
 	struct sources *s = sources_new(secrets);
-	uint8_t *bytes = NULL;
-	size_t len = 0;
-	struct stat st;
+	size_t len = s == NULL ? 0 : kept_len(fd);
+	uint8_t *bytes = len == 0 ? NULL : malloc(len);
 	bool good = false;
 
-	if (s != NULL && fstat(fd, &st) == 0)
-		len = (size_t)st.st_size;
-	if (len >= sizeof(struct head) && (bytes = malloc(len)) != NULL)
+	if (bytes != NULL)
 		good = pread(fd, bytes, len, 0) == (ssize_t)len &&
 		    kept_read(s, bytes, len);
 	free(bytes);

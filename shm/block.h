@@ -30,7 +30,7 @@
 
 #include "shm/arena.h"
 
-#define BLOCK_LAYOUT 0x676f647769740001ull	/* "godwit", layout 1 */
+#define BLOCK_LAYOUT 0x676f647769740002ull	/* "godwit", layout 2 */
 
 enum {
 	PAGE_SLOTS = 256,		/* cluster slots per page */
@@ -66,8 +66,6 @@ struct block_settings {
 
 struct block_root {
 	uint64_t	number;		/* of the generation */
-	uint32_t	tag_last;	/* the newest of all tags ever given */
-	uint32_t	pad;
 	struct block_settings settings;
 	block_ref	listeners;	/* list of block_listener */
 	block_ref	clusters;	/* list of pages, each a list of

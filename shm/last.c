@@ -20,6 +20,11 @@ died(int number, siginfo_t *info, void *context)
 	raise(number);			/* SA_RESETHAND: now it kills */
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
+/* For the handler of a stack that has no room left. */
+static uint8_t stack[16384];
+#endif
+
 /* Instrumented builds have handlers of their own, which tell more. */
 void
 last_open(struct row *r)
@@ -31,9 +36,11 @@ last_open(struct row *r)
 	static const int numbers[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE,
 		SIGABRT, SIGSYS };
 	struct sigaction a = { .sa_sigaction = died,
-		.sa_flags = SA_SIGINFO | (int)SA_RESETHAND };
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND };
+	const stack_t other = { .ss_sp = stack, .ss_size = sizeof(stack) };
 
 	dying = r;
+	(void)sigaltstack(&other, NULL);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigaction(numbers[i], &a, NULL);
 #endif

@@ -22,6 +22,7 @@ struct generation {
 	uint64_t	live_bytes;	/* of the arena, all generations */
 	uint32_t	listeners_n, clusters_n, routes_n, endpoints_n;
 	block_ref	root;		/* struct block_root */
+	uint32_t	tag_last;	/* the newest of all tags ever given */
 };
 
 /* Makes g the generation that workers use from their next turn on. */

@@ -165,7 +165,6 @@ struct worker {
 	struct timer	 drain_timer;
 	LIST_HEAD(, listening) listening;
 	struct source	 control, wake;
-	struct task	 look;		/* one turn more */
 	int		 control_fd, wake_fd;
 	struct arena	 next, next_secrets;	/* to move to; fd -1: no */
 	struct responder *responder;

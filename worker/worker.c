@@ -199,8 +199,10 @@ worker_rehome(struct worker *w, int arena_fd, int secrets_fd, char *why,
 {
 	next_close(w);			/* another one came before our turn */
 	if (arenas_open(&w->next, arena_fd, &w->next_secrets, secrets_fd, why,
-	    why_len) == 0)
+	    why_len) == 0) {
+		loop_again(&w->loop);	/* this turn's top is over */
 		return 0;
+	}
 	return -1;
 }
 
@@ -281,13 +283,7 @@ wake_ready(struct source *s, uint32_t events)
 	 * published; and that write is taken here: the next top looks again. */
 	while (read(w->wake_fd, &n, sizeof(n)) == sizeof(n))
 		;
-	loop_soon(&w->loop, &w->look);
-}
-
-static void
-look(struct task *t)
-{
-	(void)t;
+	loop_again(&w->loop);
 }
 
 static void
@@ -380,7 +376,6 @@ keeper_open(struct worker *w, const struct worker_start *s, char *why,
 {
 	w->control.ready = control_ready;
 	w->wake.ready = wake_ready;
-	w->look.run = look;
 	w->control_fd = s->control_fd;
 	w->wake_fd = s->wake_fd;
 	if (s->control_fd >= 0 &&
@@ -461,7 +456,6 @@ worker_close(struct worker *w)
 	pool_fini(w);
 	plans_fini(&w->plans);
 	timer_stop(&w->loop.timers, &w->drain_timer);
-	loop_cancel(&w->loop, &w->look);
 	if (w->responder != NULL)
 		responder_close(w->responder);
 	if (w->row != NULL)

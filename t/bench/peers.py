@@ -4,6 +4,7 @@ ready, counted and stopped.
 A peer is one piece of software in one shape:
 
     plain    caller ──h2c──> proxy ──h2c──> service
+    routes N the same, and the last of N routes is the one that matches
     hop      caller ──h2c──> near ──mutual TLS 1.3──> far ──h2c──> service
 
 godwit and Envoy run from the same bootstrap file (envoy_file below), nghttpx
@@ -92,7 +93,8 @@ class Program:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT, env=env,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                preexec_fn=None if core is None else
+                lambda: os.sched_setaffinity(0, {core}))
 
     def pids(self):
         return tree(self.process.pid)
@@ -194,7 +196,16 @@ def indent(text, columns):
     return "".join(" " * columns + line + "\n" for line in text.splitlines())
 
 
-def envoy_file(path, listen, to, tls_in="", tls_out=""):
+def other_routes(n):
+    """n routes that no call of ours matches, half of them whole paths."""
+    return "".join(
+        "              - match: {%s: /company.team%d.Service%d/%s}\n"
+        "                route: {cluster: back, timeout: 0s}\n" % (
+            ("path", i % 97, i, "Method4") if i % 2 == 0 else
+            ("prefix", i % 97, i, "")) for i in range(n))
+
+
+def envoy_file(path, listen, to, tls_in="", tls_out="", routes_n=1):
     """One bootstrap, as it is for Envoy and for godwit."""
     with open(path, "w") as f:
         f.write("""node: {{id: bench, cluster: bench}}
@@ -217,7 +228,7 @@ static_resources:
             - name: bench
               domains: ["*"]
               routes:
-              - match: {{prefix: "/"}}
+{others}              - match: {{prefix: "/"}}
                 route: {{cluster: back, timeout: 0s}}
           http_filters:
           - name: envoy.filters.http.router
@@ -241,12 +252,14 @@ static_resources:
         explicit_http_config:
           http2_protocol_options: {{}}
 {tls_out}""".format(listen=listen, to=to, hcm=HCM, api=API,
-                    tls_in=indent(tls_in, 6), tls_out=indent(tls_out, 4)))
+                    tls_in=indent(tls_in, 6), tls_out=indent(tls_out, 4),
+                    others=other_routes(routes_n - 1)))
     return path
 
 
 class Peer:
-    """One software; plain, near and far are its proxies, by port."""
+    """One software; its proxies, by role: near and far of the hop, and each
+    other shape."""
     shapes = ("plain", "hop")
 
     def __init__(self, name, binary, folder, back_port):
@@ -262,18 +275,20 @@ class Peer:
         p.wait_port(port)
         self.ports[role] = port
 
-    def start(self, core):
-        plain, near, far = free_port(), free_port(), free_port()
-        self.start_one("plain", plain, self.back_port, core)
-        self.start_one("far", far, self.back_port, core)
-        self.start_one("near", near, far, core)
+    def start(self, core, shapes):
+        for shape in set(shapes) & set(self.shapes) - {"hop"}:
+            self.start_one(shape, free_port(), self.back_port, core)
+        if "hop" in shapes and "hop" in self.shapes:
+            near, far = free_port(), free_port()
+            self.start_one("far", far, self.back_port, core)
+            self.start_one("near", near, far, core)
 
     def stop(self):
         for p in self.programs.values():
             p.stop()
 
     def roles(self, shape):
-        return ("plain",) if shape == "plain" else ("near", "far")
+        return ("near", "far") if shape == "hop" else (shape,)
 
     def front(self, shape):
         return self.ports[self.roles(shape)[0]]
@@ -286,7 +301,7 @@ class Direct(Peer):
     """No proxy: what load and backend cost by themselves."""
     shapes = ("plain",)
 
-    def start(self, core):
+    def start(self, core, shapes):
         self.ports["plain"] = self.back_port
 
     def roles(self, shape):
@@ -327,6 +342,7 @@ class Nghttpx(Peer):
 
 class FromFile(Peer):
     """Envoy and godwit: the same file."""
+    shapes = ("plain", "hop", "routes 10", "routes 10000")
 
     def file(self, role, listen, to):
         tls_in = tls_out = ""
@@ -337,7 +353,8 @@ class FromFile(Peer):
             tls_out = tls_context("UpstreamTlsContext", "near", "far",
                                   self.folder)
         path = os.path.join(self.folder, "%s-%s.yaml" % (self.name, role))
-        return envoy_file(path, listen, to, tls_in, tls_out)
+        return envoy_file(path, listen, to, tls_in, tls_out,
+                          int(role.split()[1]) if " " in role else 1)
 
     def start_one(self, role, listen, to, core):
         command = self.command(role, self.file(role, listen, to))
@@ -362,15 +379,19 @@ class Godwit(FromFile):
         return self.command("single", path) + ["-1"]
 
 
+def envoy_binary():
+    """Where Envoy is, or None."""
+    venv = os.path.join(ROOT, "build", "venv", "bin", "envoy")
+    return venv if os.access(venv, os.X_OK) else shutil.which("envoy")
+
+
 def peers(folder, back_port, only, say):
     """The peers that are here; a sentence for each that is not."""
-    venv = os.path.join(ROOT, "build", "venv", "bin", "envoy")
     rows = (("direct", Direct, "-"),
             ("godwit", Godwit, GODWIT if os.access(GODWIT, os.X_OK)
              else None),
             ("nghttpx", Nghttpx, shutil.which("nghttpx")),
-            ("envoy", Envoy, venv if os.access(venv, os.X_OK)
-             else shutil.which("envoy")))
+            ("envoy", Envoy, envoy_binary()))
     out = []
     for name, kind, binary in rows:
         if only and name not in only:

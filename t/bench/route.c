@@ -19,9 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "master/compile.h"
+#include "t/bench/timing.h"
 #include "worker/route.h"
 #include "xds/proto/envoy/config/bootstrap.pb-c.h"
 
@@ -250,44 +250,20 @@ decide(struct bench *b, const struct call *c)
 
 /* ---- measuring */
 
-static int64_t
-clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
-static int
-double_compare(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static double
-median(double *all, size_t n)
-{
-	qsort(all, n, sizeof(all[0]), double_compare);
-	return all[n / 2];
-}
-
 static double
 together(struct bench *b, uint32_t calls_n)
 {
 	double ns[REPEATS];
 
 	for (int i = 0; i < REPEATS; i++) {
-		int64_t from = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		int64_t from = timing_ns(CLOCK_PROCESS_CPUTIME_ID);
 
 		for (uint32_t j = 0; j < calls_n; j++)
 			decide(b, &b->calls[j]);
-		ns[i] = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - from) /
+		ns[i] = (double)(timing_ns(CLOCK_PROCESS_CPUTIME_ID) - from) /
 		    calls_n;
 	}
-	return median(ns, REPEATS);
+	return timing_quantile(ns, REPEATS, 0.5);
 }
 
 /* Without what reading the clock costs. bytes: read before each. */
@@ -308,14 +284,15 @@ cold(struct bench *b, size_t bytes)
 		/* what came off the wire just now is near */
 		for (uint32_t j = 0; j < c->len; j++)
 			other[0] += (uint8_t)c->path[j];
-		from = clock_ns(CLOCK_MONOTONIC);
-		none[i] = (double)(clock_ns(CLOCK_MONOTONIC) - from);
-		from = clock_ns(CLOCK_MONOTONIC);
+		from = timing_ns(CLOCK_MONOTONIC);
+		none[i] = (double)(timing_ns(CLOCK_MONOTONIC) - from);
+		from = timing_ns(CLOCK_MONOTONIC);
 		decide(b, c);
-		ns[i] = (double)(clock_ns(CLOCK_MONOTONIC) - from);
+		ns[i] = (double)(timing_ns(CLOCK_MONOTONIC) - from);
 	}
 	free((void *)(uintptr_t)other);
-	return median(ns, CALLS_COLD) - median(none, CALLS_COLD);
+	return timing_quantile(ns, CALLS_COLD, 0.5) -
+	    timing_quantile(none, CALLS_COLD, 0.5);
 }
 
 static void

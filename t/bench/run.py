@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""t/bench/run.py - `make bench`: what one small gRPC call costs in a proxy.
+"""t/bench/run.py - `make bench`: what one small gRPC call costs in a proxy,
+and with T=NAME or as the last of all, what the rest costs (BENCHES).
 
+    calls:
     proxies on one core (all started, one loaded at a time)
     gload and rawback on the other
     for each repeat, for each shape, for each peer: one cell
@@ -26,11 +28,14 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import instr    # noqa: E402
 import peers    # noqa: E402
+import scale    # noqa: E402
 import selftest    # noqa: E402
 from peers import TOOLS, Trouble    # noqa: E402
 
 SHAPES = (("10x10", "plain", 10, 10), ("1x100", "plain", 1, 100),
-          ("100x1", "plain", 100, 1), ("hop 10x10", "hop", 10, 10),
+          ("100x1", "plain", 100, 1), ("routes 10", "routes 10", 10, 10),
+          ("routes 10000", "routes 10000", 10, 10),
+          ("hop 10x10", "hop", 10, 10),
           ("hop 100x1", "hop", 100, 1))
 
 
@@ -145,10 +150,12 @@ def ratios(cells, bar_cells):
 
 def table(shape, rows, counted):
     """rows: peer name -> list of cells. Prints one shape."""
-    say("\n%s%s" % (shape[0], "  (near + far, mutual TLS 1.3 between)"
-                    if shape[1] == "hop" else ""))
+    bar = "nghttpx" if "nghttpx" in rows else "envoy"
+    say("\n%s%s" % (shape[0], {
+        "hop": "  (near + far, mutual TLS 1.3 between)",
+        "plain": ""}.get(shape[1], "  (10x10; the last of them matches)")))
     say("  %-8s %8s %8s %13s %10s %8s %7s %7s %9s  %s" % (
-        "", "CPU us", "CPU us", "of nghttpx", "calls/s", "syscalls", "proxy",
+        "", "CPU us", "CPU us", "of " + bar, "calls/s", "syscalls", "proxy",
         "load", "load CPU", "foreign"))
     say("  %-8s %8s %8s %13s %10s %8s %7s %7s %9s  %s" % (
         "", "min", "median", "min   median", "median", "per call", "core %",
@@ -156,13 +163,15 @@ def table(shape, rows, counted):
     for name, cells in rows.items():
         middle = {k: statistics.median(c[k] for c in cells) for k in
                   ("cpu", "rate", "proxy_core", "load_core", "load_cpu")}
-        share = ratios(cells, rows.get("nghttpx"))
+        share = ratios(cells, rows.get(bar))
         parts = "+".join("%.2f" % statistics.median(c["parts"][i] for c in
                          cells) for i in range(len(cells[0]["parts"])))
         calls = counted.get((shape[0], name))
         say("  %-8s %8.2f %8.2f %13s %10.0f %8s %7.0f %7.0f %9.2f  %.0f%s" % (
             name, min(c["cpu"] for c in cells), middle["cpu"],
-            "-" if share is None else "%.2f   %.2f  " % share, middle["rate"], "-" if calls is None else "%.2f" % calls,
+            "-" if share is None else "%s   %s  " % tuple(
+                "%.*f" % (2 if x > 0.1 else 3, x) for x in share),
+            middle["rate"], "-" if calls is None else "%.2f" % calls,
             middle["proxy_core"], middle["load_core"], middle["load_cpu"],
             max(c["foreign"] for c in cells),
             "   " + parts if "+" in parts else ""))
@@ -216,7 +225,7 @@ def report(figures, all_peers, shapes, o):
             json.dump(figures, f, indent=1)
 
 
-def bench(o, folder):
+def calls(o, folder):
     shapes = [s for s in SHAPES if not o.shape or s[0] in o.shape]
     proxy_core, load_core = peers.cores()
     if proxy_core == load_core:
@@ -233,7 +242,7 @@ def bench(o, folder):
         check_tools(port)
         for p in peers.peers(folder, port, o.only, say):
             running.append(p)
-            p.start(proxy_core)
+            p.start(proxy_core, [s[1] for s in shapes])
         figures = measure(running, shapes, back, o)
         report(figures, running, shapes, o)
         for p in running:
@@ -247,10 +256,39 @@ def bench(o, folder):
         back.stop()
 
 
+def program(name, words):
+    """One that prints its own table."""
+    say("")
+    done = subprocess.run([os.path.join(TOOLS, name)] + words)
+    if done.returncode != 0:
+        raise Trouble("%s ended with %d" % (name, done.returncode))
+
+
+def route(o, folder):
+    program("route", ["10", "10000"] if o.quick else [])
+
+
+def publish(o, folder):
+    program("publish", ["-n", "100", "1000", "10000"] if o.quick else [])
+
+
+BENCHES = {"calls": calls, "route": route, "publish": publish,
+           "scale": lambda o, folder: scale.bench(o, folder, say)}
+
+
+def bench(o, folder):
+    """The exit code is calls'."""
+    codes = [BENCHES[name](o, folder) for name in o.names or BENCHES]
+    return max(code or 0 for code in codes)
+
+
 def options():
     o = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    o.add_argument("names", nargs="*", metavar="NAME", default=[],
+                   help=", ".join(BENCHES) + "; all of them if none is given")
     o.add_argument("--quick", action="store_true",
-                   help="3 repeats of 0.5 s: a first look")
+                   help="3 repeats of 0.5 s, and no 100,000 endpoints: a first "
+                   "look")
     o.add_argument("--repeats", type=int, default=5)
     o.add_argument("--seconds", type=float, default=2.0, help="of each cell")
     o.add_argument("--only", action="append", metavar="PEER",
@@ -263,7 +301,10 @@ def options():
     o.add_argument("--bar", type=float, metavar="RATIO",
                    help="exit 3 when godwit costs more of nghttpx than this")
     o.add_argument("--json", metavar="FILE", help="every cell")
-    o = o.parse_args()
+    asked, o = o, o.parse_args()
+    for name in set(o.names) - set(BENCHES):
+        asked.error("there is no %s, expected %s" % (
+            name, ", ".join(BENCHES)))
     if o.quick:
         o.repeats, o.seconds = 3, 0.5
     return o

@@ -95,23 +95,26 @@ class Wire:
             got += more
         return got
 
-    def read(self):
-        """(kind, flags, stream, payload) of the next frame that matters, or
-        None at the end of the connection."""
+    def read_one(self):
+        """(kind, flags, stream, payload) of the next frame, or None at the
+        end of the connection."""
         try:
-            while True:
-                head = self.take(9)
-                kind, flags = head[3], head[4]
-                payload = self.take(int.from_bytes(head[:3], "big"))
-                if kind in (SETTINGS, PING):
-                    if not flags & ACK:
-                        self.send(frame(kind, ACK, 0,
-                                        payload if kind == PING else b""))
-                elif kind != WINDOW_UPDATE:
-                    return (kind, flags,
-                            int.from_bytes(head[5:], "big"), payload)
+            head = self.take(9)
+            kind, flags = head[3], head[4]
+            payload = self.take(int.from_bytes(head[:3], "big"))
+            if kind in (SETTINGS, PING) and not flags & ACK:
+                self.send(frame(kind, ACK, 0,
+                                payload if kind == PING else b""))
         except (EOFError, ConnectionError):
             return None
+        return kind, flags, int.from_bytes(head[5:], "big"), payload
+
+    def read(self):
+        """The same of the next frame that matters."""
+        while True:
+            got = self.read_one()
+            if not got or got[0] not in (SETTINGS, PING, WINDOW_UPDATE):
+                return got
 
     def until_end_of(self, stream):
         """The kinds of this stream's frames, to the one that ends it; the

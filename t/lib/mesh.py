@@ -28,19 +28,22 @@ GODWIT = os.path.abspath(os.environ.get(
 EXAMPLES = os.path.join(ROOT, "conf/examples/two-regions")
 PATIENCE_S = 30         # for a fact that must come; never waited out if it does
 METHOD = "/demo.Greeter/SayHello"
+GATEWAY = "gateway.eu.mesh"     # the DNS name in eu-gateway's certificate
 # What no test asks for; -9 is what tests do themselves.
 CRASH = re.compile(r"^.* died(?:: | \()(?!killed by signal 9,).*$", re.M)
 held = []               # sockets of free_port
 
 
 def until(fact, what, seconds=PATIENCE_S):
-    """Returns fact() once it is true; an AssertionError names what is not."""
+    """Returns fact() once it is true; an AssertionError names what is not:
+    a text, or a function that makes one."""
     end = time.monotonic() + seconds
     while True:
         value = fact()
         if value:
             return value
-        assert time.monotonic() < end, f"never came true: {what}"
+        assert time.monotonic() < end, \
+            f"never came true: {what() if callable(what) else what}"
         threading.Event().wait(0.01)
 
 
@@ -112,12 +115,13 @@ class Caller:
 
     def __init__(self, port, tls=None, options=()):
         target = f"127.0.0.1:{port}"
-        options = [("grpc.max_receive_message_length", -1),
-                   ("grpc.enable_retries", 0),
-                   ("grpc.use_local_subchannel_pool", 1), *options]
+        options = {"grpc.max_receive_message_length": -1,
+                   "grpc.enable_retries": 0,
+                   "grpc.use_local_subchannel_pool": 1, **dict(options)}
         if tls:
-            options.append(("grpc.ssl_target_name_override",
-                            "gateway.eu.mesh"))
+            options["grpc.ssl_target_name_override"] = GATEWAY
+        options = list(options.items())
+        if tls:
             self.channel = grpc.secure_channel(target, tls, options)
         else:
             self.channel = grpc.insecure_channel(target, options)
@@ -369,12 +373,14 @@ class Mesh(contextlib.ExitStack):
         return p.returncode, p.stdout.decode(errors="replace")
 
     def start(self, file, *options, run_dir=None, workers=1):
-        """A godwit that need not come to serve."""
+        """A godwit that need not come to serve; workers None: the file says
+        how many."""
         self.n += 1
         run_dir = run_dir or os.path.join(self.dir, f"run{self.n}")
+        if workers is not None:
+            options = ("-o", f"workers={workers}", *options)
         proxy = Proxy(self, [GODWIT, "-c", file, "-o", f"run_dir={run_dir}",
-                             "-o", f"workers={workers}", *options], run_dir,
-                      f"godwit{self.n}")
+                             *options], run_dir, f"godwit{self.n}")
         self.proxies.append(proxy)
         self.callback(proxy.stop)
         return proxy

@@ -295,7 +295,6 @@ root_put(struct arena *a, block_ref *ref)
 	struct block_root *root = put(a, sizeof(*root), ref);
 
 	root->number = 3;
-	root->tag_last = 1000;
 	root->settings = (struct block_settings){ 1 << 28, 30000, 0, 2, 0 };
 	return root;
 }

@@ -222,7 +222,7 @@ timers_next_ns(const struct world *w, int64_t next)
 
 		if (ms >= 0 && (next < 0 || at < next))
 			next = at;
-		if (loops[i]->ready.first != NULL)
+		if (loops[i]->again || loops[i]->ready.first != NULL)
 			next = w->net.now_ns;
 	}
 	return next;

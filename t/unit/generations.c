@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "t/lib/unit_process.h"
+
 #define HCM "type.googleapis.com/envoy.extensions.filters.network." \
 	"http_connection_manager.v3.HttpConnectionManager"
 #define ROUTER "type.googleapis.com/envoy.extensions.filters.http.router.v3." \
@@ -169,6 +171,27 @@ Test(generations, settings)
 	cr_assert_str_eq(text, "generation 1: 2 listeners, 1 cluster, "
 	    "0 endpoints");
 	end(&g);
+}
+
+/* Nothing that it opened stays, and nothing else is closed. */
+Test(generations, descriptors)
+{
+	int n = unit_descriptors_n(), kept_fd;
+	struct generations g, next;
+
+	cr_assert_neq(fcntl(STDIN_FILENO, F_GETFD), -1);
+	begin(&g);
+	cr_assert_eq(generations_stage(&g, &kept_fd, why, sizeof(why)), 0,
+	    "%s", why);
+	cr_assert_eq(generations_open_kept(&next, &options, kept_fd,
+	    g.image.arena.fd, g.image.secrets.fd, why, sizeof(why)), 0, "%s",
+	    why);
+	cr_assert_eq(generations_next(&next, why, sizeof(why)), 0, "%s", why);
+	cr_assert_eq(generations_root(&next)->number, 2);
+	generations_close(&next);
+	close(kept_fd);
+	end(&g);
+	cr_assert_eq(unit_descriptors_n(), n);
 }
 
 /* -o wins over the file, and godwit -s reads no more than it must. */

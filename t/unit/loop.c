@@ -258,6 +258,28 @@ cancels(struct thing *t)
 	loop_cancel(&loop, &other.task);
 }
 
+static void
+wants_another(struct thing *t)
+{
+	(void)t;
+	loop_again(&loop);
+}
+
+/* What a source got to know is for the next top: that comes without a wait,
+ * and once. */
+Test(loop, another_turn_for_the_asking)
+{
+	struct thing asks = THING("asks", wants_another);
+
+	event(&asks.source, SYS_READ);
+	cr_assert_str_eq(turn(-1), "wait top asks");
+	cr_assert_eq(world.waited_ms, -1);
+	cr_assert_str_eq(turn(-1), "wait top");
+	cr_assert_eq(world.waited_ms, 0);
+	turn(-1);
+	cr_assert_eq(world.waited_ms, -1);
+}
+
 Test(loop, cancelled_tasks_do_not_run)
 {
 	struct thing a = THING("a", NULL), c = THING("c", cancels);
@@ -410,6 +432,34 @@ Test(sys, edges_come_once)
 	sys->close(sys->ctx, fds[0]);
 	cr_assert_eq(fcntl(fds[0], F_GETFD), -1);
 	cr_assert_eq(loop_watch(&l, fds[0], &p.source), -1);
+	sys_kernel_free(sys);
+}
+
+/* A listening socket goes from worker to worker; here a copy of the descriptor
+ * is whoever else has it. */
+Test(sys, closed_here_and_open_elsewhere)
+{
+	struct sys *sys = sys_kernel_new();
+	struct end_of_pair p = { .source = { pair_ready } };
+	struct loop l;
+	int fds[2], elsewhere;
+
+	loop_init(&l, sys);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds),
+	    0);
+	for (int i = 0; i < 3; i++) {
+		elsewhere = dup(fds[0]);
+		cr_assert_eq(loop_watch(&l, fds[0], &p.source), 0, "watched "
+		    "anew: %s", strerror(errno));
+		cr_assert_neq(seen(&l, &p), 0);
+		sys->close(sys->ctx, fds[0]);
+		cr_assert_eq(write(fds[1], "abc", 3), 3);
+		cr_assert_eq(seen(&l, &p), 0, "round %d", i);
+		cr_assert_eq(dup2(elsewhere, fds[0]), fds[0]);
+		close(elsewhere);
+	}
+	close(fds[0]);
+	close(fds[1]);
 	sys_kernel_free(sys);
 }
 

@@ -2,6 +2,8 @@
 #include "master/names.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -193,4 +195,298 @@ Test(names, the_lowest_free_id_is_taken)
 	names_commit(n);
 	names_free(n);
 	names_free(NULL);
+}
+
+/* ---- endpoints, and stages of one cluster's */
+
+static struct block_address
+address(uint8_t last)
+{
+	return (struct block_address){ { 10, 0, 0, last }, AF_INET, 8080 };
+}
+
+static struct name_id
+take_endpoint(struct names *n, struct name_id cluster, uint8_t last)
+{
+	const struct block_address a = address(last);
+	struct name_id id = { 0, 0 };
+
+	cr_assert_eq(names_take_endpoint(n, cluster, &a, &id), 0, "%u", last);
+	return id;
+}
+
+static bool
+same(struct name_id a, struct name_id b)
+{
+	return a.id == b.id && a.tag == b.tag;
+}
+
+/* Two clusters of PART endpoints with the same addresses, 0 to PART - 1. */
+enum { PART = 4 };
+
+struct two {
+	struct name_id	a, b, of_a[PART], of_b[PART];
+};
+
+static struct names *
+two_open(struct two *t)
+{
+	struct names *n = names_new();
+
+	names_begin(n);
+	t->a = take(n, "a");
+	t->b = take(n, "b");
+	for (uint8_t i = 0; i < PART; i++) {
+		t->of_a[i] = take_endpoint(n, t->a, i);
+		t->of_b[i] = take_endpoint(n, t->b, i);
+	}
+	names_commit(n);
+	return n;
+}
+
+/* All of b is as it was, in a stage that takes all of it again. */
+static void
+b_stayed(struct names *n, const struct two *t)
+{
+	cr_assert(same(take(n, "b"), t->b));
+	for (uint8_t i = 0; i < PART; i++)
+		cr_assert(same(take_endpoint(n, t->b, i), t->of_b[i]), "%u",
+		    i);
+}
+
+Test(names, a_stage_of_one_cluster_frees_only_there)
+{
+	const struct block_address two = address(2);
+	struct name_id added, id;
+	struct two t;
+	struct names *n = two_open(&t);
+
+	names_begin_cluster(n, t.a);
+	for (uint8_t i = 1; i < PART; i++)
+		cr_assert(same(take_endpoint(n, t.a, i), t.of_a[i]), "%u", i);
+	cr_assert_eq(names_take_endpoint(n, t.a, &two, &id), 1);
+	cr_assert(same(id, t.of_a[2]));
+	added = take_endpoint(n, t.a, 9);
+	cr_assert_eq(added.id, 2 * PART, "not the id that this stage frees");
+	cr_assert_gt(added.tag, t.of_b[PART - 1].tag);
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 2 * PART);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 2);
+	cr_assert_eq(names_known(n, NAMES_CLUSTER, "b", 1, &id), 0);
+	cr_assert(same(id, t.b));
+
+	/* What it freed is there for the next stage, of whichever cluster. */
+	names_begin_cluster(n, t.b);
+	for (uint8_t i = 0; i < PART; i++)
+		cr_assert(same(take_endpoint(n, t.b, i), t.of_b[i]), "%u", i);
+	id = take_endpoint(n, t.b, 9);
+	cr_assert_eq(id.id, t.of_a[0].id);
+	cr_assert_eq(id.tag, added.tag + 1);
+	names_abort(n);
+
+	/* A whole stage without a: its endpoints go with it. */
+	names_begin(n);
+	b_stayed(n, &t);
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 1);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), PART);
+	cr_assert_eq(names_known(n, NAMES_CLUSTER, "a", 1, &id), -1);
+	names_free(n);
+}
+
+Test(names, an_aborted_stage_of_one_cluster_leaves_no_trace)
+{
+	struct name_id a, want;
+	struct two t, never_t;
+	struct names *n = two_open(&t), *never = two_open(&never_t);
+
+	for (uint8_t round = 0; round < 20; round++) {
+		names_begin_cluster(n, t.a);
+		take_endpoint(n, t.a, 1);
+		take_endpoint(n, t.a, (uint8_t)(100 + round));
+		take_endpoint(n, t.a, (uint8_t)(200 + round));
+		names_abort(n);
+		cr_assert_eq(names_count(n, NAMES_ENDPOINT), 2 * PART);
+		cr_assert_eq(names_tag(n), names_tag(never));
+	}
+	names_begin(n);
+	names_begin(never);
+	b_stayed(n, &t);
+	b_stayed(never, &never_t);
+	a = take(n, "a");
+	cr_assert(same(a, take(never, "a")));
+	for (uint8_t i = 0; i < 2 * PART; i++) {
+		want = take_endpoint(never, a, i);
+		cr_assert(same(take_endpoint(n, a, i), want), "%u", i);
+	}
+	names_commit(n);
+	names_commit(never);
+	names_free(n);
+	names_free(never);
+}
+
+/* Endpoints come and go in stages of their clusters: ids stay dense, those
+ * that stay keep theirs, and no tag comes twice. */
+Test(names, churn_in_one_cluster_after_another)
+{
+	enum { STAGES = 400, EACH = 50 };
+	static uint32_t tag_of[4 * EACH];
+	struct name_id of[2], id;
+	struct names *n = names_new();
+	uint32_t newest = 0;
+
+	names_begin(n);
+	of[0] = take(n, "a");
+	of[1] = take(n, "b");
+	names_commit(n);
+	for (uint8_t stage = 0; stage < STAGES / 2; stage++)
+		for (int c = 0; c < 2; c++) {
+			names_begin_cluster(n, of[c]);
+			newest = names_tag(n);
+			for (uint8_t i = 0; i < EACH; i++) {
+				id = take_endpoint(n, of[c],
+				    (uint8_t)(stage + i));
+				cr_assert_lt(id.id, 4 * EACH);
+				if (stage > 0 && i < EACH - 1)
+					cr_assert_eq(id.tag,
+					    tag_of[id.id]);
+				else
+					cr_assert_gt(id.tag, newest);
+				tag_of[id.id] = id.tag;
+			}
+			names_commit(n);
+		}
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 2 * EACH);
+	names_free(n);
+}
+
+/* ---- what a master before us gave */
+
+static int
+seed(struct names *n, enum names_kind kind, const char *key, uint32_t id,
+    uint32_t tag)
+{
+	return names_seed(n, kind, key, strlen(key),
+	    (struct name_id){ id, tag });
+}
+
+static int
+seed_endpoint(struct names *n, struct name_id cluster, uint8_t last,
+    uint32_t id, uint32_t tag)
+{
+	const struct block_address a = address(last);
+
+	return names_seed_endpoint(n, cluster, &a,
+	    (struct name_id){ id, tag });
+}
+
+Test(names, seeds_keep_their_ids)
+{
+	const struct name_id far = { 300, 70 }, low = { 1, 71 };
+	struct names *n = names_new();
+	struct name_id id;
+
+	names_begin(n);
+	cr_assert_eq(seed(n, NAMES_CLUSTER, "far", far.id, far.tag), 0);
+	cr_assert_eq(seed(n, NAMES_CLUSTER, "low", low.id, low.tag), 0);
+	cr_assert_eq(seed(n, NAMES_CLUSTER, "last", CLUSTERS_MAX - 1, 73), 0);
+	cr_assert_eq(seed(n, NAMES_LISTENER, "far", 63, 72), 0,
+	    "of another kind");
+	cr_assert_eq(seed_endpoint(n, far, 1, 5, 80), 0);
+	cr_assert_eq(seed_endpoint(n, low, 1, ENDPOINTS_MAX - 1, 81), 0,
+	    "of another cluster");
+	names_commit(n);
+	names_tag_set(n, 99);
+	cr_assert_eq(names_known(n, NAMES_LISTENER, "far", 3, &id), 0);
+	cr_assert(id.id == 63 && id.tag == 72);
+
+	/* The first file that the successor reads. */
+	names_begin(n);
+	cr_assert(same(take(n, "low"), low));
+	cr_assert(same(take(n, "new"), (struct name_id){ 0, 100 }));
+	cr_assert(same(take(n, "far"), far));
+	cr_assert(same(take(n, "next"), (struct name_id){ 2, 101 }));
+	cr_assert(same(take_endpoint(n, far, 1), (struct name_id){ 5, 80 }));
+	cr_assert(same(take_endpoint(n, far, 2),
+	    (struct name_id){ 0, 102 }));
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 4, "\"last\" is gone");
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 2, "and low's endpoint");
+	cr_assert_eq(names_tag(n), 102);
+	names_free(n);
+}
+
+Test(names, seeds_that_can_not_be)
+{
+	static const struct {
+		const char	*what, *key;
+		uint32_t	 id;
+		enum names_kind	 kind;
+	} names[] = {
+		{ "its id is another's", "b", 7, NAMES_CLUSTER },
+		{ "it has an id", "a", 8, NAMES_CLUSTER },
+		{ "it has this id", "a", 7, NAMES_CLUSTER },
+		{ "no such cluster slot", "b", CLUSTERS_MAX, NAMES_CLUSTER },
+		{ "the last of all", "b", UINT32_MAX, NAMES_CLUSTER },
+		{ "no such listener", "b", LISTENERS_MAX, NAMES_LISTENER },
+	};
+	static const struct {
+		const char	*what;
+		struct name_id	 cluster;
+		uint32_t	 id;
+		uint8_t		 last;
+	} endpoints[] = {
+		{ "its id is another's", { 7, 1 }, 3, 2 },
+		{ "it has an id", { 7, 1 }, 4, 1 },
+		{ "no such id", { 7, 1 }, ENDPOINTS_MAX, 2 },
+		{ "nobody's cluster", { 6, 1 }, 4, 2 },
+		{ "another owner's", { 7, 2 }, 4, 2 },
+		{ "no such cluster", { CLUSTERS_MAX, 1 }, 4, 2 },
+		{ "the last of all", { UINT32_MAX, 1 }, 4, 2 },
+	};
+	struct names *n = names_new();
+	struct name_id a = { 7, 1 };
+
+	names_begin(n);
+	cr_assert_eq(seed(n, NAMES_CLUSTER, "a", a.id, a.tag), 0);
+	cr_assert_eq(seed_endpoint(n, a, 1, 3, 2), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		cr_assert_eq(seed(n, names[i].kind, names[i].key, names[i].id,
+		    9), -1, "%s", names[i].what);
+	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
+		cr_assert_eq(seed_endpoint(n, endpoints[i].cluster,
+		    endpoints[i].last, endpoints[i].id, 9), -1, "%s",
+		    endpoints[i].what);
+	cr_assert_eq(names_count(n, NAMES_LISTENER), 0);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 1);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 1);
+
+	/* An heir that gives up has an empty book. */
+	names_abort(n);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 0);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 0);
+	names_begin(n);
+	cr_assert(same(take(n, "a"), (struct name_id){ 0, 1 }));
+	names_commit(n);
+	names_free(n);
+}
+
+/* 0 is nobody's tag, and an abort gives back what it gave. */
+Test(names, tags_go_on_from_where_they_are_set)
+{
+	struct names *n = names_new();
+
+	cr_assert_eq(names_tag(n), 0);
+	names_tag_set(n, UINT32_MAX - 1);
+	names_begin(n);
+	cr_assert_eq(take(n, "a").tag, UINT32_MAX);
+	cr_assert_eq(take(n, "b").tag, 1);
+	cr_assert_eq(names_tag(n), 1);
+	names_abort(n);
+	cr_assert_eq(names_tag(n), UINT32_MAX - 1);
+	names_begin(n);
+	cr_assert_eq(take(n, "b").tag, UINT32_MAX);
+	names_commit(n);
+	cr_assert_eq(names_tag(n), UINT32_MAX);
+	names_free(n);
 }

@@ -28,7 +28,7 @@
  *       calls are safe to send elsewhere. Bounded in time and bytes.
  *   I8  Drained or idle, a caller's connection loses no call (h2.h I6).
  *
- * Test: t/unit/conn.c, t/sim/, t/mesh/.
+ * Test: t/unit/conn.c, t/unit/drain.c, t/sim/, t/mesh/.
  */
 #ifndef WORKER_IO_CONN_H
 #define WORKER_IO_CONN_H

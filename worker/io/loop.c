@@ -99,7 +99,7 @@ wait_ms(const struct loop *l, int max_wait_ms)
 {
 	int ms = timers_wait_ms(&l->timers, l->now);
 
-	if (l->ready.first != NULL)
+	if (l->again || l->ready.first != NULL)
 		return 0;
 	if (ms < 0 || (max_wait_ms >= 0 && max_wait_ms < ms))
 		return max_wait_ms;
@@ -122,11 +122,13 @@ ready_run(struct loop *l)
 void
 loop_turn(struct loop *l, int max_wait_ms)
 {
+	int ms = wait_ms(l, max_wait_ms);
 	struct task *t;
 
+	l->again = false;
 	/* A signal makes it -1, which is no events. */
 	l->events_n = l->sys->wait(l->sys->ctx, l->events, LOOP_EVENTS_MAX,
-	    wait_ms(l, max_wait_ms));
+	    ms);
 	l->now = l->sys->now(l->sys->ctx);
 	if (l->top != NULL)
 		l->top(l->turn_arg);

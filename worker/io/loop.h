@@ -21,7 +21,9 @@
  *   I4  A source that is closed in a turn is not called again in it, even
  *       when its event was already fetched (loop_forget).
  *   I5  A ready task that queues itself runs again in the next turn, which
- *       does not wait; so no task keeps a turn from ending.
+ *       does not wait; so no task keeps a turn from ending. One that a source
+ *       queues runs in this turn: who needs a top after it asks for one by
+ *       loop_again.
  *
  * Why our own: the turn is the performance design (reference/nghttp2-floor.md,
  * section 6). Test: t/unit/loop.c.
@@ -63,6 +65,7 @@ struct loop {
 	struct task_queue end;		/* I3 */
 	struct sys_event events[LOOP_EVENTS_MAX];
 	int		 events_n;	/* of this turn */
+	bool		 again;		/* the next turn does not wait */
 	bool		 stop;		/* loop_run returns */
 	void		(*top)(void *arg);	/* top of each turn, or NULL */
 	void		(*bottom)(void *arg);	/* end of each, or NULL */
@@ -84,6 +87,13 @@ void	loop_forget(struct loop *l, struct source *s);
 
 /* Nothing happens to a task that is queued already, on either list. */
 void	loop_soon(struct loop *l, struct task *t);
+/* Another turn follows this one at once. */
+static inline void
+loop_again(struct loop *l)
+{
+	l->again = true;
+}
+
 /* A task must not put itself on the end list from its own run. */
 void	loop_at_end(struct loop *l, struct task *t);
 /* Takes a queued task off its list, whichever it is; O(length). */

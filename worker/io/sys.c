@@ -97,10 +97,15 @@ kernel_shutdown(void *ctx, int fd)
 	shutdown(fd, SHUT_WR);
 }
 
+/* A watch is the open file's, not the descriptor's: where the keeper or
+ * another worker has that file too (a listening socket), to close ours alone
+ * would leave it, and later edges would name a source that is gone. */
 static void
 kernel_close(void *ctx, int fd)
 {
-	(void)ctx;
+	struct kernel *k = ctx;
+
+	(void)epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	close(fd);
 }
 

@@ -41,7 +41,7 @@ struct sys {
 	void	(*close)(void *ctx, int fd);
 
 	/* Reports fd's edges (reading and writing both) with source, once and
-	 * for ever; closing the fd ends it. */
+	 * for ever; close ends it, whoever else has the fd's file. */
 	int	(*watch)(void *ctx, int fd, void *source);
 	/* Waits for at most timeout_ms (-1 for ever); events, or -1 EINTR. */
 	int	(*wait)(void *ctx, struct sys_event *events, int events_max,
