@@ -2,8 +2,10 @@
 #include "worker/rbac.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "worker/route.h"
+#include "worker/route_text.h"
 
 enum answer { NO, YES, UNKNOWN };
 
@@ -41,10 +43,11 @@ static enum answer
 node_ask(const struct arena *a, const struct block_rbac_node *n,
     const struct rbac_call *call)
 {
+	const struct text path = { call->path, call->path_len };
+
 	switch ((enum rbac_what)n->what) {
 	case RBAC_PATH:
-		return route_value_matches(a, &n->match, call->path) ? YES :
-		    NO;
+		return route_value_matches(a, &n->match, path) ? YES : NO;
 	case RBAC_NAME:
 		return name_matches(a, &n->match, call->names) ? YES : NO;
 	case RBAC_HEADER:
@@ -93,13 +96,13 @@ segment_is_canonical(const char *p, size_t len)
 }
 
 bool
-rbac_path_is_canonical(struct text path)
+rbac_path_is_canonical(const char *path, size_t len)
 {
-	const char *at = path.p, *end = path.p + path.len, *slash;
+	const char *at = path, *end = path + len, *slash;
 
-	if (path.len == 0 || *at != '/')
+	if (len == 0 || *at != '/')
 		return false;
-	if (path.len == 1)
+	if (len == 1)
 		return true;
 	for (; at < end; at = slash) {
 		slash = memchr(at + 1, '/', (size_t)(end - at - 1));

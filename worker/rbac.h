@@ -28,13 +28,16 @@
 #ifndef WORKER_RBAC_H
 #define WORKER_RBAC_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "shm/block.h"
 #include "worker/io/header.h"
-#include "worker/route_text.h"
 
 struct rbac_call {
 	const char	*names;		/* of tls_peer_names; NULL: nobody */
-	struct text	 path;		/* without its query */
+	const char	*path;		/* without its query */
+	size_t		 path_len;
 	const struct headers *headers;
 };
 
@@ -43,6 +46,6 @@ bool	rbac_allows(const struct arena *a, const struct block_rbac_rules *r,
 
 /* "/", or segments of which none is empty, "." or "..", of characters that
  * mean themselves: no %, ;, \, #, no bytes beyond ASCII. */
-bool	rbac_path_is_canonical(struct text path);
+bool	rbac_path_is_canonical(const char *path, size_t len);
 
 #endif

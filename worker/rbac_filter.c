@@ -42,14 +42,16 @@ ask(struct stream *s, block_ref ref, int counts)
 {
 	const struct arena *a = &s->down->worker->arena;
 	const struct tls *tls = s->down->conn.tls;
+	const struct text path = path_of(s->request);
 	const struct rbac_call call = {
 	    .names = tls == NULL ? NULL : tls_peer_names(tls),
-	    .path = path_of(s->request),
+	    .path = path.p,
+	    .path_len = path.len,
 	    .headers = s->request,
 	};
 	enum cause cause = CAUSE_none;
 
-	if (!rbac_path_is_canonical(call.path))
+	if (!rbac_path_is_canonical(path.p, path.len))
 		cause = CAUSE_path_not_canonical;
 	else if (!rbac_allows(a, arena_at(a, ref), &call))
 		cause = CAUSE_rbac_denied;
