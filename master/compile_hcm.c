@@ -58,7 +58,21 @@ static const struct rule router_rules[] = {
 	{ NULL, RULE_SET, 0, 0, NULL },
 };
 
-/* One filter: 1 when it is put, 0 when it is off. */
+static int
+compile_router(struct compiler *c, const struct at *up, const HttpFilter *m,
+    const ProtobufCMessage *typed)
+{
+	const struct at at = AT(up, "typed_config"), off = AT(up, "disabled");
+
+	if (typed->descriptor != ROUTER)
+		return refuse(c, &at, "%s is no HTTP filter, expected Router "
+		    "or RBAC", typed->descriptor->short_name);
+	return m->disabled ? refuse(c, &off, "the router can't be turned "
+	    "off") : rule_check(c, &at, typed, router_rules);
+}
+
+/* One filter: 1 when it is put, 0 when it is not. One that is off is put, for
+ * a route that turns it on. */
 static int
 compile_filter(struct compiler *c, const struct at *up, const HttpFilter *m,
     struct block_filter *to)
@@ -67,7 +81,7 @@ compile_filter(struct compiler *c, const struct at *up, const HttpFilter *m,
 		{ "name", RULE_SET, .text = "a name" },
 		{ NULL, RULE_SET, 0, 0, NULL },
 	};
-	const struct at at = AT(up, "typed_config"), off = AT(up, "disabled");
+	const struct at at = AT(up, "typed_config");
 	const ProtobufCMessage *typed;
 	const Any *any = m->config_type_case == FILTER_CASE(TYPED_CONFIG) ?
 	    m->typed_config : NULL;
@@ -79,40 +93,49 @@ compile_filter(struct compiler *c, const struct at *up, const HttpFilter *m,
 		return 0;		/* what the operator allowed */
 	if ((typed = any_open(c, &at, any)) == NULL)
 		return -1;
-	if (typed->descriptor != ROUTER)
-		return refuse(c, &at, "%s is no HTTP filter, expected Router",
-		    typed->descriptor->short_name);
-	if (m->disabled)
-		return refuse(c, &off, "the router can't be turned off");
 	to->kind = FILTER_ROUTER;
-	return rule_check(c, &at, typed, router_rules) < 0 ? -1 : 1;
+	if (!compile_is_rbac(typed))
+		return compile_router(c, up, m, typed) < 0 ? -1 : 1;
+	to->kind = FILTER_RBAC;
+	if (compile_rbac(c, &at, typed, &to->rbac) < 0)
+		return -1;
+	if (m->disabled)
+		to->rbac = 0;
+	return 1;
 }
 
 /* Exactly one router, and it ends the list. */
 static int
 compile_filters(struct compiler *c, const struct at *up,
-    const ConnectionManager *m, struct block_hcm *b)
+    const ConnectionManager *m, struct block_hcm *b,
+    struct filter_names *names)
 {
 	const struct at all = AT(up, "http_filters");
-	struct block_filter *last;
+	struct block_filter own, last = { .kind = FILTER_KINDS };
 	size_t i;
 	int put;
 
 	for (i = 0; i < m->n_http_filters; i++) {
 		const struct at at = AT_ITEM(up, "http_filters", i);
 
-		last = b->filters_n == 0 ? NULL :
-		    &b->filters[b->filters_n - 1];
-		put = compile_filter(c, &at, m->http_filters[i],
-		    &b->filters[b->filters_n]);
+		own = (struct block_filter){ 0 };
+		put = compile_filter(c, &at, m->http_filters[i], &own);
 		if (put < 0)
 			return -1;
-		if (put == 1 && last != NULL && last->kind == FILTER_ROUTER)
+		if (put == 0)
+			continue;
+		if (last.kind == FILTER_ROUTER)
 			return refuse(c, &at, "nothing comes after the "
 			    "router, expected it once, as the last");
-		b->filters_n += (uint32_t)put;
+		if (names->n == FILTERS_MAX)
+			return refuse(c, &at, "is one too many, expected at "
+			    "most %d filters", FILTERS_MAX);
+		b->filters[names->n] = last = own;
+		names->at[names->n++] = (struct filter_name){
+		    (enum filter_kind)own.kind, m->http_filters[i]->name };
 	}
-	if (b->filters_n == 0)
+	b->filters_n = names->n;
+	if (last.kind != FILTER_ROUTER)
 		return refuse(c, &all, "has no router, expected one as the "
 		    "last");
 	return 0;
@@ -141,6 +164,7 @@ compile_hcm(struct compiler *c, const struct at *at,
 	const struct at h2 = AT(at, "http2_protocol_options");
 	const struct at common = AT(at, "common_http_protocol_options");
 	const struct at routes = AT(at, "route_config");
+	struct filter_names filters = { 0 };
 	struct block_hcm *b = scratch(c, sizeof(*b) +
 	    m->n_http_filters * sizeof(b->filters[0]));
 
@@ -150,11 +174,12 @@ compile_hcm(struct compiler *c, const struct at *at,
 	    compile_common_http(c, &common, m->common_http_protocol_options,
 	    &b->idle_timeout_ms, &b->limits) < 0 ||
 	    stream_limits(c, at, m, b) < 0 ||
-	    compile_filters(c, at, m, b) < 0)
+	    compile_filters(c, at, m, b, &filters) < 0)
 		return -1;
 	/* The other limit in kb is for what upstreams send. */
 	b->limits.bytes_max = number_or(m->max_request_headers_kb, 60) << 10;
-	if (compile_routes(c, &routes, m->route_config, &b->route_config) < 0)
+	if (compile_routes(c, &routes, m->route_config, &filters,
+	    &b->route_config) < 0)
 		return -1;
 	return put_block(c, BLOCK_HCM, b, sizeof(*b) +
 	    b->filters_n * sizeof(b->filters[0]), ref);

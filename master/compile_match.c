@@ -151,7 +151,7 @@ header_name(struct compiler *c, const struct at *up, const char *name,
 	return put_text(c, strcmp(to, "host") == 0 ? ":authority" : to, ref);
 }
 
-static int
+int
 compile_header(struct compiler *c, const struct at *at,
     const HeaderMatcher *m, struct block_header_match *b)
 {

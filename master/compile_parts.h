@@ -5,9 +5,10 @@
  *   compile.c
  *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
  *     └── compile_listener.c   ── tls
- *           └── compile_hcm.c  ── http
- *                 └── compile_route.c ── compile_match.c, compile_index.c
+ *           └── compile_hcm.c  ── http, rbac
+ *                 └── compile_route.c ── compile_match.c, compile_index.c, rbac
  *   retries and circuit breakers of both: compile_retry.c
+ *   rbac: compile_rbac.c ── compile_match.c
  *   tls:  compile_tls.c ── compile_source.c    http: compile_http.c
  *   all of them: compile_at.c (places, refusals), compile_rule.c (limits),
  *   compile_put.c (texts and blocks)
@@ -63,6 +64,7 @@ typedef Envoy__Config__Route__V3__RetryPolicy__RetryBackOff RetryBackOff;
 typedef Envoy__Config__Route__V3__RouteAction__MaxStreamDuration
     MaxStreamDuration;
 typedef Envoy__Config__Route__V3__HeaderMatcher HeaderMatcher;
+typedef Envoy__Config__Route__V3__TypedPerFilterConfigEntry FilterConfigEntry;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
     ConnectionManager;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpFilter
@@ -184,6 +186,36 @@ int	source_key(struct compiler *c, const struct at *at,
 /* The list of all keys of this generation, in the arena of secrets. */
 int	source_keys_end(struct compiler *c, block_ref *ref);
 
+/* ---- compile_rbac.c */
+
+/* The filters of a connection manager, as its routes name them. */
+struct filter_names {
+	uint32_t	 n;
+	struct filter_name {
+		enum filter_kind kind;
+		const char	*name;
+	}		 at[FILTERS_MAX];
+};
+
+/* What a route says in place of them; copied from what is less specific. */
+struct overrides {
+	const struct filter_names *filters;
+	bool		 any;		/* one is set */
+	struct block_override at[FILTERS_MAX];
+};
+
+bool	compile_is_rbac(const ProtobufCMessage *m);
+/* m is one. */
+int	compile_rbac(struct compiler *c, const struct at *at,
+	    const ProtobufCMessage *m, block_ref *ref);
+/* Those of one message, over what stands in to. */
+int	compile_overrides(struct compiler *c, const struct at *up,
+	    FilterConfigEntry *const *entries, size_t n,
+	    struct overrides *to);
+/* 0 where there are none. */
+int	put_overrides(struct compiler *c, const struct overrides *o,
+	    block_ref *ref);
+
 /* ---- one function per kind of resource */
 
 int	compile_clusters(struct compiler *c, const struct at *up,
@@ -194,8 +226,12 @@ int	compile_listeners(struct compiler *c, const struct at *up,
 	    Listener *const *listeners, size_t n, block_ref *ref);
 int	compile_hcm(struct compiler *c, const struct at *at,
 	    const ConnectionManager *m, block_ref *ref);
+/* filters: of the listener that has these routes. */
 int	compile_routes(struct compiler *c, const struct at *at,
-	    const RouteConfiguration *m, block_ref *ref);
+	    const RouteConfiguration *m, const struct filter_names *filters,
+	    block_ref *ref);
+int	compile_header(struct compiler *c, const struct at *at,
+	    const HeaderMatcher *m, struct block_header_match *b);
 int	compile_match(struct compiler *c, const struct at *at,
 	    const RouteMatch *m, struct block_route *to);
 /* The index of a host's n routes; 0 when they are few. */

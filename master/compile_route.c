@@ -125,8 +125,10 @@ route_action(struct compiler *c, const struct at *up, const RouteAction *m,
 
 static int
 compile_route(struct compiler *c, const struct at *up, const Route *m,
-    const struct block_plan *host, struct block_route *to)
+    const struct block_plan *host, const struct overrides *overrides,
+    struct block_route *to)
 {
+	struct overrides own = *overrides;
 	const struct at match = AT(up, "match"), action = AT(up, "route");
 
 	if (m->match == NULL)
@@ -135,7 +137,10 @@ compile_route(struct compiler *c, const struct at *up, const Route *m,
 	if (m->action_case != ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_ROUTE)
 		return refuse(c, &action, "is missing, expected a cluster");
 	if (compile_match(c, &match, m->match, to) < 0 ||
-	    route_action(c, &action, m->route, host, to) < 0)
+	    route_action(c, &action, m->route, host, to) < 0 ||
+	    compile_overrides(c, up, m->typed_per_filter_config,
+	    m->n_typed_per_filter_config, &own) < 0 ||
+	    put_overrides(c, &own, &to->overrides) < 0)
 		return -1;
 	c->out->generation.routes_n++;
 	return put_name(c, m->name, &to->name);
@@ -147,10 +152,12 @@ static const struct rule host_rules[] = {
 	{ NULL, RULE_SET, 0, 0, NULL },
 };
 
+/* *overrides: some route of it has some. */
 static int
 compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
-    block_ref *ref)
+    const struct overrides *config, uint32_t *overrides, block_ref *ref)
 {
+	struct overrides own = *config;
 	size_t i, bytes = sizeof(struct block_host) +
 	    m->n_routes * sizeof(struct block_route);
 	const struct at retry = AT(at, "retry_policy");
@@ -159,14 +166,18 @@ compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
 
 	if (b == NULL || rule_check(c, at, &m->base, host_rules) < 0 ||
 	    compile_retry(c, &retry, m->retry_policy, &plan) < 0 ||
-	    put_text(c, m->name, &b->name) < 0)
+	    put_text(c, m->name, &b->name) < 0 ||
+	    compile_overrides(c, at, m->typed_per_filter_config,
+	    m->n_typed_per_filter_config, &own) < 0)
 		return -1;
 	for (i = 0; i < m->n_routes; i++) {
 		const struct at item = AT_ITEM(at, "routes", i);
 
-		if (compile_route(c, &item, m->routes[i], &plan,
+		if (compile_route(c, &item, m->routes[i], &plan, &own,
 		    &b->routes[i]) < 0)
 			return -1;
+		if (b->routes[i].overrides != 0)
+			*overrides = 1;
 	}
 	b->routes_n = (uint32_t)m->n_routes;
 	if (compile_index(c, b->routes, b->routes_n, &b->index) < 0)
@@ -328,7 +339,8 @@ hosts_unique(struct compiler *c, const struct at *up,
 
 static int
 compile_hosts(struct compiler *c, const struct at *up,
-    const RouteConfiguration *m, block_ref *ref)
+    const RouteConfiguration *m, const struct overrides *own,
+    struct block_route_config *b)
 {
 	struct block_list *list = list_new(c, m->n_virtual_hosts);
 	size_t i;
@@ -336,12 +348,12 @@ compile_hosts(struct compiler *c, const struct at *up,
 	for (i = 0; list != NULL && i < m->n_virtual_hosts; i++) {
 		const struct at at = AT_ITEM(up, "virtual_hosts", i);
 
-		if (compile_host(c, &at, m->virtual_hosts[i], &list->at[i]) <
-		    0)
+		if (compile_host(c, &at, m->virtual_hosts[i], own,
+		    &b->overrides, &list->at[i]) < 0)
 			return -1;
 	}
 	return list == NULL || hosts_unique(c, up, m) < 0 ? -1 :
-	    put_list(c, BLOCK_HOSTS, list, ref);
+	    put_list(c, BLOCK_HOSTS, list, &b->hosts);
 }
 
 static const struct rule config_rules[] = {
@@ -351,8 +363,10 @@ static const struct rule config_rules[] = {
 
 int
 compile_routes(struct compiler *c, const struct at *at,
-    const RouteConfiguration *m, block_ref *ref)
+    const RouteConfiguration *m, const struct filter_names *filters,
+    block_ref *ref)
 {
+	struct overrides own = { .filters = filters };
 	struct block_route_config *b;
 	struct domain *domains;
 	size_t i, n, bytes;
@@ -363,7 +377,9 @@ compile_routes(struct compiler *c, const struct at *at,
 	bytes = sizeof(*b) + n * sizeof(b->domains[0]);
 	if ((b = scratch(c, bytes)) == NULL ||
 	    put_text(c, m->name, &b->name) < 0 ||
-	    compile_hosts(c, at, m, &b->hosts) < 0)
+	    compile_overrides(c, at, m->typed_per_filter_config,
+	    m->n_typed_per_filter_config, &own) < 0 ||
+	    compile_hosts(c, at, m, &own, b) < 0)
 		return -1;
 	b->ignore_port = m->ignore_port_in_host_matching ? 1 : 0;
 	b->domains_n = (uint32_t)n;

@@ -25,7 +25,12 @@ static const char *const policy_names[] = {
 	[LB_RANDOM] = "random",
 };
 static const char *const san_names[] = { "?", "email", "dns", "uri", "ip" };
-static const char *const filter_names[] = { [FILTER_ROUTER] = "router" };
+static const char *const filter_names[] = {
+	[FILTER_ROUTER] = "router", [FILTER_RBAC] = "rbac",
+};
+static const char *const what_names[] = {
+	[RBAC_PATH] = "path", [RBAC_NAME] = "name", [RBAC_HEADER] = "header",
+};
 
 static void
 dump_h2(FILE *out, const struct block_h2 *b,
@@ -118,17 +123,18 @@ dump_cluster(FILE *out, const struct arena *a, block_ref ref)
 }
 
 static void
-dump_header(FILE *out, const struct arena *a,
+dump_match(FILE *out, const struct arena *a,
     const struct block_header_match *b)
 {
-	fprintf(out, "          header \"%s\" %s", block_text(a, b->name),
-	    header_names[b->kind]);
+	if (b->name != 0)
+		fprintf(out, " \"%s\"", block_text(a, b->name));
+	fprintf(out, " %s", header_names[b->kind]);
 	if (b->kind == HEADER_RANGE)
 		fprintf(out, " [%" PRId64 ", %" PRId64 ")", b->range_from,
 		    b->range_to);
 	else if (b->kind != HEADER_PRESENT)
 		fprintf(out, " \"%s\"", block_text(a, b->value));
-	fprintf(out, "%s%s%s\n", b->flags & HEADER_ANY_CASE ? " any case" : "",
+	fprintf(out, "%s%s%s", b->flags & HEADER_ANY_CASE ? " any case" : "",
 	    b->flags & HEADER_MISSING_AS_EMPTY ? " missing as empty" : "",
 	    b->flags & HEADER_INVERT ? " inverted" : "");
 }
@@ -144,6 +150,69 @@ dump_retry(FILE *out, const struct block_plan *p)
 	for (int i = 0; i < RETRIABLE_CODES_MAX; i++)
 		if (p->retriable_codes[i] != 0)
 			fprintf(out, " %u", p->retriable_codes[i]);
+}
+
+static void
+dump_lead(FILE *out, const char *before, uint32_t to)
+{
+	if (to == RBAC_MATCHES || to == RBAC_FAILS)
+		fprintf(out, "%s%s", before, to == RBAC_MATCHES ? "matches" :
+		    "fails");
+	else
+		fprintf(out, "%s%u", before, to);
+}
+
+static void
+dump_rules(FILE *out, const struct arena *a, const char *which, block_ref ref)
+{
+	const struct block_rbac_rules *b;
+
+	if (ref == 0)
+		return;
+	b = arena_at(a, ref);
+	fprintf(out, "          %s %s", which, b->action == RBAC_DENY ?
+	    "deny" : "allow");
+	dump_lead(out, " who ", b->entry);
+	fputc('\n', out);
+	for (uint32_t i = 0; i < b->nodes_n; i++) {
+		fprintf(out, "            %u %s", i,
+		    what_names[b->nodes[i].what]);
+		dump_match(out, a, &b->nodes[i].match);
+		dump_lead(out, " ? ", b->nodes[i].yes);
+		dump_lead(out, " : ", b->nodes[i].no);
+		fputc('\n', out);
+	}
+}
+
+static void
+dump_rbac(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_rbac *b;
+
+	if (ref == 0) {
+		fprintf(out, " off\n");
+		return;
+	}
+	b = arena_at(a, ref);
+	fputc('\n', out);
+	dump_rules(out, a, "rules", b->rules);
+	dump_rules(out, a, "shadow", b->shadow_rules);
+}
+
+static void
+dump_overrides(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_overrides *b;
+
+	if (ref == 0)
+		return;
+	b = arena_at(a, ref);
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->at[i].set == 0)
+			continue;
+		fprintf(out, "          filter %u", i);
+		dump_rbac(out, a, b->at[i].rbac);
+	}
 }
 
 static void
@@ -176,11 +245,15 @@ dump_route(FILE *out, const struct arena *a, const struct block_route *b)
 	    b->flags & MATCH_GRPC ? " grpc" : "", b->cluster,
 	    plan->timeout_ms);
 	dump_plan(out, plan);
+	dump_overrides(out, a, b->overrides);
 	if (b->headers == 0)
 		return;
 	headers = arena_at(a, b->headers);
-	for (i = 0; i < headers->n; i++)
-		dump_header(out, a, &headers->at[i]);
+	for (i = 0; i < headers->n; i++) {
+		fprintf(out, "          header");
+		dump_match(out, a, &headers->at[i]);
+		fputc('\n', out);
+	}
 }
 
 static void
@@ -221,9 +294,14 @@ dump_chain(FILE *out, const struct arena *a, block_ref ref)
 	    hcm->idle_timeout_ms, hcm->stream_idle_timeout_ms,
 	    hcm->max_stream_duration_ms);
 	dump_h2(out, &hcm->h2, &hcm->limits);
-	for (i = 0; i < hcm->filters_n; i++)
-		fprintf(out, "    filter %s\n",
-		    filter_names[hcm->filters[i].kind]);
+	for (i = 0; i < hcm->filters_n; i++) {
+		fprintf(out, "    filter %s", filter_names[hcm->filters[i].
+		    kind]);
+		if (hcm->filters[i].kind == FILTER_RBAC)
+			dump_rbac(out, a, hcm->filters[i].rbac);
+		else
+			fputc('\n', out);
+	}
 	dump_routes(out, a, hcm->route_config);
 }
 

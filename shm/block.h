@@ -3,10 +3,11 @@
  * the master writes and the workers read in place.
  *
  *   root ──> listeners ──> chain ──> hcm ──> route config ──> virtual host
- *     │                      └─> tls                   index <──┤ routes:
- *     └────> cluster pages ──> cluster ──> balance (endpoints)  │ match, plan,
- *              [slot/256][slot%256]  └─> tls                    │ cluster slot
- *                                                               v
+ *     │                      │   └─> rbac ──> rules    index <──┤ routes:
+ *     │                      └─> tls      ^                     │ match, plan,
+ *     │                                   └───────── overrides <┤ cluster slot
+ *     └────> cluster pages ──> cluster ──> balance (endpoints)  │
+ *              [slot/256][slot%256]  └─> tls                    v
  *   A route names a cluster by slot, not by block, so that a changed cluster
  *   costs its own blocks, one page and the root.
  *
@@ -110,11 +111,12 @@ struct block_chain {
 	uint32_t	handshake_timeout_ms;	/* 0 = none */
 };
 
-enum filter_kind { FILTER_ROUTER, FILTER_KINDS };
+enum filter_kind { FILTER_ROUTER, FILTER_RBAC, FILTER_KINDS };
 
 struct block_filter {
 	uint32_t	kind;		/* enum filter_kind */
-	block_ref	plan;		/* its settings; 0 = none */
+	block_ref	rbac;		/* block_rbac, of a FILTER_RBAC; 0 =
+					   it does nothing */
 };
 
 /* HttpConnectionManager */
@@ -138,6 +140,7 @@ struct block_route_config {
 					   longer before shorter, then bytes */
 	uint32_t	exact_n;	/* the first so many are DOMAIN_EXACT */
 	uint32_t	ignore_port;	/* in the authority, 0 or 1 */
+	uint32_t	overrides;	/* 1: some route has some */
 	struct block_domain {
 		block_ref	text;	/* lower case, without the star */
 		uint16_t	kind;	/* enum domain_kind */
@@ -162,6 +165,17 @@ struct block_route {
 	uint32_t	cluster;	/* slot */
 	block_ref	plan;		/* block_plan */
 	block_ref	name;		/* text, may be 0 */
+	block_ref	overrides;	/* block_overrides; 0 = none */
+};
+
+/* typed_per_filter_config of a route, its host and its configuration, the
+ * most specific of them: what a filter does here instead. */
+struct block_overrides {
+	uint32_t	n;		/* filters of the hcm, in its order */
+	struct block_override {
+		uint32_t	set;	/* 0: as the filter itself says */
+		block_ref	rbac;	/* block_rbac; 0 = it does nothing */
+	}		at[];
 };
 
 /* config.route.v3.VirtualHost */
@@ -252,6 +266,49 @@ struct block_header_matches {		/* all of them must hold */
 	uint32_t	n;		/* >= 1 */
 	uint32_t	pad;
 	struct block_header_match at[];
+};
+
+/* extensions.filters.http.rbac.v3.RBAC */
+struct block_rbac {
+	block_ref	rules;		/* block_rbac_rules; 0 = none: all may
+					   pass */
+	block_ref	shadow_rules;	/* the same, only counted */
+};
+
+enum rbac_action { RBAC_ALLOW, RBAC_DENY };
+enum rbac_what { RBAC_PATH, RBAC_NAME, RBAC_HEADER };
+enum {
+	RBAC_NODES_MAX = 65536,
+	RBAC_MATCHES = RBAC_NODES_MAX,	/* some policy matches: an end */
+	RBAC_FAILS,			/* none does: the other end */
+};
+
+/*
+ * config.rbac.v3.RBAC: all its policies as one program without a stack. And,
+ * or and not are gone: they are where each node leads to.
+ *
+ *   (path /a/ or path /b/) and name x     entry 0
+ *                                            yes      no
+ *     0  path prefix /a/                      2        1
+ *     1  path prefix /b/                      2      FAILS
+ *     2  name exact x                      MATCHES   FAILS
+ *
+ * A node leads to later ones only, or to an end: a walk ends after at most
+ * nodes_n steps, however deep the rules were nested.
+ */
+struct block_rbac_rules {
+	uint32_t	action;		/* enum rbac_action */
+	uint32_t	entry;		/* the first node, or an end */
+	uint32_t	nodes_n;	/* 0..RBAC_NODES_MAX */
+	uint32_t	pad;
+	struct block_rbac_node {
+		uint32_t	what;	/* enum rbac_what */
+		uint32_t	yes, no;
+		uint32_t	pad;
+		struct block_header_match match;	/* its name: of a
+					   header only, otherwise 0; of an
+					   RBAC_NAME, PRESENT: any name */
+	}		nodes[];
 };
 
 /* By what a route limits its calls: worker/deadline.h has the rules. */

@@ -81,6 +81,8 @@ static const struct limit limits[] = {
 	    "its virtual hosts are missing"),
 	OF(ROUTE_CONFIG, route_config, ignore_port, 0, 1,
 	    "ignore_port is neither 0 nor 1"),
+	OF(ROUTE_CONFIG, route_config, overrides, 0, 1,
+	    "overrides is neither 0 nor 1"),
 	EACH(ROUTE_CONFIG, domain, text, PRESENT,
 	    "a domain's text is missing"),
 	EACH(ROUTE_CONFIG, domain, kind, 0, DOMAIN_ANY,
@@ -103,6 +105,21 @@ static const struct limit limits[] = {
 	EACH(HEADER_MATCHES, header_match, flags, 0,
 	    HEADER_INVERT | HEADER_MISSING_AS_EMPTY | HEADER_ANY_CASE,
 	    "a header match has an unknown flag"),
+	OF(OVERRIDES, overrides, n, 1, FILTERS_MAX,
+	    "they are for no filter, or for too many"),
+	EACH(OVERRIDES, override, set, 0, 1,
+	    "one is neither there nor not there"),
+	OF(RBAC_RULES, rbac_rules, action, 0, RBAC_DENY,
+	    "their action is of no known kind"),
+	OF(RBAC_RULES, rbac_rules, nodes_n, 0, RBAC_NODES_MAX,
+	    "they have too many nodes"),
+	EACH(RBAC_RULES, rbac_node, what, 0, RBAC_HEADER,
+	    "a node looks at nothing known"),
+	EACH(RBAC_RULES, rbac_node, match.kind, 0, HEADER_RANGE,
+	    "a node matches in no known way"),
+	EACH(RBAC_RULES, rbac_node, match.flags, 0,
+	    HEADER_INVERT | HEADER_MISSING_AS_EMPTY | HEADER_ANY_CASE,
+	    "a node has an unknown flag"),
 	OF(PAGES, list, n, 0, CLUSTERS_MAX / PAGE_SLOTS,
 	    "they are more than there are slots"),
 	OF(PAGE, list, n, PAGE_SLOTS, PAGE_SLOTS,
@@ -204,10 +221,14 @@ hcm_check(const void *p)
 {
 	const struct block_hcm *h = p;
 
-	for (uint32_t i = 0; i < h->filters_n; i++)
-		if ((h->filters[i].kind == FILTER_ROUTER) !=
-		    (i == h->filters_n - 1))
+	for (uint32_t i = 0; i < h->filters_n; i++) {
+		const struct block_filter *f = &h->filters[i];
+
+		if ((f->kind == FILTER_ROUTER) != (i == h->filters_n - 1))
 			return "its router is not its last filter";
+		if (f->kind != FILTER_RBAC && f->rbac != 0)
+			return "its router has rules";
+	}
 	return NULL;
 }
 
@@ -226,6 +247,32 @@ route_config_check(const void *p)
 		if (one->kind > two->kind ||
 		    (one->kind == two->kind && one->len < two->len))
 			return "its domains are out of order";
+	}
+	return NULL;
+}
+
+static bool
+leads_on(const struct block_rbac_rules *b, uint32_t to, uint32_t from)
+{
+	return to == RBAC_MATCHES || to == RBAC_FAILS ||
+	    (to >= from && to < b->nodes_n);
+}
+
+/* A walk ends: see struct block_rbac_rules. */
+static const char *
+rbac_rules_check(const void *p)
+{
+	const struct block_rbac_rules *b = p;
+
+	if (!leads_on(b, b->entry, 0))
+		return "their entry is none of their nodes";
+	for (uint32_t i = 0; i < b->nodes_n; i++) {
+		const struct block_rbac_node *n = &b->nodes[i];
+
+		if (!leads_on(b, n->yes, i + 1) || !leads_on(b, n->no, i + 1))
+			return "a node does not lead to a later one";
+		if ((n->what == RBAC_HEADER) != (n->match.name != 0))
+			return "a header's name is missing, or one too many";
 	}
 	return NULL;
 }
@@ -336,6 +383,7 @@ static const char *(*const others[BLOCK_KINDS])(const void *p) = {
 	[BLOCK_LISTENER] = listener_check,
 	[BLOCK_HCM] = hcm_check,
 	[BLOCK_ROUTE_CONFIG] = route_config_check,
+	[BLOCK_RBAC_RULES] = rbac_rules_check,
 	[BLOCK_BALANCE] = balance_check,
 	[BLOCK_TLS] = tls_check,
 	[BLOCK_ROUTE_INDEX] = block_index_check,

@@ -10,14 +10,16 @@ struct field {
 	enum block_kind	names;
 };
 
+enum { FIELDS_MAX = 5 };
+
 /* A kind: fixed bytes, then items as many as the count at count_at says. */
 struct shape {
 	const char	*name;
 	size_t		 fixed, item;	/* item 0: none follow */
 	size_t		 count_at;
 	size_t		 extra;		/* after the items: a text's NUL */
-	struct field	 fields[4];	/* until names is BLOCK_ROOT */
-	struct field	 items[4];	/* the same, inside each item */
+	struct field	 fields[FIELDS_MAX];	/* until names is BLOCK_ROOT */
+	struct field	 items[FIELDS_MAX];	/* inside each item */
 	bool		 bytes_inside;	/* self-contained: count_at is where
 					   its whole length stands */
 };
@@ -46,7 +48,7 @@ static const struct shape shapes[BLOCK_KINDS] = {
 	    .item = sizeof(struct block_filter), .count_at = AT(hcm, filters_n),
 	    .fields = { { AT(hcm, stat_prefix), BLOCK_TEXT },
 	    { AT(hcm, route_config), BLOCK_ROUTE_CONFIG } },
-	    .items = { { AT(filter, plan), BLOCK_PLAN } } },
+	    .items = { { AT(filter, rbac), BLOCK_RBAC } } },
 	[BLOCK_ROUTE_CONFIG] = { "route configuration",
 	    .fixed = offsetof(struct block_route_config, domains),
 	    .item = sizeof(struct block_domain),
@@ -62,7 +64,8 @@ static const struct shape shapes[BLOCK_KINDS] = {
 	    { AT(host, index), BLOCK_ROUTE_INDEX } },
 	    .items = { { AT(route, path), BLOCK_TEXT },
 	    { AT(route, headers), BLOCK_HEADER_MATCHES },
-	    { AT(route, plan), BLOCK_PLAN }, { AT(route, name), BLOCK_TEXT } } },
+	    { AT(route, plan), BLOCK_PLAN }, { AT(route, name), BLOCK_TEXT },
+	    { AT(route, overrides), BLOCK_OVERRIDES } } },
 	[BLOCK_ROUTE_INDEX] = { "route index",
 	    .fixed = sizeof(struct block_route_index),
 	    .count_at = AT(route_index, bytes), .bytes_inside = true },
@@ -72,6 +75,19 @@ static const struct shape shapes[BLOCK_KINDS] = {
 	    .count_at = AT(header_matches, n),
 	    .items = { { AT(header_match, name), BLOCK_TEXT },
 	    { AT(header_match, value), BLOCK_TEXT } } },
+	[BLOCK_OVERRIDES] = { "overrides",
+	    .fixed = offsetof(struct block_overrides, at),
+	    .item = sizeof(struct block_override), .count_at = AT(overrides, n),
+	    .items = { { AT(override, rbac), BLOCK_RBAC } } },
+	[BLOCK_RBAC] = { "RBAC", .fixed = sizeof(struct block_rbac),
+	    .fields = { { AT(rbac, rules), BLOCK_RBAC_RULES },
+	    { AT(rbac, shadow_rules), BLOCK_RBAC_RULES } } },
+	[BLOCK_RBAC_RULES] = { "RBAC rules",
+	    .fixed = offsetof(struct block_rbac_rules, nodes),
+	    .item = sizeof(struct block_rbac_node),
+	    .count_at = AT(rbac_rules, nodes_n),
+	    .items = { { AT(rbac_node, match.name), BLOCK_TEXT },
+	    { AT(rbac_node, match.value), BLOCK_TEXT } } },
 	[BLOCK_PAGES] = { "cluster pages", LIST(BLOCK_PAGE) },
 	[BLOCK_PAGE] = { "cluster page", LIST(BLOCK_CLUSTER) },
 	[BLOCK_CLUSTER] = { "cluster", .fixed = sizeof(struct block_cluster),
@@ -127,7 +143,7 @@ static void
 fields_see(const struct field *fields, uint8_t *at, block_ref_see *see,
     void *arg)
 {
-	for (int i = 0; i < 4 && fields[i].names != BLOCK_ROOT; i++) {
+	for (int i = 0; i < FIELDS_MAX && fields[i].names != BLOCK_ROOT; i++) {
 		block_ref *ref = (block_ref *)(void *)(at + fields[i].at);
 
 		if (*ref != 0)
@@ -156,8 +172,8 @@ fields_look(const struct field *fields, const uint8_t *at,
 {
 	int rc = 0;
 
-	for (int i = 0; i < 4 && fields[i].names != BLOCK_ROOT && rc == 0;
-	    i++) {
+	for (int i = 0; i < FIELDS_MAX && fields[i].names != BLOCK_ROOT &&
+	    rc == 0; i++) {
 		block_ref ref;
 
 		memcpy(&ref, at + fields[i].at, sizeof(ref));

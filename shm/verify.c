@@ -174,20 +174,36 @@ routes_check(const struct verifier *v, const void *p)
 }
 
 static const char *
+header_check(const struct verifier *v, const struct block_header_match *m)
+{
+	if (m->name != 0 && !is_lower(at(v, m->name)))
+		return "a header's name is not in lower case";
+	if (m->flags & HEADER_ANY_CASE && m->value != 0 &&
+	    !is_lower(at(v, m->value)))
+		return "a value of any case is not in lower case";
+	return NULL;
+}
+
+static const char *
 headers_check(const struct verifier *v, const void *p)
 {
 	const struct block_header_matches *h = p;
+	const char *wrong = NULL;
 
-	for (uint32_t i = 0; i < h->n; i++) {
-		const struct block_header_match *m = &h->at[i];
+	for (uint32_t i = 0; i < h->n && wrong == NULL; i++)
+		wrong = header_check(v, &h->at[i]);
+	return wrong;
+}
 
-		if (!is_lower(at(v, m->name)))
-			return "a header's name is not in lower case";
-		if (m->flags & HEADER_ANY_CASE && m->value != 0 &&
-		    !is_lower(at(v, m->value)))
-			return "a value of any case is not in lower case";
-	}
-	return NULL;
+static const char *
+rbac_rules_check(const struct verifier *v, const void *p)
+{
+	const struct block_rbac_rules *b = p;
+	const char *wrong = NULL;
+
+	for (uint32_t i = 0; i < b->nodes_n && wrong == NULL; i++)
+		wrong = header_check(v, &b->nodes[i].match);
+	return wrong;
 }
 
 static const char *
@@ -235,6 +251,7 @@ static const char *(*const neighbours[BLOCK_KINDS])(const struct verifier *v,
 	[BLOCK_ROUTE_CONFIG] = domains_check,
 	[BLOCK_HOST] = routes_check,
 	[BLOCK_HEADER_MATCHES] = headers_check,
+	[BLOCK_RBAC_RULES] = rbac_rules_check,
 	[BLOCK_PAGES] = pages_check,
 	[BLOCK_CLUSTER] = cluster_check,
 	[BLOCK_TLS] = key_check,

@@ -6,9 +6,9 @@
  *                                 STOP      not yet: the filter goes on later
  *                                 REPLY     the filter answered; no more
  *
- * A filter's settings are in the stream's plan, its state in the stream.
- * One more filter is a row here, its enum filter_kind in shm/block.h and its
- * compiler function.
+ * A filter's settings lie in the arena, good for this turn; what it needs
+ * later goes into the stream. One more filter is a row here, its enum
+ * filter_kind and its settings in shm/block.h, and its compiler function.
  */
 #ifndef WORKER_FILTER_H
 #define WORKER_FILTER_H

@@ -14,6 +14,19 @@ enum { JOINED_BYTES_MAX = 8192 };
 
 /* ---- headers ---- */
 
+/* A host is an authority that came by its older name; a request has one of
+ * the two (relay.c). */
+static bool
+has_name(const struct header *at, const char *name, size_t len)
+{
+	static const char authority[] = ":authority";
+
+	if (at->id == HEADER_host)
+		return len == sizeof(authority) - 1 &&
+		    memcmp(name, authority, len) == 0;
+	return at->name_len == len && memcmp(at->name, name, len) == 0;
+}
+
 /* The value; a repeated header's values joined by commas, in room. */
 static bool
 value_find(const struct headers *h, const char *name, size_t len,
@@ -25,7 +38,7 @@ value_find(const struct headers *h, const char *name, size_t len,
 	for (uint32_t i = 0; i < h->n; i++) {
 		const struct header *at = &h->at[i];
 
-		if (at->name_len != len || memcmp(at->name, name, len) != 0)
+		if (!has_name(at, name, len))
 			continue;
 		if (n++ == 0) {
 			*value = text_of(at);
@@ -72,8 +85,8 @@ in_range(struct text v, const struct block_header_match *m)
 	    n >= m->range_from && n < m->range_to;
 }
 
-static bool
-value_matches(const struct arena *a, const struct block_header_match *m,
+bool
+route_value_matches(const struct arena *a, const struct block_header_match *m,
     struct text v)
 {
 	const struct block_text *t = m->value == 0 ? NULL :
@@ -103,8 +116,8 @@ value_matches(const struct arena *a, const struct block_header_match *m,
 
 /* A missing header satisfies "present, inverted" and nothing else, unless it
  * counts as empty (envoy-xds.md 1.4, HeaderMatcher). */
-static bool
-header_matches(const struct arena *a, const struct block_header_match *m,
+bool
+route_header_matches(const struct arena *a, const struct block_header_match *m,
     const struct headers *h)
 {
 	const struct block_text *name = arena_at(a, m->name);
@@ -115,7 +128,23 @@ header_matches(const struct arena *a, const struct block_header_match *m,
 	if (!value_find(h, name->bytes, name->len, room, &v) &&
 	    !(m->flags & HEADER_MISSING_AS_EMPTY))
 		return m->kind == HEADER_PRESENT && invert;
-	return value_matches(a, m, v) != invert;
+	return route_value_matches(a, m, v) != invert;
+}
+
+bool
+route_header_fits(const struct arena *a, const struct block_header_match *m,
+    const struct headers *h)
+{
+	const struct block_text *name = arena_at(a, m->name);
+	size_t bytes = 0;
+	int n = 0;
+
+	for (uint32_t i = 0; i < h->n; i++)
+		if (has_name(&h->at[i], name->bytes, name->len)) {
+			bytes += h->at[i].value_len + (n > 0);
+			n++;
+		}
+	return n < 2 || bytes <= JOINED_BYTES_MAX;
 }
 
 /* ---- routes ---- */
@@ -155,7 +184,7 @@ route_matches(const struct arena *a, const struct block_route *r,
 		return true;
 	m = arena_at(a, r->headers);
 	for (uint32_t i = 0; i < m->n; i++)
-		if (!header_matches(a, &m->at[i], h))
+		if (!route_header_matches(a, &m->at[i], h))
 			return false;
 	return true;
 }
@@ -201,18 +230,6 @@ match_one_by_one(const struct arena *a, const struct block_host *host,
 		if (route_matches(a, &host->routes[i], r->path, r->headers))
 			return i;
 	return BLOCK_NONE;
-}
-
-/* Paths match without their query. */
-static struct text
-path_of(const struct headers *h)
-{
-	struct text path = text_of(headers_find(h, HEADER_path));
-	const char *query = memchr(path.p, '?', path.len);
-
-	if (query != NULL)
-		path.len = (size_t)(query - path.p);
-	return path;
 }
 
 const struct block_route *

@@ -18,9 +18,22 @@
 #include "shm/block.h"
 #include "worker/io/header.h"
 
+struct text;				/* worker/route_text.h */
+
 /* NULL: no virtual host, or none of its routes. Good for this turn. */
 const struct block_route *route_find(const struct arena *a,
 	    const struct block_route_config *config, const struct headers *h);
+
+/* One condition of a route, also of an RBAC rule. */
+bool	route_header_matches(const struct arena *a,
+	    const struct block_header_match *m, const struct headers *h);
+/* The same on a value at hand. */
+bool	route_value_matches(const struct arena *a,
+	    const struct block_header_match *m, struct text v);
+/* False: the header is there more than once, and longer than what of all its
+ * values is looked at. */
+bool	route_header_fits(const struct arena *a,
+	    const struct block_header_match *m, const struct headers *h);
 
 /* content-type is application/grpc or application/grpc+... */
 int	route_is_grpc(const struct headers *h);

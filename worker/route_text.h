@@ -1,6 +1,6 @@
 /*
  * worker/route_text.h - texts as routing compares them, shared by the
- * worker/route*.c.
+ * worker/route*.c and worker/rbac*.c.
  */
 #ifndef WORKER_ROUTE_TEXT_H
 #define WORKER_ROUTE_TEXT_H
@@ -40,6 +40,18 @@ text_of(const struct header *h)
 	if (h == NULL)
 		return (struct text){ "", 0 };
 	return (struct text){ (const char *)h->value, h->value_len };
+}
+
+/* The path without its query: what is routed and authorised by. */
+static inline struct text
+path_of(const struct headers *h)
+{
+	struct text path = text_of(headers_find(h, HEADER_path));
+	const char *query = memchr(path.p, '?', path.len);
+
+	if (query != NULL)
+		path.len = (size_t)(query - path.p);
+	return path;
 }
 
 #endif

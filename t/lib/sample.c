@@ -50,7 +50,7 @@ plan_put(struct arena *a, uint32_t timeout_ms)
 	block_ref ref;
 	struct block_plan *p = put(a, sizeof(*p), &ref);
 
-	*p = (struct block_plan){ .hash = 0x1234 + timeout_ms,
+	*p = (struct block_plan){ .hash = 0x12345678 + timeout_ms,
 	    .bytes = sizeof(*p), .timeout_ms = timeout_ms };
 	return ref;
 }
@@ -189,6 +189,59 @@ matches_put(struct arena *a)
 }
 
 static block_ref
+rules_put(struct arena *a)
+{
+	static const struct block_rbac_node nodes[] = {
+		{ RBAC_PATH, 2, 1, 0, { .kind = HEADER_PREFIX } },
+		{ RBAC_HEADER, 2, RBAC_FAILS, 0, { .kind = HEADER_EXACT,
+		    .flags = HEADER_ANY_CASE | HEADER_INVERT } },
+		{ RBAC_NAME, 3, RBAC_FAILS, 0, { .kind = HEADER_PRESENT } },
+		{ RBAC_NAME, RBAC_FAILS, RBAC_MATCHES, 0,
+		    { .kind = HEADER_EXACT } },
+	};
+	block_ref ref;
+	struct block_rbac_rules *r = put(a, sizeof(*r) + sizeof(nodes), &ref);
+
+	r->action = RBAC_DENY;
+	r->nodes_n = 4;
+	memcpy(r->nodes, nodes, sizeof(nodes));
+	r->nodes[0].match.value = text_put(a, "/pkg.Greeter/");
+	r->nodes[1].match.name = text_put(a, "x-tenant");
+	r->nodes[1].match.value = text_put(a, "blue");
+	r->nodes[3].match.value = text_put(a, "spiffe://mesh/Guest");
+	return ref;
+}
+
+/* Its rules, and as a shadow none that anybody matches. */
+static block_ref
+rbac_put(struct sample *s, struct arena *a)
+{
+	block_ref ref, none;
+	struct block_rbac_rules *r = put(a, sizeof(*r), &none);
+
+	r->entry = RBAC_FAILS;
+	s->rbac = put(a, sizeof(*s->rbac), &ref);
+	s->rbac->rules = rules_put(a);
+	s->rbac->shadow_rules = none;
+	s->rules = at(a, s->rbac->rules);
+	return ref;
+}
+
+/* One that turns the first of two filters off, one that has other rules. */
+static void
+overrides_put(struct sample *s, struct arena *a, block_ref rbac)
+{
+	for (int i = 0; i < 2; i++) {
+		s->overrides = put(a, sizeof(*s->overrides) +
+		    2 * sizeof(s->overrides->at[0]),
+		    &s->host->routes[i].overrides);
+		s->overrides->n = 2;
+		s->overrides->at[0] = (struct block_override){ 1,
+		    i == 0 ? 0 : rbac };
+	}
+}
+
+static block_ref
 host_put(struct arena *a, const char *name, uint32_t routes_n)
 {
 	static const char *const paths[] = { "/pkg.greeter/", "/Exact", "/" };
@@ -229,6 +282,7 @@ route_config_put(struct sample *s, struct arena *a)
 	b->name = text_put(a, "routes");
 	b->hosts = list_put(a, 2, hosts);
 	b->domains_n = N;
+	b->overrides = 1;
 	for (int i = 0; i < N; i++)
 		b->domains[i] = (struct block_domain){
 		    text_put(a, domains[i].text), domains[i].kind,
@@ -269,14 +323,17 @@ listeners_put(struct sample *s, struct arena *a)
 {
 	block_ref hcm, refs[2];
 
-	s->hcm = put(a, sizeof(*s->hcm) + sizeof(s->hcm->filters[0]), &hcm);
+	s->hcm = put(a, sizeof(*s->hcm) + 2 * sizeof(s->hcm->filters[0]),
+	    &hcm);
 	s->hcm->stat_prefix = text_put(a, "http");
 	s->hcm->route_config = route_config_put(s, a);
 	s->hcm->h2 = h2;
 	s->hcm->limits = limits;
-	s->hcm->filters_n = 1;
-	s->hcm->filters[0] = (struct block_filter){ FILTER_ROUTER,
-	    plan_put(a, 77) };
+	s->hcm->filters_n = 2;
+	s->hcm->filters[0] = (struct block_filter){ FILTER_RBAC,
+	    rbac_put(s, a) };
+	s->hcm->filters[1] = (struct block_filter){ FILTER_ROUTER, 0 };
+	overrides_put(s, a, s->hcm->filters[0].rbac);
 	refs[0] = listener_put(a, 0, hcm, tls_put(a, 1));
 	refs[1] = listener_put(a, 63, hcm, 0);
 	s->root->listeners = list_put(a, 2, refs);

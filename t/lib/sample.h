@@ -24,6 +24,9 @@ struct sample {
 	struct block_list *hosts;
 	struct block_host *host;
 	struct block_header_matches *matches;
+	struct block_overrides *overrides;
+	struct block_rbac *rbac;
+	struct block_rbac_rules *rules;
 	struct block_list *pages, *page;
 	struct block_cluster *cluster;
 	struct block_balance *balance;
@@ -32,7 +35,7 @@ struct sample {
 	struct block_text *text;	/* the listener's name */
 };
 
-/* Puts it into the arena: about 6 KiB. */
+/* Puts it into the arena: about 7 KiB. */
 void	sample_put(struct sample *s, struct arena *a);
 
 /* Puts a generation of one cluster with n endpoints, and of m clusters more

@@ -16,8 +16,8 @@ struct reader {
 	volatile uint64_t sum;		/* so that touching is done */
 };
 
-enum type { LISTENER, CHAIN, HCM, ROUTE_CONFIG, HOST, MATCHES, PAGE, CLUSTER,
-    BALANCE, TLS, PLAN, TEXT };
+enum type { LISTENER, CHAIN, HCM, ROUTE_CONFIG, HOST, MATCHES, OVERRIDES, RBAC,
+    RULES, PAGE, CLUSTER, BALANCE, TLS, PLAN, TEXT };
 
 #define WANT(cond) do { if (!(cond)) return #cond; } while (0)
 #define READ(call) do { \
@@ -127,6 +127,58 @@ matches_read(struct reader *r, block_ref ref)
 	return NULL;
 }
 
+/* A walk from any node on comes to an end. */
+static const char *
+rules_read(struct reader *r, block_ref ref)
+{
+	const struct block_rbac_rules *b = at(r, ref);
+
+	if (ref == 0 || again(r, RULES, ref))
+		return NULL;
+	WANT(b->action <= RBAC_DENY);
+	WANT(b->entry < b->nodes_n || b->entry == RBAC_MATCHES ||
+	    b->entry == RBAC_FAILS);
+	for (uint32_t i = 0; i < b->nodes_n; i++) {
+		const struct block_rbac_node *n = &b->nodes[i];
+
+		WANT(n->yes > i && n->no > i);
+		WANT(n->yes < b->nodes_n || n->yes == RBAC_MATCHES ||
+		    n->yes == RBAC_FAILS);
+		WANT(n->no < b->nodes_n || n->no == RBAC_MATCHES ||
+		    n->no == RBAC_FAILS);
+		WANT(n->what <= RBAC_HEADER && n->match.kind <= HEADER_RANGE);
+		WANT(n->what != RBAC_HEADER || n->match.name != 0);
+		READ(text_read(r, n->match.name));
+		READ(text_read(r, n->match.value));
+	}
+	return NULL;
+}
+
+static const char *
+rbac_read(struct reader *r, block_ref ref)
+{
+	const struct block_rbac *b = at(r, ref);
+
+	if (ref == 0 || again(r, RBAC, ref))
+		return NULL;
+	READ(rules_read(r, b->rules));
+	return rules_read(r, b->shadow_rules);
+}
+
+static const char *
+overrides_read(struct reader *r, block_ref ref)
+{
+	const struct block_overrides *b = at(r, ref);
+
+	if (ref == 0 || again(r, OVERRIDES, ref))
+		return NULL;
+	for (uint32_t i = 0; i < b->n; i++) {
+		r->sum += b->at[i].set;
+		READ(rbac_read(r, b->at[i].rbac));
+	}
+	return NULL;
+}
+
 static const char *
 route_read(struct reader *r, const struct block_route *route)
 {
@@ -139,6 +191,7 @@ route_read(struct reader *r, const struct block_route *route)
 	touch(r, path->bytes, route->path_len);
 	READ(matches_read(r, route->headers));
 	READ(plan_read(r, route->plan));
+	READ(overrides_read(r, route->overrides));
 	return text_read(r, route->name);
 }
 
@@ -205,8 +258,7 @@ hcm_read(struct reader *r, block_ref ref)
 		WANT(b->filters[i].kind < FILTER_KINDS);
 		WANT((b->filters[i].kind == FILTER_ROUTER) ==
 		    (i == b->filters_n - 1));
-		if (b->filters[i].plan != 0)
-			READ(plan_read(r, b->filters[i].plan));
+		READ(rbac_read(r, b->filters[i].rbac));
 	}
 	return NULL;
 }

@@ -32,6 +32,10 @@ struct want {
 #define EACH(kind, type, field, names) \
 	{ BLOCK_##kind, "block_" #type, #field, \
 	    offsetof(struct block_##type, field), BLOCK_##names, true }
+/* In a struct inside an item, whose own fields have rows already. */
+#define INSIDE(kind, type, field, names) \
+	{ BLOCK_##kind, NULL, NULL, offsetof(struct block_##type, field), \
+	    BLOCK_##names, true }
 #define LIST(kind, names) \
 	{ BLOCK_##kind, NULL, NULL, 0, BLOCK_##names, true }
 
@@ -43,7 +47,7 @@ static const struct want wants[] = {
 	OF(LISTENER, listener, chains, CHAINS),
 	OF(CHAIN, chain, name, TEXT), OF(CHAIN, chain, tls, TLS),
 	OF(CHAIN, chain, hcm, HCM),
-	EACH(HCM, filter, plan, PLAN),
+	EACH(HCM, filter, rbac, RBAC),
 	OF(HCM, hcm, stat_prefix, TEXT),
 	OF(HCM, hcm, route_config, ROUTE_CONFIG),
 	OF(ROUTE_CONFIG, route_config, name, TEXT),
@@ -52,13 +56,19 @@ static const struct want wants[] = {
 	EACH(HOST, route, path, TEXT),
 	EACH(HOST, route, headers, HEADER_MATCHES),
 	EACH(HOST, route, plan, PLAN), EACH(HOST, route, name, TEXT),
+	EACH(HOST, route, overrides, OVERRIDES),
+	EACH(OVERRIDES, override, rbac, RBAC),
 	OF(HOST, host, name, TEXT), OF(HOST, host, index, ROUTE_INDEX),
 	EACH(HEADER_MATCHES, header_match, name, TEXT),
 	EACH(HEADER_MATCHES, header_match, value, TEXT),
+	OF(RBAC, rbac, rules, RBAC_RULES),
+	OF(RBAC, rbac, shadow_rules, RBAC_RULES),
 	OF(CLUSTER, cluster, name, TEXT),
 	OF(CLUSTER, cluster, balance, BALANCE),
 	OF(CLUSTER, cluster, tls, TLS),
 	OF(TLS, tls, private_key, KINDS),	/* in the other arena */
+	INSIDE(RBAC_RULES, rbac_node, match.name, TEXT),
+	INSIDE(RBAC_RULES, rbac_node, match.value, TEXT),
 	LIST(LISTENERS, LISTENER), LIST(CHAINS, CHAIN), LIST(HOSTS, HOST),
 	LIST(PAGES, PAGE), LIST(PAGE, CLUSTER), LIST(SECRETS, TEXT),
 };
@@ -93,6 +103,11 @@ static const struct {
 	    sizeof(struct block_header_matches),
 	    sizeof(struct block_header_match),
 	    offsetof(struct block_header_matches, n) },
+	[BLOCK_OVERRIDES] = { "overrides", 4, sizeof(struct block_override) },
+	[BLOCK_RBAC] = { "RBAC", sizeof(struct block_rbac) },
+	[BLOCK_RBAC_RULES] = { "RBAC rules", sizeof(struct block_rbac_rules),
+	    sizeof(struct block_rbac_node),
+	    offsetof(struct block_rbac_rules, nodes_n) },
 	[BLOCK_PAGES] = OF_LIST("cluster pages"),
 	[BLOCK_PAGE] = OF_LIST("cluster page"),
 	[BLOCK_CLUSTER] = { "cluster", sizeof(struct block_cluster) },

@@ -139,6 +139,7 @@ static const struct refusal {
 } refusals[] = {
 #include "t/data/compile/refusals.def"
 #include "t/data/compile/refusals_cluster.def"
+#include "t/data/compile/refusals_rbac.def"
 };
 
 /* As if it had never been there. */
@@ -211,6 +212,11 @@ static const struct limit {
 	{ "          - name: router\n", "", "          - {name: more}\n", 64,
 	    "          - name: router\n", "t.yaml:31:11: " HCM "http_filters: "
 	    "has 65 items, expected 1..64, the last of them the router" },
+	{ "          - name: router\n", "", "          - name: who\n"
+	    "            typed_config: {\"@type\": type.googleapis.com/"
+	    "envoy.extensions.filters.http.rbac.v3.RBAC}\n", 8,
+	    "          - name: router\n", "t.yaml:47:13: " HCM
+	    "http_filters[8]: is one too many, expected at most 8 filters" },
 	{ "domains: [\"*\"]", "domains: [", "d", 1025, "]",
 	    "t.yaml:37:25: " HCM "route_config.virtual_hosts[0].domains[0]: "
 	    "has 1025 bytes, expected 1..1024" },
@@ -355,7 +361,7 @@ Test(compile, no_room_at_any_point)
 Test(compile, no_memory_at_any_point)
 {
 	static const char *const files[] = { DATA "base.yaml",
-	    DATA "full.yaml", DATA "tls.yaml" };
+	    DATA "full.yaml", DATA "tls.yaml", DATA "rbac.yaml" };
 	struct world w;
 	size_t i, unloaded, refused;
 	char *text;
@@ -391,7 +397,8 @@ Test(compile, no_memory_at_any_point)
 
 Test(compile, generations_as_text)
 {
-	static const char *const names[] = { "base", "full", "tls", "none" };
+	static const char *const names[] = { "base", "full", "tls", "none",
+	    "rbac" };
 	char file[64], *text, *want, *is;
 	struct world w;
 	size_t i;

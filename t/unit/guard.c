@@ -8,20 +8,28 @@
 
 #include "t/lib/everything.h"
 #include "xds/proto/envoy/config/cluster.pb-c.h"
+#include "xds/proto/envoy/config/rbac.pb-c.h"
 #include "xds/proto/google/protobuf/wrappers.pb-c.h"
 
 static const char *
-look(const void *bytes, size_t n, enum guard_policy policy)
+look_as(const ProtobufCMessageDescriptor *d, const void *bytes, size_t n,
+    enum guard_policy policy)
 {
 	static char why[512];
 	uint8_t *copy = malloc(n > 0 ? n : 1);	/* for the sanitizer's eye */
 
 	memcpy(copy, bytes, n);
 	why[0] = '\0';
-	if (guard_check(everything(), copy, n, policy, why, sizeof(why)) == 0)
+	if (guard_check(d, copy, n, policy, why, sizeof(why)) == 0)
 		cr_expect_str_eq(why, "");
 	free(copy);
 	return why;
+}
+
+static const char *
+look(const void *bytes, size_t n, enum guard_policy policy)
+{
+	return look_as(everything(), bytes, n, policy);
 }
 
 struct sample {
@@ -139,7 +147,7 @@ Test(guard, lenient)
 
 /* levels messages in each other, the outermost among them. */
 static const char *
-nested(int levels)
+nested(const ProtobufCMessageDescriptor *d, uint8_t tag, int levels)
 {
 	static uint8_t bytes[400000];
 	uint8_t *end = bytes + sizeof(bytes), *at = end, length[5];
@@ -152,19 +160,35 @@ nested(int levels)
 			    (left > 0x7f ? 0x80 : 0));
 		at -= n;
 		memcpy(at, length, n);
-		*--at = 0x01;
-		*--at = 0x8a;
+		if (tag > 0x7f)
+			*--at = 0x01;
+		*--at = tag;
 	}
-	return look(at, (size_t)(end - at), GUARD_UNKNOWN);
+	return look_as(d, at, (size_t)(end - at), GUARD_UNKNOWN);
 }
 
 Test(guard, depth)
 {
-	cr_expect_str_eq(nested(64), "");
-	cr_expect_str_eq(nested(65),
+	cr_expect_str_eq(nested(everything(), 0x8a, 64), "");
+	cr_expect_str_eq(nested(everything(), 0x8a, 65),
 	    "t.Everything field 17 (child): nested too deep");
-	cr_expect_str_eq(nested(70000),
+	cr_expect_str_eq(nested(everything(), 0x8a, 70000),
 	    "t.Everything field 17 (child): nested too deep");
+}
+
+/* Rules that hold themselves: not_rule in not_rule, not_id in not_id. */
+Test(guard, depth_of_rules)
+{
+	const ProtobufCMessageDescriptor *permission =
+	    &envoy__config__rbac__v3__permission__descriptor;
+	const ProtobufCMessageDescriptor *principal =
+	    &envoy__config__rbac__v3__principal__descriptor;
+
+	cr_expect_str_eq(nested(permission, 0x42, 64), "");
+	cr_expect_str_eq(nested(permission, 0x42, 65), "envoy.config.rbac.v3."
+	    "Permission field 8 (not_rule): nested too deep");
+	cr_expect_str_eq(nested(principal, 0x42, 70000), "envoy.config.rbac."
+	    "v3.Principal field 8 (not_id): nested too deep");
 }
 
 /* Amplifiers: many empty messages, long packed lists. */

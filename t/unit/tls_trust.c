@@ -220,6 +220,20 @@ Test(tls_trust, a_leaf_may_be_the_anchor)
 	drop(who);
 }
 
+/* "a b" for "a\0b\0", "none" for NULL. */
+static const char *
+names_text(const char *names)
+{
+	static char text[256];
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (; names != NULL && *names != '\0'; names += strlen(names) + 1)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+		    n > 0 ? " " : "", names);
+	return names == NULL ? "none" : text;
+}
+
 /* A server that asks, but does not insist: whoever shows none comes in
  * without a name, rules for names or not, as with Envoy; whoever shows one is
  * measured by it. */
@@ -258,10 +272,48 @@ Test(tls_trust, a_certificate_that_is_not_required)
 		cr_expect_eq(tls_failure(server.tls), rows[i / 2].failure,
 		    "%d: %s", i, tls_why(server.tls));
 		cr_expect_str_eq(tls_peer_uri(server.tls), rows[i / 2].uri);
+		cr_expect_str_eq(names_text(tls_peer_names(server.tls)),
+		    rows[i / 2].uri[0] == '\0' ? "none" : rows[i / 2].uri);
 		both_close();
 	}
 	drop(other);
 	drop(foreign);
+}
+
+/* What authorisation goes by: every name, the short ones and the long, and
+ * none that nobody vouches for. */
+Test(tls_trust, the_names_that_a_ca_vouches_for)
+{
+	static const struct {
+		const char *san, *names;
+		bool unverified;
+	} rows[] = {
+		{ "URI:a", "a", false }, { "URI:a", "none", true },
+		{ "DNS:d,URI:b,email:e@e,DNS:*.x,URI:a,IP:10.0.0.1",
+		    "b a d *.x", false },
+		{ "email:e@e", "", false }, { NULL, "", false },
+	};
+
+	for (int i = 0; i < 10; i++) {
+		struct identity *who = mint("who", (struct wanted){ .by = ca,
+		    .san = rows[i / 2].san });
+		struct tls_settings s = settings(true, own, ca->pem);
+		struct tls_settings c = settings(false, who, ca->pem);
+
+		if (rows[i / 2].unverified) {
+			s.trusted_ca = NULL;
+			s.trusted_ca_len = 0;
+		}
+		meet(&c, &s, 0x0303 + i % 2);
+		cr_expect_eq(tls_state(server.tls), TLS_ESTABLISHED, "%d: %s",
+		    i, tls_why(server.tls));
+		cr_expect_str_eq(names_text(tls_peer_names(server.tls)),
+		    rows[i / 2].names, "%d", i);
+		cr_expect_str_eq(names_text(tls_peer_names(client.tls)),
+		    "own", "a server has a name too");
+		both_close();
+		drop(who);
+	}
 }
 
 /* ---- names ---- */

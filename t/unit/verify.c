@@ -151,6 +151,9 @@ Test(verify, a_shared_block_counts_once_however_many_there_are)
 #define ROUTES HCM " > route configuration"
 #define HOSTS ROUTES " > virtual hosts"
 #define HOST HOSTS " > virtual host"
+#define OVERRIDES HOST " > overrides"
+#define RBAC OVERRIDES " > RBAC"	/* its routes come before its filters */
+#define RULES RBAC " > RBAC rules"
 #define MATCHES HOST " > header matches"
 #define PAGES ROOT " > cluster pages"
 #define PAGE PAGES " > cluster page"
@@ -195,7 +198,7 @@ static const struct wrong {
 	    "it lies in the control page", CHILD },
 	{ SET(host, host, routes[2].plan, 1 << 28), HOST " > plan",
 	    "it lies outside the arena", CHILD },
-	{ SET(hcm, hcm, filters[0].plan, 1 << 28), HCM " > plan",
+	{ SET(hcm, hcm, filters[0].rbac, 1 << 28), HCM " > RBAC",
 	    "it lies outside the arena", CHILD },
 	{ SET(page, list, at[255], 200), CLUSTER,
 	    "it lies in the control page", CHILD },
@@ -236,6 +239,7 @@ static const struct wrong {
 	    "it reaches beyond the arena" },
 	{ SET(hcm, hcm, filters[0].kind, FILTER_KINDS), HCM,
 	    "a filter is of no known kind" },
+	{ SET(hcm, hcm, filters[1].rbac, 4711), HCM, "its router has rules" },
 	{ SET(hcm, hcm, h2.stream_window_bytes, 0x80000000), HCM,
 	    "its stream window is too large" },
 	{ SET(hcm, hcm, h2.connection_window_bytes, 0x80000000), HCM,
@@ -249,6 +253,8 @@ static const struct wrong {
 	    "its virtual hosts are missing" },
 	{ SET(route_config, route_config, ignore_port, 2), ROUTES,
 	    "ignore_port is neither 0 nor 1" },
+	{ SET(route_config, route_config, overrides, 2), ROUTES,
+	    "overrides is neither 0 nor 1" },
 	{ SET(route_config, route_config, domains_n, 0x80000000), ROUTES,
 	    "it reaches beyond the arena" },
 	{ SET(route_config, route_config, domains[4].text, 0), ROUTES,
@@ -295,6 +301,55 @@ static const struct wrong {
 	    "a header match has an unknown flag" },
 	{ SET(matches, header_matches, at[2].flags, HEADER_ANY_CASE), MATCHES,
 	    "a value of any case is not in lower case" },
+
+	{ SET(overrides, overrides, n, 0), OVERRIDES,
+	    "they are for no filter, or for too many" },
+	{ SET(overrides, overrides, n, FILTERS_MAX + 1), OVERRIDES,
+	    "they are for no filter, or for too many" },
+	{ SET(overrides, overrides, at[0].set, 2), OVERRIDES,
+	    "one is neither there nor not there" },
+	{ SET(overrides, overrides, at[1].rbac, 1 << 28),
+	    RBAC, "it lies outside the arena", CHILD },
+
+	{ SET(rbac, rbac, rules, 0), NULL, NULL },
+	{ SET(rbac, rbac, rules, 1 << 28), RULES,
+	    "it lies outside the arena", CHILD },
+	{ SET(rbac, rbac, shadow_rules, 1 << 28), RULES,
+	    "it lies outside the arena", CHILD },
+	{ SET(rules, rbac_rules, action, 2), RULES,
+	    "their action is of no known kind" },
+	{ SET(rules, rbac_rules, nodes_n, RBAC_NODES_MAX + 1), RULES,
+	    "it reaches beyond the arena" },
+	{ SET(rules, rbac_rules, nodes_n, 3), RULES,
+	    "a node does not lead to a later one" },
+	{ SET(rules, rbac_rules, entry, 3), NULL, NULL },
+	{ SET(rules, rbac_rules, entry, 4), RULES,
+	    "their entry is none of their nodes" },
+	{ SET(rules, rbac_rules, entry, RBAC_FAILS + 1), RULES,
+	    "their entry is none of their nodes" },
+	{ SET(rules, rbac_rules, nodes[0].what, 3), RULES,
+	    "a node looks at nothing known" },
+	{ SET(rules, rbac_rules, nodes[0].yes, 0), RULES,
+	    "a node does not lead to a later one" },
+	{ SET(rules, rbac_rules, nodes[2].no, 2), RULES,
+	    "a node does not lead to a later one" },
+	{ SET(rules, rbac_rules, nodes[3].no, 1), RULES,
+	    "a node does not lead to a later one" },
+	{ SET(rules, rbac_rules, nodes[3].yes, 4), RULES,
+	    "a node does not lead to a later one" },
+	{ SET(rules, rbac_rules, nodes[3].yes, RBAC_FAILS + 1), RULES,
+	    "a node does not lead to a later one" },
+	{ SET(rules, rbac_rules, nodes[3].yes, RBAC_MATCHES), NULL, NULL },
+	{ SET(rules, rbac_rules, nodes[0].match.kind, 6), RULES,
+	    "a node matches in no known way" },
+	{ SET(rules, rbac_rules, nodes[0].match.flags, 8), RULES,
+	    "a node has an unknown flag" },
+	{ SET(rules, rbac_rules, nodes[0].what, RBAC_HEADER), RULES,
+	    "a header's name is missing, or one too many" },
+	{ SET(rules, rbac_rules, nodes[1].what, RBAC_PATH), RULES,
+	    "a header's name is missing, or one too many" },
+	{ SET(rules, rbac_rules, nodes[3].match.flags, HEADER_ANY_CASE),
+	    RULES, "a value of any case is not in lower case" },
 
 	{ SET(pages, list, n, 257), PAGES, "it reaches beyond the arena" },
 	{ SET(page, list, n, 255), PAGE,
@@ -476,8 +531,8 @@ Test(verify, the_router_is_the_last_filter_only)
 
 	good.size_bytes = MAP_BYTES;
 	h = arena_put(&good, sizeof(*h) + 2 * sizeof(h->filters[0]), &ref);
-	memcpy(h, sample.hcm, sizeof(*h) + sizeof(h->filters[0]));
-	h->filters[1] = h->filters[0];
+	memcpy(h, sample.hcm, sizeof(*h) + 2 * sizeof(h->filters[0]));
+	h->filters[0] = h->filters[1];
 	h->filters_n = 2;
 	sample.chain->hcm = ref;
 	arena_set(&good, good.used_bytes);

@@ -129,6 +129,7 @@ tls_free(struct tls *t)
 	SSL_free(t->ssl);
 	ERR_clear_error();
 	tls_context_put(t->context);
+	free(t->peer_names);
 	free(t);
 }
 
@@ -199,6 +200,14 @@ established(struct tls *t)
 	}
 	if (peer != NULL)
 		tls_uri_find(peer, t->peer_uri, sizeof(t->peer_uri));
+	if (peer != NULL && t->context->verify) {
+		t->peer_names = tls_names_new(peer);
+		if (t->peer_names == NULL) {
+			fail(t, TLS_FAIL_OTHER, "no memory for the peer's "
+			    "names");
+			return;
+		}
+	}
 	t->state = TLS_ESTABLISHED;
 }
 
@@ -298,6 +307,12 @@ const char *
 tls_peer_uri(const struct tls *t)
 {
 	return t->peer_uri;
+}
+
+const char *
+tls_peer_names(const struct tls *t)
+{
+	return t->peer_names;
 }
 
 const char *

@@ -106,6 +106,10 @@ enum tls_failure tls_failure(const struct tls *t);
 const char	*tls_why(const struct tls *t);
 /* The peer's first URI SAN, or "" (no certificate, or none in it). */
 const char	*tls_peer_uri(const struct tls *t);
+/* All the names that a CA we trust vouches for: the URIs among the SANs, then
+ * the DNS names, each ending in NUL, then an empty one. NULL: the peer sent no
+ * certificate, or there is no CA to verify it with. */
+const char	*tls_peer_names(const struct tls *t);
 /* "TLSv1.3", for logs. */
 const char	*tls_version(const struct tls *t);
 /* "OpenSSL 3.0.19 ..." */

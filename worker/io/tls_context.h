@@ -40,6 +40,7 @@ struct tls {
 	int		 nuisances;
 	bool		 no_memory;	/* for out */
 	char		 peer_uri[TLS_URI_BYTES];
+	char		*peer_names;	/* tls_peer_names */
 	char		 why[TLS_WHY_BYTES];
 };
 
@@ -53,6 +54,9 @@ int	tls_verify(X509_STORE_CTX *store, void *context);
 /* The certificate's first URI SAN into to[0..n), "" if it has none or that
  * one is longer or has a NUL: never a later one in its place. */
 void	tls_uri_find(X509 *certificate, char *to, size_t n);
+/* Its URIs and DNS names as tls_peer_names has them, to be freed. NULL: no
+ * memory. */
+char	*tls_names_new(X509 *certificate);
 /* What to call the certificate in a sentence: its first URI, DNS name or
  * other text among the SANs, or "no name". */
 void	tls_name_find(X509 *certificate, char *to, size_t n);

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -158,6 +159,45 @@ void
 tls_uri_find(X509 *certificate, char *to, size_t to_len)
 {
 	name_find(certificate, TLS_SAN_URI, to, to_len);
+}
+
+/* The names of a type, one behind the other, into to where it is not NULL.
+ * Returns how many bytes they are. */
+static size_t
+names_copy(const GENERAL_NAMES *names, enum tls_san_type type, char *to)
+{
+	size_t used = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		struct name n;
+
+		if (!name_of(sk_GENERAL_NAME_value(names, i), &n) ||
+		    n.type != type || n.len == 0)
+			continue;
+		if (to != NULL) {
+			memcpy(to + used, n.p, n.len);
+			to[used + n.len] = '\0';
+		}
+		used += n.len + 1;
+	}
+	return used;
+}
+
+char *
+tls_names_new(X509 *certificate)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate,
+	    NID_subject_alt_name, NULL, NULL);
+	size_t uris = names_copy(names, TLS_SAN_URI, NULL);
+	size_t dns = names_copy(names, TLS_SAN_DNS, NULL);
+	char *all = calloc(1, uris + dns + 1);
+
+	if (all != NULL) {
+		names_copy(names, TLS_SAN_URI, all);
+		names_copy(names, TLS_SAN_DNS, all + uris);
+	}
+	GENERAL_NAMES_free(names);
+	return all;
 }
 
 void
