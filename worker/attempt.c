@@ -368,7 +368,8 @@ up_closed(struct h2_stream *h2, enum h2_close why)
 	struct upstream *u = a->upstream;
 	struct host *h = a->host;
 	enum cause cause = cause_of(a, why);
-	bool early = a->early && why == H2_CLOSE_REFUSED;
+	bool early = a->early && why == H2_CLOSE_REFUSED &&
+	    a->h2.peer_code == H2_REFUSED_STREAM;
 	struct stream *s = part(a);
 
 	h->refs++;			/* the pump below needs it */

@@ -8,6 +8,9 @@
 #include "worker/relay.h"
 #include "worker/router.h"
 
+/* Where each connection refuses, or each endpoint goes. */
+enum { MOVES_MAX = 8 };
+
 static struct worker *
 worker_of(const struct stream *s)
 {
@@ -273,8 +276,10 @@ retry_failed(struct stream *s, enum cause cause)
 bool
 retry_move(struct stream *s)
 {
-	if (!s->retry.keeps || s->answer_started || s->h2.dead)
+	if (!s->retry.keeps || s->answer_started || s->h2.dead ||
+	    s->retry.moves_n >= MOVES_MAX)
 		return false;
+	s->retry.moves_n++;
 	again_after(s, 0);
 	return true;
 }

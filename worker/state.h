@@ -46,6 +46,7 @@ struct retry {
 	uint16_t	 done_n;	/* retries so far, by the policy */
 	bool		 keeps;		/* kept is all of it so far */
 	bool		 ended;		/* the request has its end */
+	uint8_t		 moves_n;	/* tries of which nothing was seen */
 	bool		 moved;		/* once, to where it is processed */
 	bool		 counted;	/* the next one is a retry */
 };
