@@ -207,7 +207,8 @@ asan:
 
 # Compiled whole by clang, since what is fuzzed must be instrumented too.
 FUZZ_S	= 60
-FUZZ_SHM = arena block block_check block_check_index block_kind log verify
+FUZZ_SHM = arena block block_check block_check_index block_check_plan \
+	   block_kind log verify
 FUZZ	:= $(sort $(wildcard t/fuzz/*.c))
 fuzz: $(FUZZ:t/fuzz/%.c=$B/fuzz/%.run)
 	@for f in $(FUZZ:t/fuzz/%.c=$B/fuzz/%); do mkdir -p $$f && \

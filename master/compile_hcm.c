@@ -3,10 +3,9 @@
  * its filters, and its routes.
  *
  * What godwit does today, and what is therefore refused when a file asks for
- * something else (hcm_rules): no request id, no x-forwarded-for, no server
- * header of our own. Unset means Envoy's default, and is accepted without a
- * word also where we don't do yet what Envoy would: generate_request_id,
- * drain_timeout, delayed_close_timeout.
+ * something else (hcm_rules): no x-forwarded-for, no server header of our own.
+ * Unset means Envoy's default, and is accepted without a word also where we
+ * don't do yet what Envoy would: drain_timeout, delayed_close_timeout.
  *
  * Source: HttpConnectionManager. Test: t/unit/compile.c.
  */
@@ -35,7 +34,6 @@ static const struct rule hcm_rules[] = {
 	{ "server_name", RULE_LATER, .text = "envoy" },
 	{ "drain_timeout", RULE_LATER, .text = "5s" },
 	{ "use_remote_address", RULE_LATER, .text = "false" },
-	{ "generate_request_id", RULE_LATER, .text = "true|false" },
 	{ "forward_client_cert_details", RULE_LATER, .text = "SANITIZE" },
 	{ "xff_num_trusted_hops", RULE_LATER, .text = "0" },
 	{ "delayed_close_timeout", RULE_LATER, .text = "1s" },
@@ -44,7 +42,6 @@ static const struct rule hcm_rules[] = {
 	{ "merge_slashes", RULE_LATER, .text = "false" },
 	{ "server_header_transformation", RULE_LATER,
 	    .text = "OVERWRITE|PASS_THROUGH" },
-	{ "always_set_request_id_in_response", RULE_LATER, .text = "false" },
 	{ "strip_matching_host_port", RULE_LATER, .text = "false" },
 	{ "strip_any_host_port", RULE_LATER, .text = "false" },
 	{ "stream_error_on_invalid_http_message", RULE_LATER,
@@ -58,15 +55,24 @@ static const struct rule router_rules[] = {
 	{ NULL, RULE_SET, 0, 0, NULL },
 };
 
+static void
+router_read(const Envoy__Extensions__Filters__Http__Router__V3__Router *m,
+    struct block_hcm *b)
+{
+	if (!m->suppress_envoy_headers)
+		b->flags |= HCM_ORIGINALS;
+}
+
 static int
 compile_router(struct compiler *c, const struct at *up, const HttpFilter *m,
-    const ProtobufCMessage *typed)
+    const ProtobufCMessage *typed, struct block_hcm *b)
 {
 	const struct at at = AT(up, "typed_config"), off = AT(up, "disabled");
 
 	if (typed->descriptor != ROUTER)
 		return refuse(c, &at, "%s is no HTTP filter, expected Router "
 		    "or RBAC", typed->descriptor->short_name);
+	router_read((const void *)typed, b);
 	return m->disabled ? refuse(c, &off, "the router can't be turned "
 	    "off") : rule_check(c, &at, typed, router_rules);
 }
@@ -75,7 +81,7 @@ compile_router(struct compiler *c, const struct at *up, const HttpFilter *m,
  * a route that turns it on. */
 static int
 compile_filter(struct compiler *c, const struct at *up, const HttpFilter *m,
-    struct block_filter *to)
+    struct block_hcm *b, struct block_filter *to)
 {
 	static const struct rule rules[] = {
 		{ "name", RULE_SET, .text = "a name" },
@@ -95,7 +101,7 @@ compile_filter(struct compiler *c, const struct at *up, const HttpFilter *m,
 		return -1;
 	to->kind = FILTER_ROUTER;
 	if (!compile_is_rbac(typed))
-		return compile_router(c, up, m, typed) < 0 ? -1 : 1;
+		return compile_router(c, up, m, typed, b) < 0 ? -1 : 1;
 	to->kind = FILTER_RBAC;
 	if (compile_rbac(c, &at, typed, &to->rbac) < 0)
 		return -1;
@@ -119,7 +125,7 @@ compile_filters(struct compiler *c, const struct at *up,
 		const struct at at = AT_ITEM(up, "http_filters", i);
 
 		own = (struct block_filter){ 0 };
-		put = compile_filter(c, &at, m->http_filters[i], &own);
+		put = compile_filter(c, &at, m->http_filters[i], b, &own);
 		if (put < 0)
 			return -1;
 		if (put == 0)
@@ -157,6 +163,14 @@ stream_limits(struct compiler *c, const struct at *up,
 	    o->max_stream_duration, 0, &b->max_stream_duration_ms);
 }
 
+static uint32_t
+request_id_flags(const ConnectionManager *m)
+{
+	return (m->generate_request_id == NULL ||
+	    m->generate_request_id->value ? HCM_REQUEST_ID : 0) |
+	    (m->always_set_request_id_in_response ? HCM_REQUEST_ID_BACK : 0);
+}
+
 int
 compile_hcm(struct compiler *c, const struct at *at,
     const ConnectionManager *m, block_ref *ref)
@@ -176,6 +190,7 @@ compile_hcm(struct compiler *c, const struct at *at,
 	    stream_limits(c, at, m, b) < 0 ||
 	    compile_filters(c, at, m, b, &filters) < 0)
 		return -1;
+	b->flags |= request_id_flags(m);
 	/* The other limit in kb is for what upstreams send. */
 	b->limits.bytes_max = number_or(m->max_request_headers_kb, 60) << 10;
 	if (compile_routes(c, &routes, m->route_config, &filters,

@@ -7,6 +7,8 @@
  *     └── compile_listener.c   ── tls
  *           └── compile_hcm.c  ── http, rbac
  *                 └── compile_route.c ── compile_match.c, compile_index.c, rbac
+ *                       └── compile_plan.c ── compile_mutation.c,
+ *                                             compile_value.c
  *   retries and circuit breakers of both: compile_retry.c
  *   rbac: compile_rbac.c ── compile_match.c
  *   tls:  compile_tls.c ── compile_source.c    http: compile_http.c
@@ -43,6 +45,7 @@ typedef Envoy__Config__Bootstrap__V3__Bootstrap Bootstrap;
 typedef Envoy__Config__Core__V3__Address Address;
 typedef Envoy__Config__Core__V3__SocketAddress SocketAddress;
 typedef Envoy__Config__Core__V3__DataSource DataSource;
+typedef Envoy__Config__Core__V3__HeaderValueOption HeaderValueOption;
 typedef Envoy__Config__Core__V3__TransportSocket TransportSocket;
 typedef Envoy__Config__Core__V3__HttpProtocolOptions CommonHttp;
 typedef Envoy__Config__Core__V3__Http2ProtocolOptions Http2;
@@ -63,8 +66,12 @@ typedef Envoy__Config__Route__V3__RetryPolicy RetryPolicy;
 typedef Envoy__Config__Route__V3__RetryPolicy__RetryBackOff RetryBackOff;
 typedef Envoy__Config__Route__V3__RouteAction__MaxStreamDuration
     MaxStreamDuration;
+typedef Envoy__Config__Route__V3__DirectResponseAction DirectResponse;
 typedef Envoy__Config__Route__V3__HeaderMatcher HeaderMatcher;
 typedef Envoy__Config__Route__V3__TypedPerFilterConfigEntry FilterConfigEntry;
+typedef Envoy__Config__Route__V3__WeightedCluster WeightedCluster;
+typedef Envoy__Config__Route__V3__WeightedCluster__ClusterWeight
+    ClusterWeight;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
     ConnectionManager;
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpFilter
@@ -216,6 +223,59 @@ int	compile_overrides(struct compiler *c, const struct at *up,
 int	put_overrides(struct compiler *c, const struct overrides *o,
 	    block_ref *ref);
 
+/* ---- compile_mutation.c, compile_value.c: what a plan does to headers */
+
+/* A message that says so. */
+struct level {
+	const struct at	*at;		/* NULL: none is there */
+	struct {
+		HeaderValueOption *const *add;
+		char		*const *remove;
+		size_t		 add_n, remove_n;
+	}		 request, answer;
+};
+#define LEVEL(at, m) { (at), \
+	{ (m)->request_headers_to_add, (m)->request_headers_to_remove, \
+	    (m)->n_request_headers_to_add, (m)->n_request_headers_to_remove }, \
+	{ (m)->response_headers_to_add, (m)->response_headers_to_remove, \
+	    (m)->n_response_headers_to_add, \
+	    (m)->n_response_headers_to_remove } }
+
+/* The levels of one plan, and what else the configuration says to all. */
+struct levels {
+	struct level	 config, host, route, share;
+	struct block_plan retry;	/* the virtual host's word on retries */
+	bool		 most_specific;	/* the last word is the route's */
+	uint32_t	 body_bytes_max;	/* of a direct response */
+};
+
+/* A plan in the making. Its spans are good for plan_put alone. */
+struct plan_draft {
+	struct block_plan plan;
+	const char	*cluster;	/* "" where the plan answers itself */
+	struct block_mutation *mutations;
+	struct block_part *parts;
+	char		*text;
+	size_t		 mutations_n, mutations_cap, parts_cap, text_bytes,
+			 text_cap;
+};
+
+/* Appends. -1: refused. */
+int	draft_text(struct compiler *c, struct plan_draft *d, const char *s, size_t n,
+	    struct block_span *span);
+int	draft_part(struct compiler *c, struct plan_draft *d,
+	    struct block_part part);
+int	draft_mutation(struct compiler *c, struct plan_draft *d,
+	    struct block_mutation m);
+/* A header's value, with the commands in it. */
+int	compile_value(struct compiler *c, const struct at *at,
+	    const char *text, struct plan_draft *d, struct block_mutation *m);
+/* The request's mutations, then the answer's. */
+int	compile_mutations(struct compiler *c, const struct levels *l,
+	    bool request, struct plan_draft *d);
+/* Hashes and puts it. */
+int	draft_put(struct compiler *c, struct plan_draft *d, block_ref *ref);
+
 /* ---- one function per kind of resource */
 
 int	compile_clusters(struct compiler *c, const struct at *up,
@@ -232,6 +292,9 @@ int	compile_routes(struct compiler *c, const struct at *at,
 	    block_ref *ref);
 int	compile_header(struct compiler *c, const struct at *at,
 	    const HeaderMatcher *m, struct block_header_match *b);
+/* Where a route leads: to->path is there already. */
+int	compile_action(struct compiler *c, const struct at *at,
+	    const Route *m, const struct levels *l, struct block_route *to);
 int	compile_match(struct compiler *c, const struct at *at,
 	    const RouteMatch *m, struct block_route *to);
 /* The index of a host's n routes; 0 when they are few. */

@@ -6,7 +6,7 @@
  *
  * so that a worker that goes through them from the first has the best match
  * at the first hit, which is Envoy's order. Two hosts with one domain, or one
- * name, are refused with both places, as is a cluster that is not there.
+ * name, are refused with both places.
  *
  * Source: config.route.v3.RouteConfiguration. Test: t/unit/compile.c.
  */
@@ -17,127 +17,26 @@
 
 enum {
 	DOMAIN_BYTES_MAX = 1024,
-	ROUTE_TIMEOUT_MS = 15000,	/* what unset means */
+	BODY_BYTES_MAX = 4096,		/* what unset means */
 };
 
 /* ---- routes */
 
-/* The older way to follow grpc-timeout. */
-static int
-plan_grpc_timeout(struct compiler *c, const struct at *up,
-    const RouteAction *m, struct block_plan *plan)
-{
-	const struct at max = AT(up, "max_grpc_timeout");
-	const struct at offset = AT(up, "grpc_timeout_offset");
-
-	if (m->max_grpc_timeout != NULL)
-		plan->deadline = DEADLINE_GRPC_TIMEOUT;
-	return duration_ms(c, &max, m->max_grpc_timeout, 0,
-	    &plan->grpc_timeout_max_ms) < 0 ? -1 : duration_ms(c, &offset,
-	    m->grpc_timeout_offset, 0, &plan->grpc_timeout_offset_ms);
-}
-
-/* The newer one, which wins. */
-static int
-plan_duration(struct compiler *c, const struct at *up, const RouteAction *m,
-    struct block_plan *plan)
-{
-	const struct at at = AT(up, "max_stream_duration");
-	const struct at own = AT(&at, "max_stream_duration");
-	const struct at max = AT(&at, "grpc_timeout_header_max");
-	const struct at offset = AT(&at, "grpc_timeout_header_offset");
-	const MaxStreamDuration *d = m->max_stream_duration;
-
-	if (d == NULL)
-		return plan_grpc_timeout(c, up, m, plan);
-	plan->deadline = DEADLINE_DURATION;
-	plan->flags |= (uint16_t)(
-	    (d->max_stream_duration != NULL ? PLAN_DURATION : 0) |
-	    (d->grpc_timeout_header_max != NULL ? PLAN_GRPC_TIMEOUT_MAX : 0));
-	return duration_ms(c, &own, d->max_stream_duration, 0,
-	    &plan->duration_ms) < 0 ||
-	    duration_ms(c, &max, d->grpc_timeout_header_max, 0,
-	    &plan->grpc_timeout_max_ms) < 0 ||
-	    duration_ms(c, &offset, d->grpc_timeout_header_offset, 0,
-	    &plan->grpc_timeout_offset_ms) < 0 ? -1 : 0;
-}
-
-/* host: what the virtual host says of retries, which the route's own
- * replaces. */
-static int
-route_plan(struct compiler *c, const struct at *up, const RouteAction *m,
-    const struct block_plan *host, block_ref *ref)
-{
-	const struct at retry = AT(up, "retry_policy");
-	const struct at at = AT(up, "timeout"), idle = AT(up, "idle_timeout");
-	struct block_plan plan = *host;
-
-	if (m->idle_timeout != NULL)
-		plan.flags |= PLAN_IDLE_TIMEOUT;
-	if (duration_ms(c, &at, m->timeout, ROUTE_TIMEOUT_MS,
-	    &plan.timeout_ms) < 0 || duration_ms(c, &idle, m->idle_timeout, 0,
-	    &plan.idle_timeout_ms) < 0 || plan_duration(c, up, m, &plan) < 0 ||
-	    compile_retry(c, &retry, m->retry_policy, &plan) < 0)
-		return -1;
-	plan.hash = put_hash(&plan.bytes, sizeof(plan) - sizeof(plan.hash),
-	    0);
-	return put_block(c, BLOCK_PLAN, &plan, sizeof(plan), ref);
-}
-
-static int
-cluster_unknown(struct compiler *c, const struct at *at, const char *name)
-{
-	const struct block_cluster *b;
-	const char *best = NULL;
-	size_t i, j;
-
-	for (i = 0; i < CLUSTERS_MAX / PAGE_SLOTS; i++)
-		for (j = 0; c->pages[i] != NULL && j < PAGE_SLOTS; j++) {
-			if (c->pages[i]->at[j] == 0)
-				continue;
-			b = arena_at(c->arena, c->pages[i]->at[j]);
-			yaml_nearer(name, block_text(c->arena, b->name),
-			    &best);
-		}
-	return best != NULL ? refuse(c, at, "there is no cluster \"%s\", did "
-	    "you mean \"%s\"?", name, best) : refuse(c, at, "there is no "
-	    "cluster \"%s\", expected the name of one of the %u clusters",
-	    name, c->out->generation.clusters_n);
-}
-
-static int
-route_action(struct compiler *c, const struct at *up, const RouteAction *m,
-    const struct block_plan *host, struct block_route *to)
-{
-	const struct at at = AT(up, "cluster");
-	struct name_id id;
-
-	if (m->cluster_specifier_case !=
-	    ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__CLUSTER_SPECIFIER_CLUSTER ||
-	    *m->cluster == '\0')
-		return refuse(c, &at, "is missing, expected a cluster's name");
-	if (names_find(c->names, NAMES_CLUSTER, m->cluster,
-	    strlen(m->cluster), &id) < 0)
-		return cluster_unknown(c, &at, m->cluster);
-	to->cluster = id.id;
-	return route_plan(c, up, m, host, &to->plan);
-}
-
 static int
 compile_route(struct compiler *c, const struct at *up, const Route *m,
-    const struct block_plan *host, const struct overrides *overrides,
+    const struct levels *outer, const struct overrides *overrides,
     struct block_route *to)
 {
 	struct overrides own = *overrides;
-	const struct at match = AT(up, "match"), action = AT(up, "route");
+	const struct at match = AT(up, "match");
+	struct levels l = *outer;
 
+	l.route = (struct level)LEVEL(up, m);
 	if (m->match == NULL)
 		return refuse(c, &match, "is missing, expected prefix, path "
 		    "or path_separated_prefix");
-	if (m->action_case != ENVOY__CONFIG__ROUTE__V3__ROUTE__ACTION_ROUTE)
-		return refuse(c, &action, "is missing, expected a cluster");
 	if (compile_match(c, &match, m->match, to) < 0 ||
-	    route_action(c, &action, m->route, host, to) < 0 ||
+	    compile_action(c, up, m, &l, to) < 0 ||
 	    compile_overrides(c, up, m->typed_per_filter_config,
 	    m->n_typed_per_filter_config, &own) < 0 ||
 	    put_overrides(c, &own, &to->overrides) < 0)
@@ -155,17 +54,19 @@ static const struct rule host_rules[] = {
 /* *overrides: some route of it has some. */
 static int
 compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
-    const struct overrides *config, uint32_t *overrides, block_ref *ref)
+    const struct levels *outer, const struct overrides *config,
+    uint32_t *overrides, block_ref *ref)
 {
 	struct overrides own = *config;
+	struct levels l = *outer;
 	size_t i, bytes = sizeof(struct block_host) +
 	    m->n_routes * sizeof(struct block_route);
 	const struct at retry = AT(at, "retry_policy");
-	struct block_plan plan = { .bytes = sizeof(plan) };
 	struct block_host *b = scratch(c, bytes);
 
+	l.host = (struct level)LEVEL(at, m);
 	if (b == NULL || rule_check(c, at, &m->base, host_rules) < 0 ||
-	    compile_retry(c, &retry, m->retry_policy, &plan) < 0 ||
+	    compile_retry(c, &retry, m->retry_policy, &l.retry) < 0 ||
 	    put_text(c, m->name, &b->name) < 0 ||
 	    compile_overrides(c, at, m->typed_per_filter_config,
 	    m->n_typed_per_filter_config, &own) < 0)
@@ -173,7 +74,7 @@ compile_host(struct compiler *c, const struct at *at, const VirtualHost *m,
 	for (i = 0; i < m->n_routes; i++) {
 		const struct at item = AT_ITEM(at, "routes", i);
 
-		if (compile_route(c, &item, m->routes[i], &plan, &own,
+		if (compile_route(c, &item, m->routes[i], &l, &own,
 		    &b->routes[i]) < 0)
 			return -1;
 		if (b->routes[i].overrides != 0)
@@ -342,13 +243,19 @@ compile_hosts(struct compiler *c, const struct at *up,
     const RouteConfiguration *m, const struct overrides *own,
     struct block_route_config *b)
 {
+	const struct levels l = {
+	    .config = LEVEL(up, m),
+	    .most_specific = m->most_specific_header_mutations_wins,
+	    .body_bytes_max = number_or(m->max_direct_response_body_size_bytes,
+	    BODY_BYTES_MAX),
+	};
 	struct block_list *list = list_new(c, m->n_virtual_hosts);
 	size_t i;
 
 	for (i = 0; list != NULL && i < m->n_virtual_hosts; i++) {
 		const struct at at = AT_ITEM(up, "virtual_hosts", i);
 
-		if (compile_host(c, &at, m->virtual_hosts[i], own,
+		if (compile_host(c, &at, m->virtual_hosts[i], &l, own,
 		    &b->overrides, &list->at[i]) < 0)
 			return -1;
 	}

@@ -20,6 +20,12 @@ static const char *const header_names[] = {
 	[HEADER_PREFIX] = "prefix", [HEADER_SUFFIX] = "suffix",
 	[HEADER_CONTAINS] = "contains", [HEADER_RANGE] = "range",
 };
+static const char *const mutation_names[] = {
+	[MUTATION_REMOVE] = "remove", [MUTATION_APPEND] = "append",
+	[MUTATION_ADD_IF_ABSENT] = "add_if_absent",
+	[MUTATION_OVERWRITE_OR_ADD] = "overwrite_or_add",
+	[MUTATION_OVERWRITE] = "overwrite",
+};
 static const char *const policy_names[] = {
 	[LB_ROUND_ROBIN] = "round_robin", [LB_LEAST_REQUEST] = "least_request",
 	[LB_RANDOM] = "random",
@@ -232,6 +238,84 @@ dump_plan(FILE *out, const struct block_plan *p)
 }
 
 static void
+dump_header_line(FILE *out, const struct arena *a,
+    const struct block_header_match *b)
+{
+	fprintf(out, "          header");
+	dump_match(out, a, b);
+	fputc('\n', out);
+}
+
+static void
+dump_value(FILE *out, const struct block_plan *p,
+    const struct block_mutation *m)
+{
+	const struct block_part *part = &block_parts(p)[m->part];
+
+	for (uint32_t i = 0; i < m->parts_n; i++, part++) {
+		if (part->kind == PART_TEXT)
+			fprintf(out, " \"%s\"", block_span_at(p, part->text));
+		else if (part->kind == PART_ADDRESS)
+			fprintf(out, " address");
+		else
+			fprintf(out, " header(%s%s%s)[%u]",
+			    block_span_at(p, part->text),
+			    part->other.off == 0 ? "" : "?",
+			    part->other.off == 0 ? "" :
+			    block_span_at(p, part->other), part->bytes_max);
+	}
+}
+
+static void
+dump_mutations(FILE *out, const struct block_plan *p)
+{
+	const struct block_mutation *m = p->mutations;
+
+	for (uint32_t i = 0; i < p->request_n + p->answer_n; i++, m++) {
+		fprintf(out, "          %s%s %s \"%s\"%s%s",
+		    i < p->request_n ? "request" : "answer",
+		    m->flags & MUTATION_LEVEL ? " level" : "",
+		    mutation_names[m->kind], block_span_at(p, m->name),
+		    m->flags & MUTATION_JOIN ? " join" : "",
+		    m->flags & MUTATION_KEEP_EMPTY ? " keep empty" : "");
+		dump_value(out, p, m);
+		fputc('\n', out);
+	}
+}
+
+/* What follows a route's or a share's first line. */
+static void
+dump_changes(FILE *out, const struct block_plan *p)
+{
+	if (p->direct_status != 0)
+		fprintf(out, "          answers %u \"%s\"\n",
+		    p->direct_status, p->direct_body.off == 0 ? "" :
+		    block_span_at(p, p->direct_body));
+	if (p->path.off != 0)
+		fprintf(out, "          path \"%s\" for %u bytes\n",
+		    block_span_at(p, p->path), p->path_bytes);
+	if (p->host.off != 0)
+		fprintf(out, "          host \"%s\"\n",
+		    block_span_at(p, p->host));
+	dump_mutations(out, p);
+}
+
+static void
+dump_split(FILE *out, const struct arena *a, block_ref ref)
+{
+	const struct block_split *b = arena_at(a, ref);
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct block_plan *plan = arena_at(a, b->shares[i].plan);
+
+		fprintf(out, "        share below %u of %u -> cluster %u",
+		    b->shares[i].below, b->total, b->shares[i].cluster);
+		dump_plan(out, plan);
+		dump_changes(out, plan);
+	}
+}
+
+static void
 dump_route(FILE *out, const struct arena *a, const struct block_route *b)
 {
 	const struct block_plan *plan = arena_at(a, b->plan);
@@ -246,14 +330,13 @@ dump_route(FILE *out, const struct arena *a, const struct block_route *b)
 	    plan->timeout_ms);
 	dump_plan(out, plan);
 	dump_overrides(out, a, b->overrides);
-	if (b->headers == 0)
-		return;
-	headers = arena_at(a, b->headers);
-	for (i = 0; i < headers->n; i++) {
-		fprintf(out, "          header");
-		dump_match(out, a, &headers->at[i]);
-		fputc('\n', out);
-	}
+	headers = b->headers == 0 ? NULL : arena_at(a, b->headers);
+	for (i = 0; headers != NULL && i < headers->n; i++)
+		dump_header_line(out, a, &headers->at[i]);
+	if (b->split != 0)
+		dump_split(out, a, b->split);
+	else
+		dump_changes(out, plan);
 }
 
 static void
@@ -294,6 +377,10 @@ dump_chain(FILE *out, const struct arena *a, block_ref ref)
 	    hcm->idle_timeout_ms, hcm->stream_idle_timeout_ms,
 	    hcm->max_stream_duration_ms);
 	dump_h2(out, &hcm->h2, &hcm->limits);
+	fprintf(out, "    request id%s%s%s\n",
+	    hcm->flags & HCM_REQUEST_ID ? " made" : "",
+	    hcm->flags & HCM_REQUEST_ID_BACK ? " in answers" : "",
+	    hcm->flags & HCM_ORIGINALS ? "" : ", no originals");
 	for (i = 0; i < hcm->filters_n; i++) {
 		fprintf(out, "    filter %s", filter_names[hcm->filters[i].
 		    kind]);

@@ -5,8 +5,8 @@
  *   root ──> listeners ──> chain ──> hcm ──> route config ──> virtual host
  *     │                      │   └─> rbac ──> rules    index <──┤ routes:
  *     │                      └─> tls      ^                     │ match, plan,
- *     │                                   └───────── overrides <┤ cluster slot
- *     └────> cluster pages ──> cluster ──> balance (endpoints)  │
+ *     │                                   └───────── overrides <┤ cluster slot,
+ *     └────> cluster pages ──> cluster ──> balance (endpoints)  │ or split
  *              [slot/256][slot%256]  └─> tls                    v
  *   A route names a cluster by slot, not by block, so that a changed cluster
  *   costs its own blocks, one page and the root.
@@ -119,6 +119,13 @@ struct block_filter {
 					   it does nothing */
 };
 
+enum hcm_flag {
+	HCM_REQUEST_ID = 1,		/* made where a request has none */
+	HCM_REQUEST_ID_BACK = 2,	/* also in the answer */
+	HCM_ORIGINALS = 4,		/* x-envoy-original-path, -host where
+					   we rewrite them */
+};
+
 /* HttpConnectionManager */
 struct block_hcm {
 	block_ref	stat_prefix;	/* text */
@@ -128,6 +135,7 @@ struct block_hcm {
 	uint32_t	idle_timeout_ms;	/* of a connection; 0 = none */
 	uint32_t	stream_idle_timeout_ms;	/* 0 = none */
 	uint32_t	max_stream_duration_ms;	/* 0 = none */
+	uint32_t	flags;		/* enum hcm_flag */
 	uint32_t	filters_n;	/* 1..FILTERS_MAX */
 	struct block_filter filters[];	/* the router is the last, only */
 };
@@ -162,8 +170,9 @@ struct block_route {
 	uint32_t	path_len;
 	block_ref	path;		/* text, lower case if ANY_CASE */
 	block_ref	headers;	/* block_header_matches; 0 = none */
-	uint32_t	cluster;	/* slot */
+	uint32_t	cluster;	/* slot; 0 where the plan answers */
 	block_ref	plan;		/* block_plan */
+	block_ref	split;		/* block_split; 0 = the two above */
 	block_ref	name;		/* text, may be 0 */
 	block_ref	overrides;	/* block_overrides; 0 = none */
 };
@@ -185,6 +194,19 @@ struct block_host {
 					   the routes one by one */
 	uint32_t	routes_n;
 	struct block_route routes[];	/* the first that matches wins */
+};
+
+/* config.route.v3.WeightedCluster. The route's own cluster and plan are those
+ * of the first share. */
+struct block_split {
+	uint32_t	n;		/* >= 1 */
+	uint32_t	total;		/* of the weights: the last below */
+	struct block_share {
+		uint32_t	below;	/* its numbers are those under this
+					   and not under the one before */
+		uint32_t	cluster;	/* slot */
+		block_ref	plan;	/* block_plan */
+	}		shares[];
 };
 
 #define BLOCK_NONE UINT32_MAX		/* no route, no node */
@@ -321,6 +343,10 @@ enum plan_flag {
 	PLAN_IDLE_TIMEOUT = 1,		/* the route's own, not the listener's */
 	PLAN_DURATION = 2,		/* the same */
 	PLAN_GRPC_TIMEOUT_MAX = 4,	/* grpc_timeout_header_max is set */
+	PLAN_CHANGES = 8,		/* it changes the request */
+	PLAN_ADDRESS = 16,		/* a value has the caller's address */
+	PLAN_HOST_TOLD = 32,		/* the old authority goes into
+					   x-envoy-original-host */
 };
 
 /* RetryPolicy.retry_on: worker/retry.h says what each means. */
@@ -335,7 +361,48 @@ enum retry_on {
 
 enum { RETRIABLE_CODES_MAX = 8 };
 
-/* What a stream needs after it was routed. Self-contained (I4). */
+enum part_kind {
+	PART_TEXT,			/* text */
+	PART_HEADER,			/* the request's header named text, or
+					   else the one named other */
+	PART_ADDRESS,			/* the caller's, without port */
+};
+
+/* A piece of a header's value. */
+struct block_part {
+	uint32_t	kind;		/* enum part_kind */
+	uint32_t	bytes_max;	/* of a header, then it is cut */
+	struct block_span text, other;
+};
+
+enum mutation_kind {
+	MUTATION_REMOVE,
+	MUTATION_APPEND,		/* HeaderAppendAction, in its order */
+	MUTATION_ADD_IF_ABSENT,
+	MUTATION_OVERWRITE_OR_ADD,
+	MUTATION_OVERWRITE,
+};
+enum mutation_flag {
+	MUTATION_LEVEL = 1,		/* the first of a level */
+	MUTATION_KEEP_EMPTY = 2,
+	MUTATION_JOIN = 4,		/* a second value goes behind a comma
+					   of the first */
+};
+
+/* config.core.v3.HeaderValueOption, or a name to remove. */
+struct block_mutation {
+	struct block_span name;		/* lower case */
+	uint32_t	part, parts_n;	/* of the plan's; REMOVE: none */
+	uint16_t	kind;		/* enum mutation_kind */
+	uint16_t	flags;		/* enum mutation_flag */
+};
+
+/*
+ * What a stream needs after it was routed: how long it may take, what becomes
+ * of its headers (worker/mutate.h has the rules). Self-contained (I4):
+ *
+ *   | fixed | the request's mutations | the answer's | parts | texts |
+ */
 struct block_plan {
 	uint64_t	hash;		/* of the rest; 0 never */
 	uint32_t	bytes;		/* of the whole block */
@@ -352,6 +419,14 @@ struct block_plan {
 	uint16_t	retries_max;
 	uint16_t	retriable_codes[RETRIABLE_CODES_MAX];	/* HTTP; the
 						   rest 0 */
+	uint32_t	direct_status;	/* 0 = none: a cluster answers */
+	struct block_span direct_body;
+	struct block_span host;		/* the new authority */
+	struct block_span path;		/* the new begin of the path */
+	uint32_t	path_bytes;	/* the old one's length */
+	uint32_t	request_n, answer_n;	/* of mutations[] */
+	uint32_t	parts_n;
+	struct block_mutation mutations[];
 };
 
 /* config.cluster.v3.CircuitBreakers.Thresholds, of all workers together. */
@@ -443,6 +518,12 @@ static inline const char *
 block_span_at(const void *block, struct block_span s)
 {
 	return s.off == 0 ? NULL : (const char *)block + s.off;
+}
+
+static inline const struct block_part *
+block_parts(const struct block_plan *p)
+{
+	return (const void *)&p->mutations[p->request_n + p->answer_n];
 }
 
 /* A listener's one chain: to choose among several comes later. */

@@ -71,6 +71,9 @@ static const struct limit limits[] = {
 	    "its name for statistics is missing"),
 	OF(HCM, hcm, route_config, PRESENT,
 	    "its route configuration is missing"),
+	OF(HCM, hcm, flags, 0,
+	    HCM_REQUEST_ID | HCM_REQUEST_ID_BACK | HCM_ORIGINALS,
+	    "it has an unknown flag"),
 	OF(HCM, hcm, filters_n, 1, FILTERS_MAX,
 	    "it has no filter, or too many"),
 	HTTP(HCM, hcm),
@@ -120,6 +123,11 @@ static const struct limit limits[] = {
 	EACH(RBAC_RULES, rbac_node, match.flags, 0,
 	    HEADER_INVERT | HEADER_MISSING_AS_EMPTY | HEADER_ANY_CASE,
 	    "a node has an unknown flag"),
+	OF(SPLIT, split, n, PRESENT, "there are none"),
+	EACH(SPLIT, share, below, PRESENT, "a share is never taken"),
+	EACH(SPLIT, share, cluster, 0, CLUSTERS_MAX - 1,
+	    "a share's cluster is beyond the last slot"),
+	EACH(SPLIT, share, plan, PRESENT, "a share's plan is missing"),
 	OF(PAGES, list, n, 0, CLUSTERS_MAX / PAGE_SLOTS,
 	    "they are more than there are slots"),
 	OF(PAGE, list, n, PAGE_SLOTS, PAGE_SLOTS,
@@ -363,12 +371,20 @@ tls_check(const void *p)
 	return sans_check(b);
 }
 
+/* A share that ends where it begins is never taken: it would be no error, but
+ * nobody writes it. */
 static const char *
-plan_check(const void *p)
+split_check(const void *p)
 {
-	const struct block_plan *b = p;
+	const struct block_split *b = p;
+	uint32_t last = 0;
 
-	return b->hash == 0 ? "its hash is missing" : NULL;
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->shares[i].below <= last)
+			return "a share is never taken";
+		last = b->shares[i].below;
+	}
+	return b->total == last ? NULL : "its shares have another sum";
 }
 
 static const char *
@@ -384,10 +400,11 @@ static const char *(*const others[BLOCK_KINDS])(const void *p) = {
 	[BLOCK_HCM] = hcm_check,
 	[BLOCK_ROUTE_CONFIG] = route_config_check,
 	[BLOCK_RBAC_RULES] = rbac_rules_check,
+	[BLOCK_SPLIT] = split_check,
 	[BLOCK_BALANCE] = balance_check,
-	[BLOCK_TLS] = tls_check,
 	[BLOCK_ROUTE_INDEX] = block_index_check,
-	[BLOCK_PLAN] = plan_check,
+	[BLOCK_TLS] = tls_check,
+	[BLOCK_PLAN] = block_plan_check,
 	[BLOCK_TEXT] = text_check,
 };
 

@@ -4,13 +4,13 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum { FIELDS_MAX = 6 };
+
 /* A ref field of a struct, at a fixed place. */
 struct field {
 	size_t		at;
 	enum block_kind	names;
 };
-
-enum { FIELDS_MAX = 5 };
 
 /* A kind: fixed bytes, then items as many as the count at count_at says. */
 struct shape {
@@ -64,7 +64,9 @@ static const struct shape shapes[BLOCK_KINDS] = {
 	    { AT(host, index), BLOCK_ROUTE_INDEX } },
 	    .items = { { AT(route, path), BLOCK_TEXT },
 	    { AT(route, headers), BLOCK_HEADER_MATCHES },
-	    { AT(route, plan), BLOCK_PLAN }, { AT(route, name), BLOCK_TEXT },
+	    { AT(route, plan), BLOCK_PLAN },
+	    { AT(route, split), BLOCK_SPLIT },
+	    { AT(route, name), BLOCK_TEXT },
 	    { AT(route, overrides), BLOCK_OVERRIDES } } },
 	[BLOCK_ROUTE_INDEX] = { "route index",
 	    .fixed = sizeof(struct block_route_index),
@@ -88,6 +90,10 @@ static const struct shape shapes[BLOCK_KINDS] = {
 	    .count_at = AT(rbac_rules, nodes_n),
 	    .items = { { AT(rbac_node, match.name), BLOCK_TEXT },
 	    { AT(rbac_node, match.value), BLOCK_TEXT } } },
+	[BLOCK_SPLIT] = { "split",
+	    .fixed = offsetof(struct block_split, shares),
+	    .item = sizeof(struct block_share), .count_at = AT(split, n),
+	    .items = { { AT(share, plan), BLOCK_PLAN } } },
 	[BLOCK_PAGES] = { "cluster pages", LIST(BLOCK_PAGE) },
 	[BLOCK_PAGE] = { "cluster page", LIST(BLOCK_CLUSTER) },
 	[BLOCK_CLUSTER] = { "cluster", .fixed = sizeof(struct block_cluster),

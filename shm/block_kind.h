@@ -33,7 +33,7 @@ enum block_kind {
 	BLOCK_ROOT, BLOCK_LISTENERS, BLOCK_LISTENER, BLOCK_CHAINS,
 	BLOCK_CHAIN, BLOCK_HCM, BLOCK_ROUTE_CONFIG, BLOCK_HOSTS, BLOCK_HOST,
 	BLOCK_ROUTE_INDEX, BLOCK_HEADER_MATCHES, BLOCK_OVERRIDES, BLOCK_RBAC,
-	BLOCK_RBAC_RULES, BLOCK_PAGES, BLOCK_PAGE, BLOCK_CLUSTER,
+	BLOCK_RBAC_RULES, BLOCK_SPLIT, BLOCK_PAGES, BLOCK_PAGE, BLOCK_CLUSTER,
 	BLOCK_BALANCE, BLOCK_TLS, BLOCK_PLAN, BLOCK_SECRETS, BLOCK_TEXT,
 	BLOCK_KINDS
 };
@@ -67,6 +67,8 @@ const void *block_kind_items(enum block_kind kind, const void *p, uint32_t *n,
  * block_check_index.c. */
 const char *block_index_check(const void *p);
 const char *block_index_fits(const void *index, const struct block_host *h);
+/* Of a plan: block_check_plan.c. */
+const char *block_plan_check(const void *p);
 
 /* NULL, or what is wrong with the block at p: "its text does not end". That
  * is all a block can tell of itself; verify.h knows its neighbours. In

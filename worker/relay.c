@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "worker/attempt.h"
+#include "worker/change.h"
 #include "worker/filter.h"
 #include "worker/reply.h"
+#include "worker/request_id.h"
 #include "worker/retry.h"
 #include "worker/route.h"
 
@@ -135,7 +137,10 @@ down_headers(struct h2_stream *h2, struct headers *h, bool end)
 		relay_fail(s, CAUSE_listener_removed);
 	else {
 		deadline_begin(s, hcm);
-		filter_headers(s, hcm);
+		if (request_id_begin(s, hcm))
+			filter_headers(s, hcm);
+		else
+			relay_fail(s, CAUSE_no_memory);
 	}
 }
 
@@ -190,7 +195,8 @@ relay_answer(struct stream *s, struct headers *h, bool end)
 	s->answer_started = true;
 	moved(s);
 	retry_commit(s);
-	if (!h2_answer(&s->h2, h, end))
+	if ((s->changes_answer && !change_answer(s, h)) ||
+	    !h2_answer(&s->h2, h, end))
 		h2_reset(&s->h2, H2_INTERNAL_ERROR);
 	headers_put(h);
 	if (end)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MESSAGE_BYTES_MAX = 1024 };
+#include "worker/change.h"
 
 void
 reply_encode(const char *text, char *to, size_t cap)
@@ -29,21 +29,36 @@ reply_encode(const char *text, char *to, size_t cap)
 	to[n] = '\0';
 }
 
-static bool
-add_number(struct headers *h, const char *name, int n)
-{
-	char text[16];
+enum { TEXT_BYTES_MAX = 1024 };
 
-	snprintf(text, sizeof(text), "%d", n);
-	return headers_add_text(h, name, text);
-}
+/* What is said: by the cause's row, or by the route that answers itself. */
+struct word {
+	int		 grpc, http;	/* status */
+	const char	*text;
+	size_t		 len;
+};
 
-static bool
-add_cause(struct headers *h, const struct stream *s)
+/* Envoy's Utility::httpToGrpcStatus. */
+static int
+grpc_of_http(uint32_t http)
 {
-	if (s->down->worker->root->settings.cause_off)
-		return true;
-	return headers_add_text(h, "godwit-cause", cause_rows[s->cause].word);
+	switch (http) {
+	case 400:
+		return 13;		/* INTERNAL */
+	case 401:
+		return 16;		/* UNAUTHENTICATED */
+	case 403:
+		return 7;		/* PERMISSION_DENIED */
+	case 404:
+		return 12;		/* UNIMPLEMENTED */
+	case 429:
+	case 502:
+	case 503:
+	case 504:
+		return 14;		/* UNAVAILABLE */
+	default:
+		return 2;		/* UNKNOWN, also for 200 */
+	}
 }
 
 /* The cause in words, where Envoy says that there were several tries. */
@@ -62,45 +77,109 @@ text_of(const struct stream *s, char *room, size_t room_len)
 	return room;
 }
 
+static struct word
+word_of(const struct stream *s, char room[TEXT_BYTES_MAX])
+{
+	const struct cause_row *row = &cause_rows[s->cause];
+	const char *text = text_of(s, room, TEXT_BYTES_MAX);
+	const struct block_plan *p;
+
+	if (s->cause != CAUSE_direct_response)
+		/* Envoy's rule: who had not sent all of its request was
+		 * itself late. */
+		return (struct word){ row->grpc, s->cause == CAUSE_deadline &&
+		    !s->request_ended ? 408 : row->http, text, strlen(text) };
+	p = &s->plan->block;
+	return (struct word){ grpc_of_http(p->direct_status),
+	    (int)p->direct_status, p->direct_body.off == 0 ? "" :
+	    block_span_at(p, p->direct_body), p->direct_body.len };
+}
+
+static bool
+add_number(struct headers *h, const char *name, int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", n);
+	return headers_add_text(h, name, text);
+}
+
+static bool
+set_text(struct headers *h, const char *name, const char *value)
+{
+	return headers_replace(h, name, strlen(name), value, strlen(value));
+}
+
+static bool
+add_cause(struct headers *h, const struct stream *s)
+{
+	if (s->down->worker->root->settings.cause_off)
+		return true;
+	return headers_add_text(h, "godwit-cause", cause_rows[s->cause].word);
+}
+
+static bool
+add_message(struct headers *h, struct word w)
+{
+	size_t cap = 3 * w.len + 1;
+	char *message;
+	bool good;
+
+	if (w.len == 0)
+		return true;
+	message = mem_alloc(h->mem, cap);
+	if (message == NULL)
+		return false;
+	reply_encode(w.text, message, cap);
+	good = set_text(h, "grpc-message", message);
+	mem_free(h->mem, message);
+	return good;
+}
+
+/* A grpc-status that the route sets stays. */
 static bool
 add_status(struct headers *h, const struct stream *s)
 {
-	const struct cause_row *row = &cause_rows[s->cause];
-	char message[MESSAGE_BYTES_MAX], room[MESSAGE_BYTES_MAX];
+	char room[TEXT_BYTES_MAX];
+	struct word w = word_of(s, room);
 
-	reply_encode(text_of(s, room, sizeof(room)), message, sizeof(message));
-	return add_number(h, "grpc-status", row->grpc) &&
-	    (message[0] == '\0' ||
-	    headers_add_text(h, "grpc-message", message)) && add_cause(h, s);
-}
-
-static bool
-head_grpc(struct headers *h, const struct stream *s)
-{
-	return headers_add_text(h, ":status", "200") &&
-	    headers_add_text(h, "content-type", "application/grpc") &&
-	    add_status(h, s);
-}
-
-/* Envoy's rule: who had not sent all of its request was itself late. */
-static int
-http_of(const struct stream *s)
-{
-	return s->cause == CAUSE_deadline && !s->request_ended ? 408 :
-	    cause_rows[s->cause].http;
-}
-
-static bool
-head_plain(struct headers *h, const struct stream *s, const char *text)
-{
-	return add_number(h, ":status", http_of(s)) &&
-	    add_number(h, "content-length", (int)strlen(text)) &&
-	    (text[0] == '\0' ||
-	    headers_add_text(h, "content-type", "text/plain")) &&
+	return (headers_find(h, HEADER_grpc_status) != NULL ||
+	    add_number(h, "grpc-status", w.grpc)) && add_message(h, w) &&
 	    add_cause(h, s);
 }
 
-/* To HEAD there is no body. */
+static bool
+head_grpc(struct headers *h, struct stream *s)
+{
+	if (!headers_add_text(h, ":status", "200") ||
+	    (s->changes_answer && !change_answer(s, h)))
+		return false;
+	headers_remove_name(h, "content-length", strlen("content-length"));
+	return set_text(h, "content-type", "application/grpc") &&
+	    add_status(h, s);
+}
+
+static bool
+head_text(struct headers *h, struct word w)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%zu", w.len);
+	if (w.len == 0)
+		headers_remove_name(h, "content-type", strlen("content-type"));
+	return set_text(h, "content-length", text) && (w.len == 0 ||
+	    headers_find(h, HEADER_content_type) != NULL ||
+	    headers_add_text(h, "content-type", "text/plain"));
+}
+
+static bool
+head_plain(struct headers *h, struct stream *s, struct word w)
+{
+	return add_number(h, ":status", w.http) &&
+	    (!s->changes_answer || change_answer(s, h)) &&
+	    head_text(h, w) && add_cause(h, s);
+}
+
 static bool
 is_head(const struct stream *s)
 {
@@ -110,20 +189,21 @@ is_head(const struct stream *s)
 	    memcmp(method->value, "HEAD", 4) == 0;
 }
 
+/* The text of a plain answer; to HEAD there is none. */
 static bool
 send_plain(struct stream *s, struct headers *h)
 {
-	char room[MESSAGE_BYTES_MAX];
-	const char *text = text_of(s, room, sizeof(room));
-	size_t n = is_head(s) ? 0 : strlen(text);
+	char room[TEXT_BYTES_MAX];
+	struct word w = word_of(s, room);
+	size_t n = is_head(s) ? 0 : w.len;
 
-	if (!head_plain(h, s, text) || !h2_answer(&s->h2, h, n == 0))
+	if (!head_plain(h, s, w) || !h2_answer(&s->h2, h, n == 0))
 		return false;
 	if (n == 0)
 		return true;
 	s->held_bytes += n;
 	s->down->worker->held_bytes += n;
-	return h2_data(&s->h2, (const uint8_t *)text, n) &&
+	return h2_data(&s->h2, (const uint8_t *)w.text, n) &&
 	    h2_end(&s->h2, NULL);
 }
 

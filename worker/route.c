@@ -251,6 +251,16 @@ route_find(const struct arena *a, const struct block_route_config *config,
 	return route == BLOCK_NONE ? NULL : &host->routes[route];
 }
 
+const struct block_share *
+route_share(const struct block_split *b, uint64_t random)
+{
+	uint32_t i = 0, n = (uint32_t)(random % b->total);
+
+	while (n >= b->shares[i].below)
+		i++;
+	return &b->shares[i];
+}
+
 int
 route_is_grpc(const struct headers *h)
 {

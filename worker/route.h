@@ -20,6 +20,10 @@
 
 struct text;				/* worker/route_text.h */
 
+/* Which share takes it, by a random number. */
+const struct block_share *route_share(const struct block_split *b,
+	    uint64_t random);
+
 /* NULL: no virtual host, or none of its routes. Good for this turn. */
 const struct block_route *route_find(const struct arena *a,
 	    const struct block_route_config *config, const struct headers *h);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "worker/balance.h"
+#include "worker/change.h"
 #include "worker/pool.h"
 #include "worker/relay.h"
 #include "worker/retry.h"
@@ -79,6 +80,35 @@ router_start(struct stream *s)
 	return start(s, cluster);
 }
 
+/* The plan, of the route or of one of its shares; the cluster's slot. */
+static bool
+plan_pick(struct stream *s, const struct block_route *r, uint32_t *slot)
+{
+	struct worker *w = s->down->worker;
+	const struct block_share *share;
+	block_ref plan = r->plan;
+
+	*slot = r->cluster;
+	if (r->split != 0) {
+		share = route_share(arena_at(&w->arena, r->split),
+		    w->sys->random(w->sys->ctx));
+		*slot = share->cluster;
+		plan = share->plan;
+	}
+	s->plan = plan_get(&w->plans, arena_at(&w->arena, plan));
+	if (s->plan != NULL && s->plan->block.answer_n > 0)
+		s->changes_answer = true;
+	return s->plan != NULL;
+}
+
+static bool
+request_finish(struct stream *s, const struct block_hcm *hcm)
+{
+	return deadline_route(s, hcm) &&
+	    (!(s->plan->block.flags & PLAN_CHANGES) ||
+	    change_request(s, hcm));
+}
+
 static enum cause
 route(struct stream *s, const struct block_hcm *hcm)
 {
@@ -86,18 +116,22 @@ route(struct stream *s, const struct block_hcm *hcm)
 	const struct block_route *r = route_find(&w->arena,
 	    arena_at(&w->arena, hcm->route_config), s->request);
 	const struct block_cluster *cluster;
+	uint32_t slot;
 
 	if (r == NULL) {
 		count_one(http_counts(s->down), COUNT_HTTP_no_route);
 		return CAUSE_no_route;
 	}
-	cluster = block_cluster_find(&w->arena, w->root, r->cluster);
+	if (!plan_pick(s, r, &slot))
+		return CAUSE_no_memory;
+	if (s->plan->block.direct_status != 0)
+		return CAUSE_direct_response;
+	cluster = block_cluster_find(&w->arena, w->root, slot);
 	if (cluster == NULL) {
 		count_one(http_counts(s->down), COUNT_HTTP_no_cluster);
 		return CAUSE_no_cluster;
 	}
-	s->plan = plan_get(&w->plans, arena_at(&w->arena, r->plan));
-	if (s->plan == NULL || !deadline_route(s, hcm))
+	if (!request_finish(s, hcm))
 		return CAUSE_no_memory;
 	s->cluster = cluster->slot;
 	s->cluster_tag = cluster->tag;
@@ -113,7 +147,7 @@ router_headers(struct stream *s, const struct block_hcm *hcm)
 	cause = route(s, hcm);
 	if (cause == CAUSE_none)
 		return FILTER_CONTINUE;
-	if (s->plan != NULL) {
+	if (s->plan != NULL && cause != CAUSE_direct_response) {
 		retry_failed(s, cause);
 		return FILTER_CONTINUE;
 	}

@@ -5,6 +5,7 @@
  *   route_find ──> block_cluster_find ──> balance_pick ──> pool_start
  *    no_route        no_cluster    ^      no_endpoint     overflow, ...
  *                                  └── router_start: a further try (retry.h)
+ *    └─> the plan: what changes (change.h), or the answer (direct_response)
  *
  * Source: Envoy's router filter; reference/envoy-xds.md 3.1. Test: t/mesh/.
  */

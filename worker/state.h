@@ -72,6 +72,7 @@ struct downstream {
 	struct row_listener *counts;
 	struct histogram *times;	/* HTTP */
 	uint32_t	 listener, tag;	/* slot */
+	char		 address[46];	/* INET6_ADDRSTRLEN; "": not asked */
 };
 
 /* A caller's request. */
@@ -93,6 +94,8 @@ struct stream {
 	uint8_t		 filters_n;
 	bool		 grpc;
 	bool		 request_ended, answer_started, answer_ended;
+	bool		 changes_answer;	/* change.h has to */
+	bool		 request_id_back;
 };
 
 /* One try of a request at one endpoint. */

@@ -4,8 +4,9 @@ Left out of the comparison, each for a reason:
   server, date                 Envoy adds them; a header that changes every
                                call costs, and ours says nothing new
   x-envoy-*                    Envoy's own measurements
-  x-request-id,                Envoy adds them to the request (our service
-  x-forwarded-proto            gives x-* back); we add nothing to one
+  x-request-id                 another one for each call (our service gives
+                               x-* back)
+  x-forwarded-proto            Envoy adds it to the request, we don't
   godwit-cause                 ours
   user-agent                   the caller's library, the same in both
 """

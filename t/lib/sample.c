@@ -55,6 +55,67 @@ plan_put(struct arena *a, uint32_t timeout_ms)
 	return ref;
 }
 
+static struct block_span
+plan_span_put(struct block_plan *p, const char *s)
+{
+	struct block_span span = { p->bytes, (uint32_t)strlen(s) };
+
+	strcpy((char *)p + span.off, s);
+	p->bytes += span.len + 1;
+	return span;
+}
+
+/* With two changes of the request, one of the answer, and a part of each
+ * kind. */
+static block_ref
+changes_put(struct arena *a)
+{
+	enum { REQUEST = 2, ANSWER = 1, PARTS = 3 };
+	block_ref ref;
+	struct block_plan *p = put(a, 512, &ref);
+	struct block_part *parts;
+
+	p->hash = 0x4321;
+	p->bytes = sizeof(*p) + (REQUEST + ANSWER) * sizeof(p->mutations[0]) +
+	    PARTS * sizeof(parts[0]);
+	p->flags = PLAN_CHANGES | PLAN_ADDRESS;
+	p->request_n = REQUEST;
+	p->answer_n = ANSWER;
+	p->parts_n = PARTS;
+	p->mutations[0] = (struct block_mutation){ plan_span_put(p, "x-gone"),
+	    0, 0, MUTATION_REMOVE, MUTATION_LEVEL };
+	p->mutations[1] = (struct block_mutation){ plan_span_put(p, "x-new"),
+	    0, 2, MUTATION_OVERWRITE, MUTATION_KEEP_EMPTY };
+	p->mutations[2] = (struct block_mutation){ plan_span_put(p, "via"),
+	    2, 1, MUTATION_APPEND, MUTATION_LEVEL | MUTATION_JOIN };
+	parts = (struct block_part *)(void *)&p->mutations[REQUEST + ANSWER];
+	parts[0] = (struct block_part){ PART_HEADER, 3,
+	    plan_span_put(p, "x-a"), plan_span_put(p, "x-b") };
+	parts[1] = (struct block_part){ PART_ADDRESS, 0, { 0 }, { 0 } };
+	parts[2] = (struct block_part){ PART_TEXT, 0,
+	    plan_span_put(p, "godwit"), { 0 } };
+	p->host = plan_span_put(p, "other.mesh");
+	p->path = plan_span_put(p, "/other/");
+	p->path_bytes = 9;
+	p->direct_status = 403;
+	p->direct_body = plan_span_put(p, "no");
+	return ref;
+}
+
+static block_ref
+split_put(struct arena *a)
+{
+	block_ref ref;
+	struct block_split *b = put(a, sizeof(*b) +
+	    2 * sizeof(b->shares[0]), &ref);
+
+	b->n = 2;
+	b->total = 100;
+	b->shares[0] = (struct block_share){ 10, 0, plan_put(a, 5) };
+	b->shares[1] = (struct block_share){ 100, 255, plan_put(a, 6) };
+	return ref;
+}
+
 static const struct block_h2 h2 = { 1024, 16 << 20, 24 << 20, 4096 };
 static const struct block_header_limits limits = { 61440, 100 };
 
@@ -292,6 +353,9 @@ route_config_put(struct sample *s, struct arena *a)
 	s->host = at(a, hosts[0]);
 	s->host->routes[0].headers = matches_put(a);
 	s->host->routes[0].name = text_put(a, "to greeter");
+	s->host->routes[0].plan = changes_put(a);
+	s->host->routes[1].split = split_put(a);
+	s->split = at(a, s->host->routes[1].split);
 	s->matches = at(a, s->host->routes[0].headers);
 	s->plan = at(a, s->host->routes[0].plan);
 	return ref;
@@ -329,6 +393,7 @@ listeners_put(struct sample *s, struct arena *a)
 	s->hcm->route_config = route_config_put(s, a);
 	s->hcm->h2 = h2;
 	s->hcm->limits = limits;
+	s->hcm->flags = HCM_REQUEST_ID | HCM_ORIGINALS;
 	s->hcm->filters_n = 2;
 	s->hcm->filters[0] = (struct block_filter){ FILTER_RBAC,
 	    rbac_put(s, a) };

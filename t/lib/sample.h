@@ -27,11 +27,12 @@ struct sample {
 	struct block_overrides *overrides;
 	struct block_rbac *rbac;
 	struct block_rbac_rules *rules;
+	struct block_split *split;
 	struct block_list *pages, *page;
 	struct block_cluster *cluster;
 	struct block_balance *balance;
 	struct block_tls *tls, *tls_client;
-	struct block_plan *plan;
+	struct block_plan *plan;	/* with changes of all kinds */
 	struct block_text *text;	/* the listener's name */
 };
 

@@ -17,7 +17,7 @@ struct reader {
 };
 
 enum type { LISTENER, CHAIN, HCM, ROUTE_CONFIG, HOST, MATCHES, OVERRIDES, RBAC,
-    RULES, PAGE, CLUSTER, BALANCE, TLS, PLAN, TEXT };
+    RULES, SPLIT, PAGE, CLUSTER, BALANCE, TLS, PLAN, TEXT };
 
 #define WANT(cond) do { if (!(cond)) return #cond; } while (0)
 #define READ(call) do { \
@@ -95,6 +95,36 @@ tls_read(struct reader *r, block_ref ref)
 }
 
 static const char *
+plan_span_read(struct reader *r, const struct block_plan *b,
+    struct block_span s)
+{
+	if (block_span_at(b, s) == NULL)
+		return NULL;
+	touch(r, block_span_at(b, s), (size_t)s.len + 1);
+	WANT((uint64_t)s.off + s.len < b->bytes);
+	WANT(strlen(block_span_at(b, s)) <= s.len);
+	return NULL;
+}
+
+static const char *
+mutation_read(struct reader *r, const struct block_plan *b,
+    const struct block_mutation *m)
+{
+	WANT(block_span_at(b, m->name) != NULL);
+	READ(plan_span_read(r, b, m->name));
+	for (uint32_t i = 0; i < m->parts_n; i++) {
+		const struct block_part *p = &block_parts(b)[m->part + i];
+
+		touch(r, p, sizeof(*p));
+		WANT(p->kind == PART_ADDRESS ||
+		    block_span_at(b, p->text) != NULL);
+		READ(plan_span_read(r, b, p->text));
+		READ(plan_span_read(r, b, p->other));
+	}
+	return NULL;
+}
+
+static const char *
 plan_read(struct reader *r, block_ref ref)
 {
 	const struct block_plan *b = at(r, ref);
@@ -103,6 +133,28 @@ plan_read(struct reader *r, block_ref ref)
 		return NULL;
 	touch(r, b, b->bytes);
 	WANT(b->hash != 0 && b->bytes >= sizeof(*b));
+	READ(plan_span_read(r, b, b->direct_body));
+	READ(plan_span_read(r, b, b->host));
+	READ(plan_span_read(r, b, b->path));
+	for (uint32_t i = 0; i < b->request_n + b->answer_n; i++)
+		READ(mutation_read(r, b, &b->mutations[i]));
+	return NULL;
+}
+
+static const char *
+split_read(struct reader *r, block_ref ref)
+{
+	const struct block_split *b = at(r, ref);
+
+	if (ref == 0 || again(r, SPLIT, ref))
+		return NULL;
+	WANT(b->n >= 1 && b->total >= 1);
+	WANT(b->shares[b->n - 1].below == b->total);
+	for (uint32_t i = 0; i < b->n; i++) {
+		WANT(b->shares[i].cluster < CLUSTERS_MAX);
+		WANT(b->shares[i].plan != 0);
+		READ(plan_read(r, b->shares[i].plan));
+	}
 	return NULL;
 }
 
@@ -192,6 +244,7 @@ route_read(struct reader *r, const struct block_route *route)
 	READ(matches_read(r, route->headers));
 	READ(plan_read(r, route->plan));
 	READ(overrides_read(r, route->overrides));
+	READ(split_read(r, route->split));
 	return text_read(r, route->name);
 }
 

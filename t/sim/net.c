@@ -103,6 +103,19 @@ listener_find(struct net *n, uint16_t port)
 	return -1;
 }
 
+/* Nobody has an address here but the one of whoever is beside us. */
+static int
+net_peer(void *ctx, int fd, struct sockaddr_storage *to)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)to;
+
+	(void)ctx;
+	(void)fd;
+	*in = (struct sockaddr_in){ .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return 0;
+}
+
 static int
 net_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 {
@@ -366,7 +379,7 @@ net_actor_init(struct net_actor *a, struct net *n)
 	a->blocks_n = 0;
 	a->refused_n = 0;
 	a->starves = false;
-	a->sys = (struct sys){ a, net_accept, net_connect, net_connected,
+	a->sys = (struct sys){ a, net_accept, net_peer, net_connect, net_connected,
 	    net_recv, net_send, net_shutdown, net_close, net_watch, net_wait,
 	    net_now, net_random_of, net_alloc, net_free };
 }

@@ -140,6 +140,7 @@ static const struct refusal {
 #include "t/data/compile/refusals.def"
 #include "t/data/compile/refusals_cluster.def"
 #include "t/data/compile/refusals_rbac.def"
+#include "t/data/compile/refusals_route.def"
 };
 
 /* As if it had never been there. */

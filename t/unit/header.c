@@ -124,3 +124,37 @@ Test(header, no_memory_leaves_the_block_whole)
 	}
 	cr_assert_eq(unit_blocks, 0);
 }
+
+Test(header, the_only_one_of_its_name)
+{
+	struct headers *h;
+	struct mem m;
+
+	mem_init(&m, &unit_sys);
+	h = headers_new(&m);
+	headers_add_text(h, "a", "0");
+	headers_add_text(h, "b", "1");
+	headers_add_text(h, "b", "2");
+	headers_add_text(h, "bb", "3");
+	headers_add_text(h, "b", "4");
+	cr_assert(headers_replace(h, "b", 1, "new", 3));
+	cr_assert_eq(h->n, 3);
+	cr_assert_eq(memcmp(h->at[1].value, "new", 3), 0);
+	cr_assert_eq(h->at[2].name_len, 2);
+	cr_assert_eq(h->bytes, 3 * 32 + 2 + 4 + 3);
+	cr_assert(headers_replace(h, "c", 1, "x", 1));
+	cr_assert(headers_replace(h, "a", 1, "y", 1));
+	cr_assert_eq(h->n, 4);
+	cr_assert_eq(h->at[0].value[0], 'y');
+	headers_remove_name(h, "b", 1);
+	headers_remove_name(h, "none", 4);
+	cr_assert_eq(h->n, 3);
+	cr_assert_eq(h->at[1].name_len, 2);
+	headers_put(h);
+
+	h = headers_new(&m);
+	headers_remove_name(h, "a", 1);		/* of none */
+	headers_put(h);
+	mem_fini(&m);
+	cr_assert_eq(unit_blocks, 0);
+}

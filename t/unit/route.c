@@ -191,3 +191,30 @@ Test(route, grpc_is_a_content_type)
 	mem_fini(&m);
 	cr_assert_eq(unit_blocks, 0);
 }
+
+/* Every number under the total, and those that wrap around it. */
+Test(route, a_split_goes_by_weight)
+{
+	block_ref ref;
+	struct block_split *b = unit_block(sizeof(*b) +
+	    3 * sizeof(b->shares[0]), &ref);
+	uint32_t taken[3] = { 0 };
+
+	b->n = 3;
+	b->total = 10;
+	b->shares[0].below = 1;
+	b->shares[1].below = 8;
+	b->shares[2].below = 10;
+	for (uint64_t n = 0; n < 20; n++)
+		taken[route_share(b, n) - b->shares]++;
+	cr_assert_eq(taken[0], 2);
+	cr_assert_eq(taken[1], 14);
+	cr_assert_eq(taken[2], 4);
+	cr_assert_eq(route_share(b, 0) - b->shares, 0);
+	cr_assert_eq(route_share(b, 1) - b->shares, 1);
+	cr_assert_eq(route_share(b, 7) - b->shares, 1);
+	cr_assert_eq(route_share(b, 8) - b->shares, 2);
+	cr_assert_eq(route_share(b, UINT64_MAX) - b->shares, 1);
+	b->n = b->total = b->shares[0].below = 1;
+	cr_assert_eq(route_share(b, UINT64_MAX) - b->shares, 0);
+}

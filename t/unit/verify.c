@@ -155,6 +155,7 @@ Test(verify, a_shared_block_counts_once_however_many_there_are)
 #define RBAC OVERRIDES " > RBAC"	/* its routes come before its filters */
 #define RULES RBAC " > RBAC rules"
 #define MATCHES HOST " > header matches"
+#define SPLIT HOST " > split"
 #define PAGES ROOT " > cluster pages"
 #define PAGE PAGES " > cluster page"
 #define CLUSTER PAGE " > cluster"
@@ -233,6 +234,7 @@ static const struct wrong {
 	    "its name for statistics is missing" },
 	{ SET(hcm, hcm, route_config, 0), HCM,
 	    "its route configuration is missing" },
+	{ SET(hcm, hcm, flags, 8), HCM, "it has an unknown flag" },
 	{ SET(hcm, hcm, filters_n, 0), HCM, "it has no filter, or too many" },
 	{ SET(hcm, hcm, filters_n, 9), HCM, "it has no filter, or too many" },
 	{ SET(hcm, hcm, filters_n, UINT32_MAX), HCM,
@@ -443,11 +445,7 @@ static const struct wrong {
 	{ SET(tls, tls, sans[1].value.len, 300), TLS,
 	    "a name's text is not inside" },
 
-	{ SET(plan, plan, hash, 0), HOST " > plan", "its hash is missing" },
-	{ SET(plan, plan, bytes, 15), HOST " > plan",
-	    "it reaches beyond the arena" },
-	{ SET(plan, plan, bytes, 1 << 20), HOST " > plan",
-	    "it reaches beyond the arena" },
+#include "t/data/verify/plan.def"
 
 	{ SET(text, text, len, 6), LISTENER " > text",
 	    "it does not end in NUL" },
@@ -557,6 +555,28 @@ Test(verify, a_plan_is_no_text)
 	sample.host->routes[0].name = plan;
 	arena_set(&good, good.used_bytes);
 	expect_in_why(HOST " > text at 0x");
+}
+
+/* They have no field of their own: they lie behind the changes. */
+Test(verify, parts_of_a_plan)
+{
+	static const struct { uint32_t kind, off; const char *wrong; } rows[] = {
+		{ PART_ADDRESS + 1, 0, "a value is made of no known part" },
+		{ PART_HEADER, 0, "a part's text is missing" },
+		{ PART_HEADER, 8, "a text of it is not inside" },
+		{ PART_ADDRESS, 1, "a part's text is missing" },
+	};
+	struct block_part *part = (struct block_part *)(void *)
+	    &sample.plan->mutations[3], was = *part;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		*part = was;
+		part->kind = rows[i].kind;
+		if (rows[i].off != 1)
+			part->text = (struct block_span){ rows[i].off, 0 };
+		arena_set(&good, good.used_bytes);
+		expect_in_why(rows[i].wrong);
+	}
 }
 
 Test(verify, a_root_can_be_anywhere_but_must_be_whole)

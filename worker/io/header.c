@@ -227,6 +227,42 @@ headers_remove(struct headers *h, uint32_t i)
 	memmove(&h->at[i], &h->at[i + 1], (--h->n - i) * sizeof(h->at[0]));
 }
 
+static void
+remove_after(struct headers *h, uint32_t i, const char *name, size_t len)
+{
+	while (++i < h->n)
+		if (h->at[i].name_len == len &&
+		    memcmp(h->at[i].name, name, len) == 0)
+			headers_remove(h, i--);
+}
+
+void
+headers_remove_name(struct headers *h, const char *name, size_t len)
+{
+	if (h->n > 0)
+		remove_after(h, 0, name, len);
+}
+
+bool
+headers_replace(struct headers *h, const char *name, size_t name_len,
+    const void *value, size_t value_len)
+{
+	const struct header *at = headers_find_name(h, name, name_len);
+
+	if (at == NULL)
+		return headers_add(h, name, name_len, value, value_len, 0);
+	if (!headers_set(h, (uint32_t)(at - h->at), value, value_len))
+		return false;
+	remove_after(h, (uint32_t)(at - h->at), name, name_len);
+	return true;
+}
+
+uint8_t *
+headers_room(struct headers *h, size_t n)
+{
+	return text_take(h, n);
+}
+
 struct headers *
 headers_of(const uint8_t *name)
 {

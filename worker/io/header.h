@@ -85,6 +85,14 @@ bool	headers_set(struct headers *h, uint32_t i, const void *value,
 	    size_t value_len);
 /* Drops the i-th; i > 0 (I2). */
 void	headers_remove(struct headers *h, uint32_t i);
+/* Drops all of a name, which is not the first header's. */
+void	headers_remove_name(struct headers *h, const char *name, size_t len);
+/* Makes it the only one of its name, where the first of them was. False: no
+ * memory; it is as before. */
+bool	headers_replace(struct headers *h, const char *name, size_t name_len,
+	    const void *value, size_t value_len);
+/* n bytes that live as long as the block, or NULL: no memory. */
+uint8_t	*headers_room(struct headers *h, size_t n);
 
 /* The block whose first name is at name (I2). */
 struct headers *headers_of(const uint8_t *name);

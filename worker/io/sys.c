@@ -46,6 +46,15 @@ kernel_accept(void *ctx, int listen_fd)
 }
 
 static int
+kernel_peer(void *ctx, int fd, struct sockaddr_storage *to)
+{
+	socklen_t len = sizeof(*to);
+
+	(void)ctx;
+	return getpeername(fd, (struct sockaddr *)to, &len);
+}
+
+static int
 kernel_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 {
 	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK |
@@ -178,8 +187,8 @@ sys_kernel_new(void)
 
 	if (k == NULL)
 		return NULL;
-	k->sys = (struct sys){ k, kernel_accept, kernel_connect,
-	    kernel_connected, kernel_recv, kernel_send, kernel_shutdown,
+	k->sys = (struct sys){ k, kernel_accept, kernel_peer,
+	    kernel_connect, kernel_connected, kernel_recv, kernel_send, kernel_shutdown,
 	    kernel_close, kernel_watch, kernel_wait, kernel_now,
 	    kernel_random, kernel_alloc, kernel_free };
 	k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -29,6 +29,8 @@ struct sys {
 
 	/* Non-blocking, close-on-exec; Nagle off. EAGAIN: none waiting. */
 	int	(*accept)(void *ctx, int listen_fd);
+	/* The address of the other side; -1: it is gone. */
+	int	(*peer)(void *ctx, int fd, struct sockaddr_storage *to);
 	/* Starts to connect; the fd, writable when the answer is there. */
 	int	(*connect)(void *ctx, const struct sockaddr *to,
 		    socklen_t to_len);
