@@ -58,6 +58,18 @@ wake(struct h2 *h)
 	h->events->wake(h->owner);
 }
 
+void
+h2_break(struct h2 *h)
+{
+	if (h->failed)
+		return;
+	h->failed = true;
+	snprintf(h->why, sizeof(h->why), "the peer %s",
+	    guard_sentence(h->guards.broken));
+	nghttp2_session_terminate_session(h->session,
+	    NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 /* Where there may be nothing: it is cheaper to ask than to take nothing. */
 static void
 wake_if_wanted(struct h2 *h)
@@ -103,7 +115,7 @@ session_new(struct h2 *h)
 
 struct h2 *
 h2_open(struct mem *mem, const struct h2_settings *s,
-    const struct h2_events *events, void *owner)
+    const struct h2_events *events, void *owner, const struct mono *now)
 {
 	struct h2 *h = mem_alloc(mem, sizeof(*h));
 
@@ -114,6 +126,8 @@ h2_open(struct mem *mem, const struct h2_settings *s,
 	h->settings = *s;
 	h->events = events;
 	h->owner = owner;
+	guards_init(&h->guards, &s->limits, s->server, s->header_bytes_max,
+	    now);
 	if (session_new(h) != 0) {
 		mem_free(mem, h);
 		return NULL;
@@ -160,7 +174,15 @@ h2_feed(struct h2 *h, const uint8_t *p, size_t n)
 
 	wake_if_wanted(h);
 	if (rc >= 0)
-		return true;
+		return !h->failed;
+	if (rc == NGHTTP2_ERR_FLOODED)	/* acknowledgements wait */
+		guard_break(&h->guards, H2_GUARD_outbound_control_frames);
+	if (rc == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+		guard_break(&h->guards, H2_GUARD_continuations);
+	if (h->guards.broken != H2_GUARD_NONE) {
+		h2_break(h);
+		return false;
+	}
 	h->failed = true;
 	wake(h);
 	if (h->why[0] == '\0')
@@ -168,7 +190,7 @@ h2_feed(struct h2 *h, const uint8_t *p, size_t n)
 		    nghttp2_strerror((int)rc));
 	nghttp2_session_terminate_session(h->session,
 	    rc == NGHTTP2_ERR_CALLBACK_FAILURE ?
-	    NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+	    NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
 	return false;
 }
 
@@ -221,6 +243,52 @@ h2_why(const struct h2 *h)
 	return h->why;
 }
 
+enum h2_guard
+h2_broken(const struct h2 *h)
+{
+	return h->guards.broken;
+}
+
+/* Those that wait because calls do; all else in the queue is the peer's
+ * doing. */
+static size_t
+header_blocks(const struct h2 *h)
+{
+	const struct headers *head;
+	size_t n = 0;
+
+	LIST_FOREACH(head, &h->sending, sending)
+		n++;
+	return n;
+}
+
+bool
+h2_stuck(struct h2 *h)
+{
+	size_t frames = nghttp2_session_get_outbound_queue_size(h->session);
+	size_t calls = 0;
+
+	if (frames > h->settings.limits.outbound_control_frames)
+		calls = header_blocks(h);
+	if (!guard_outbound(&h->guards, frames, calls < frames ?
+	    frames - calls : 0))
+		h2_break(h);
+	return !h->failed;
+}
+
+int64_t
+h2_block_left_ms(struct h2 *h)
+{
+	int64_t left_ms;
+
+	if (h->block_of == NULL)
+		return -1;
+	if (guard_block(&h->guards, h->block_begun, &left_ms))
+		return left_ms;
+	h2_break(h);
+	return 0;
+}
+
 /* ---- streams, by their owners ---- */
 
 bool
@@ -241,6 +309,7 @@ h2_request(struct h2 *h, struct h2_stream *s, struct headers *head, bool end)
 	s->out_started = true;
 	s->out_ended = end;
 	h2_link(h, s, id);
+	guard_opened(&h->guards);
 	wake(h);
 	return true;
 }

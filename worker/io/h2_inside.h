@@ -33,6 +33,8 @@ struct h2 {
 	uint32_t	 paused_n;	/* streams that met the limit */
 	struct h2_stream *block_of;	/* whose header block is coming in */
 	uint32_t	 block_bytes, block_n;	/* of it */
+	struct mono	 block_begun;
+	struct guards	 guards;	/* I7 */
 	enum leaving	 leaving;
 	int32_t		 goaway_last;	/* the last the peer will process */
 	bool		 failed, goaway_seen, settled;
@@ -50,6 +52,9 @@ wire(const struct headers *head)
 {
 	return (const nghttp2_nv *)(const void *)head->at;
 }
+
+/* A limit was broken: says so and ends the session. From any callback. */
+void	h2_break(struct h2 *h);
 
 /* The stream is the session's until h2_unlink, whose last up-call is closed. */
 void	h2_link(struct h2 *h, struct h2_stream *s, int32_t id);

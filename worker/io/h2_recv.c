@@ -5,9 +5,39 @@
  */
 #include "worker/io/h2_inside.h"
 
-#include <stdio.h>
-
 enum { TOO_LARGE_TIMES = 4 };	/* over the limit: the connection goes */
+
+static int
+verdict(bool go_on)
+{
+	return go_on ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* A frame of any type and at any time, CONTINUATION and unknown ones too,
+ * before nghttp2 works for it. */
+static int
+on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
+{
+	struct h2 *h = arg;
+
+	(void)session;
+	if (hd->type == NGHTTP2_DATA && hd->flags & NGHTTP2_FLAG_PADDED)
+		return 0;		/* on_frame_recv knows its content */
+	return verdict(guard_frame(&h->guards, hd->type,
+	    (uint32_t)hd->length, hd->flags & NGHTTP2_FLAG_END_STREAM));
+}
+
+/* Of a type that is unknown here: on_begin_frame counted it. */
+static int
+on_unpack_extension(nghttp2_session *session, void **payload,
+    const nghttp2_frame_hd *hd, void *arg)
+{
+	(void)session;
+	(void)payload;
+	(void)hd;
+	(void)arg;
+	return NGHTTP2_ERR_CANCEL;
+}
 
 static int
 on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
@@ -20,7 +50,9 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
 	h->block_of = NULL;
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
+	h->block_begun = *h->guards.now;
 	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		guard_opened(&h->guards);
 		/* nghttp2 ignores it once our GOAWAY is out; this one may
 		 * come before. */
 		s = h->leaving == LEFT ? NULL : h->events->open(h->owner);
@@ -29,6 +61,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
 			    frame->hd.stream_id, NGHTTP2_REFUSED_STREAM) == 0 ?
 			    0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 		h2_link(h, s, frame->hd.stream_id);
+		s->begun = *h->guards.now;
 		nghttp2_session_set_stream_user_data(session,
 		    frame->hd.stream_id, s);
 	} else {
@@ -52,13 +85,35 @@ block_too_large(struct h2 *h)
 	if (h->block_bytes / TOO_LARGE_TIMES <= h->settings.header_bytes_max &&
 	    h->block_n / TOO_LARGE_TIMES <= h->settings.header_count_max)
 		return 0;
-	snprintf(h->why, sizeof(h->why), "the peer sent headers of more than "
-	    "%d times the limit of %u bytes, %u fields", TOO_LARGE_TIMES,
-	    h->settings.header_bytes_max, h->settings.header_count_max);
-	return NGHTTP2_ERR_CALLBACK_FAILURE;
+	return verdict(guard_break(&h->guards, H2_GUARD_header_overflow));
 }
 
 /* Counts before anything is kept (reliability.md 3.2, HPACK bomb). */
+static bool
+block_add(struct h2 *h, size_t name_len, size_t value_len)
+{
+	h->block_bytes += (uint32_t)(name_len + value_len + 32);
+	h->block_n++;
+	return h->block_bytes <= h->settings.header_bytes_max &&
+	    h->block_n <= h->settings.header_count_max;
+}
+
+/* What nghttp2 drops was decoded nevertheless. */
+static int
+on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+    const uint8_t *name, size_t name_len, const uint8_t *value,
+    size_t value_len, uint8_t flags, void *arg)
+{
+	struct h2 *h = arg;
+
+	(void)session;
+	(void)frame;
+	(void)name;
+	(void)value;
+	(void)flags;
+	return block_add(h, name_len, value_len) ? 0 : block_too_large(h);
+}
+
 static int
 on_header(nghttp2_session *session, const nghttp2_frame *frame,
     const uint8_t *name, size_t name_len, const uint8_t *value,
@@ -69,10 +124,7 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame,
 
 	(void)session;
 	(void)frame;
-	h->block_bytes += (uint32_t)(name_len + value_len + 32);
-	h->block_n++;
-	if (h->block_bytes > h->settings.header_bytes_max ||
-	    h->block_n > h->settings.header_count_max)
+	if (!block_add(h, name_len, value_len))
 		return block_too_large(h);
 	if (s == NULL || s->in == NULL)
 		return 0;
@@ -113,6 +165,17 @@ headers_came(struct h2_stream *s, bool end)
 	}
 }
 
+/* Without an answer so far: it may be meant to cost us more than the peer. */
+static bool
+reset_came(struct h2 *h, struct h2_stream *s, uint32_t code)
+{
+	if (s == NULL)
+		return guard_reset(&h->guards);
+	s->peer_reset = true;
+	s->peer_code = code;
+	return s->out_started || guard_reset_by_peer(&h->guards, s->begun);
+}
+
 static int
 on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -122,11 +185,16 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS:
+		h->block_of = NULL;
 		s = stream_of(session, frame->hd.stream_id);
 		if (s != NULL && !s->dead && s->in != NULL)
 			headers_came(s, end);
 		break;
 	case NGHTTP2_DATA:
+		if (frame->data.padlen > 0 && !guard_frame(&h->guards,
+		    GUARD_DATA, (uint32_t)(frame->hd.length -
+		    frame->data.padlen), end))
+			return NGHTTP2_ERR_CALLBACK_FAILURE;
 		s = end ? stream_of(session, frame->hd.stream_id) : NULL;
 		if (s != NULL && !s->dead) {
 			s->in_ended = true;
@@ -134,12 +202,8 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		}
 		break;
 	case NGHTTP2_RST_STREAM:
-		s = stream_of(session, frame->hd.stream_id);
-		if (s != NULL) {
-			s->peer_reset = true;
-			s->peer_code = frame->rst_stream.error_code;
-		}
-		break;
+		return verdict(reset_came(h, stream_of(session,
+		    frame->hd.stream_id), frame->rst_stream.error_code));
 	case NGHTTP2_GOAWAY:
 		if (!h->goaway_seen)
 			h->events->goaway(h->owner);
@@ -195,18 +259,28 @@ on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
     void *arg)
 {
 	struct h2_stream *s = stream_of(session, id);
+	struct h2 *h = arg;
+	enum h2_close why;
 
-	(void)arg;
-	if (s != NULL) {
-		nghttp2_session_set_stream_user_data(session, id, NULL);
-		h2_unlink(s, close_reason(s, code));
-	}
+	if (s == NULL)
+		return 0;
+	why = close_reason(s, code);
+	if (why == H2_CLOSE_DONE)
+		guard_answered(&h->guards);
+	nghttp2_session_set_stream_user_data(session, id, NULL);
+	h2_unlink(s, why);
 	return 0;
 }
 
 void
 h2_recv_callbacks(nghttp2_session_callbacks *c)
 {
+	nghttp2_session_callbacks_set_on_begin_frame_callback(c,
+	    on_begin_frame);
+	nghttp2_session_callbacks_set_unpack_extension_callback(c,
+	    on_unpack_extension);
+	nghttp2_session_callbacks_set_on_invalid_header_callback(c,
+	    on_invalid_header);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(c,
 	    on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(c, on_header);

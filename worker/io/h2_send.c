@@ -48,7 +48,7 @@ on_read_data(nghttp2_session *session, int32_t id, uint8_t *unused,
 	struct headers *trailers;
 
 	(void)unused;
-	if (n == 0 && !s->out_ended) {
+	if (n == 0 && (!s->out_ended || s->dead)) {
 		s->out_deferred = true;
 		return NGHTTP2_ERR_DEFERRED;
 	}
@@ -57,6 +57,8 @@ on_read_data(nghttp2_session *session, int32_t id, uint8_t *unused,
 		h->paused_n++;
 		return NGHTTP2_ERR_DEFERRED;
 	}
+	if (n < s->out.bytes && !guard_window(&h->guards, n))
+		h2_break(h);
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
 	if (n < s->out.bytes || !s->out_ended)
 		return (ssize_t)n;
@@ -91,6 +93,7 @@ on_send_data(nghttp2_session *session, nghttp2_frame *frame,
 	memcpy(to, head, FRAME_HEAD_BYTES);
 	chunks_take(&s->out, h->mem, to + FRAME_HEAD_BYTES, n);
 	h->out->last += FRAME_HEAD_BYTES + n;
+	guard_data_sent(&h->guards);
 	if (n > 0 && !s->dead)
 		h->events->sent(s, n);
 	return 0;
@@ -116,6 +119,18 @@ goaway_sent(struct h2 *h, const nghttp2_goaway *goaway)
 		    nghttp2_http2_strerror(goaway->error_code));
 }
 
+/* One that nobody here asked for answers a broken or a surplus request. */
+static void
+reset_sent(struct h2 *h, const nghttp2_frame *frame)
+{
+	const struct h2_stream *s = stream_of(h->session, frame->hd.stream_id);
+
+	if ((s == NULL || !s->dead) &&
+	    frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+	    !guard_reset(&h->guards))
+		h2_break(h);
+}
+
 static int
 on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -125,6 +140,8 @@ on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	frame_done(frame);
 	if (frame->hd.type == NGHTTP2_GOAWAY)
 		goaway_sent(h, &frame->goaway);
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		reset_sent(h, frame);
 	if (!h->settings.server ||
 	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
