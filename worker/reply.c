@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "worker/relay.h"
+
 enum { MESSAGE_BYTES_MAX = 1024 };
 
 void
@@ -138,7 +140,7 @@ reply_whole(struct stream *s)
 	else if (h != NULL)
 		sent = send_plain(s, h);
 	if (!sent)
-		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+		relay_reset(s, H2_INTERNAL_ERROR);
 	if (h != NULL)
 		headers_put(h);
 }
@@ -149,7 +151,7 @@ reply_trailers(struct stream *s)
 	struct headers *h = headers_new(&s->down->worker->io.mem);
 
 	if (h == NULL || !add_status(h, s) || !h2_end(&s->h2, h))
-		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+		relay_reset(s, H2_INTERNAL_ERROR);
 	if (h != NULL)
 		headers_put(h);
 }

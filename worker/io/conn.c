@@ -241,13 +241,17 @@ idle_end(struct conn *c)
 static void
 idle_check(struct conn *c)
 {
-	int64_t left_ms = c->idle_timeout_ms - (now_ms(c) - c->active_ms);
+	bool full = buf_len(&c->out) > 0;
+	int64_t left_ms = c->idle_timeout_ms - (now_ms(c) -
+	    (full ? c->taken_ms : c->active_ms));
 
 	if (c->idle_timeout_ms == 0)
 		return;
-	if (h2_streams_n(c->h2) > 0)
+	if (h2_streams_n(c->h2) > 0 && !full)
 		left_ms = c->idle_timeout_ms;
-	if (left_ms <= 0)
+	if (left_ms <= 0 && full)
+		conn_end(c, CONN_END_LOCAL, "the peer takes nothing");
+	else if (left_ms <= 0)
 		idle_end(c);
 	else
 		timer_start(&c->io->loop->timers, &c->timer,
@@ -524,8 +528,10 @@ conn_send(struct conn *c, struct buf *b)
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		conn_end(c, CONN_END_PEER, strerror(errno));
-	if (n > 0)
+	if (n > 0) {
 		buf_take(b, (size_t)n);
+		c->taken_ms = now_ms(c);
+	}
 	return buf_len(b) == 0;
 }
 

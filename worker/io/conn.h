@@ -92,6 +92,7 @@ struct conn {
 	struct buf	 early;		/* frames made before it was open */
 	struct buf	 out;		/* what the socket did not take */
 	int64_t		 active_ms;	/* last bytes received */
+	int64_t		 taken_ms;	/* last bytes that the socket took */
 	uint32_t	 idle_timeout_ms;	/* 0 = none */
 	uint32_t	 linger_bytes;	/* thrown away */
 	int		 fd;

@@ -400,6 +400,8 @@ h2_reset(struct h2_stream *s, enum h2_error code)
 	if (s->dead)
 		return;
 	s->dead = true;
+	/* At once: a peer that takes nothing does not take the RST_STREAM. */
+	chunks_drop(&s->out, s->h2->mem);
 	nghttp2_submit_rst_stream(s->h2->session, 0, s->id, code);
 	wake(s->h2);
 }

@@ -157,6 +157,7 @@ bool	h2_data(struct h2_stream *s, const uint8_t *p, size_t n);
 bool	h2_data_chunks(struct h2_stream *s, struct chunks *from, bool keeps);
 /* Ends our side; trailers may be NULL, one reference stays the caller's. */
 bool	h2_end(struct h2_stream *s, struct headers *trailers);
+/* What was not sent is dropped, and no sent tells of it. */
 void	h2_reset(struct h2_stream *s, enum h2_error code);
 /* Gives back n bytes of stream credit (I3). */
 void	h2_consume(struct h2_stream *s, size_t n);
