@@ -339,6 +339,13 @@ say_and_take_back(void)
 	word_frame(GUARD_RST_STREAM, request(true), 8);
 }
 
+/* Of a stream that is closed, from the second on. */
+static void
+say_reset_again(void)
+{
+	word_frame(GUARD_RST_STREAM, 1, 8);
+}
+
 /* CVE-2025-8671: we are made to reset it. */
 static void
 say_too_wide_a_window(void)
@@ -440,6 +447,8 @@ static const struct {
 	{ "PING ACK", say_ping_ack, BOTH, H2_GUARD_pings, 100 },
 	{ "unknown type", say_unknown, BOTH, H2_GUARD_unknown_frames, 100 },
 	{ "rapid reset", say_and_take_back, CALLER, H2_GUARD_resets, 1000 },
+	{ "reset of a closed stream", say_reset_again, CALLER,
+	    H2_GUARD_resets, 1000 },
 	{ "window overflow", say_too_wide_a_window, CALLER, H2_GUARD_resets,
 	    1000 },
 	{ "bad header", say_upper_case, CALLER, H2_GUARD_resets, 1000 },
@@ -528,6 +537,18 @@ Test(h2_guard, what_waits_for_who_takes_nothing)
 		    rows[i].name, times);
 		part();
 	}
+}
+
+/* Requests of ours wait for a service that takes nothing for a while. */
+Test(h2_guard, what_waits_because_of_us_is_no_flood)
+{
+	static const struct h2_limits low = { 100, 100, 1, 100, 10, 1000, 33 };
+
+	meet_with(false, WINDOW_BYTES, low);
+	for (int i = 0; i < 300; i++)
+		call_service();
+	cr_assert(h2_stuck(ours.h2), "%s", h2_why(ours.h2));
+	part();
 }
 
 Test(h2_guard, a_window_of_a_few_bytes_at_a_time)
@@ -699,11 +720,14 @@ Test(h2_guard, resets_that_are_no_attack)
 	/* given up by their deadline */
 	meet(true);
 	ours.deaf = true;
-	for (int i = 0; i < 10000; i++) {
-		uint32_t id = request(true);
+	for (int i = 0; i < 50; i++) {
+		uint32_t first = ours.id;
 
+		for (int j = 0; j < 1000; j++)
+			request(true);
 		later_ms(100);
-		word_frame(GUARD_RST_STREAM, id, 8);
+		for (uint32_t id = first; id < ours.id; id += 2)
+			word_frame(GUARD_RST_STREAM, id, 8);
 		take();
 	}
 	cr_assert_not(ours.over, "deadlines: %s", h2_why(ours.h2));
