@@ -28,7 +28,8 @@
  * small call.
  *
  * Source: reliability.md section 3.2; Envoy's protocol_constraints.cc; RFC
- * 9113 section 10.5. Test: t/unit/h2_guard.c, t/mesh/450-floods.py.
+ * 9113 section 10.5. Test: t/unit/h2_guard.c, t/unit/h2_heavy.c,
+ * t/mesh/450-floods.py.
  */
 #ifndef WORKER_IO_H2_GUARD_H
 #define WORKER_IO_H2_GUARD_H
