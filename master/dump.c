@@ -45,6 +45,12 @@ dump_h2(FILE *out, const struct block_h2 *b,
 	fprintf(out, "    h2 streams=%u stream_window=%u connection_window=%u "
 	    "hpack=%u\n", b->max_concurrent_streams, b->stream_window_bytes,
 	    b->connection_window_bytes, b->hpack_table_bytes);
+	fprintf(out, "    guards outbound=%u control=%u empty=%u priority=%u "
+	    "window_update=%u resets=%u+%u/s\n", b->outbound_frames_max,
+	    b->outbound_control_frames_max, b->empty_frames_max,
+	    b->priority_frames_per_stream_max,
+	    b->window_updates_per_data_frame_max, b->reset_burst,
+	    b->reset_rate);
 	fprintf(out, "    headers bytes=%u count=%u\n", l->bytes_max,
 	    l->count_max);
 }

@@ -79,6 +79,12 @@ struct block_h2 {
 	uint32_t	stream_window_bytes;
 	uint32_t	connection_window_bytes;
 	uint32_t	hpack_table_bytes;
+	/* What a peer may not overdo: worker/io/h2_guard.h. */
+	uint32_t	outbound_frames_max, outbound_control_frames_max;
+	uint32_t	empty_frames_max;	/* one after the other */
+	uint32_t	priority_frames_per_stream_max;
+	uint32_t	window_updates_per_data_frame_max;
+	uint32_t	reset_burst, reset_rate;	/* at once; a second */
 };
 
 /* Limits on one header block, whoever sends it. */

@@ -118,6 +118,15 @@ sent_uncount(const struct attempt *a)
 	h->worker->held_bytes -= a->held_bytes;
 }
 
+/* What the service did not take is dropped. */
+static void
+reset(struct attempt *a, enum h2_error code)
+{
+	h2_reset(&a->h2, code);
+	worker_of(a)->held_bytes -= a->held_bytes;
+	a->held_bytes = 0;
+}
+
 /* What came of the request so far. */
 static bool
 body_send(struct attempt *a, bool ended)
@@ -162,7 +171,7 @@ attempt_submit(struct attempt *a, struct upstream *u,
 	sent_count(a);
 	if (!body_send(a, ended)) {
 		a->cause = CAUSE_no_memory;
-		h2_reset(&a->h2, H2_CANCEL);
+		reset(a, H2_CANCEL);
 	}
 	if (s->retry.ended)
 		attempt_request_end(a);
@@ -227,11 +236,11 @@ attempt_drop(struct attempt *a, enum h2_error code)
 		attempt_free(a);
 		return;
 	}
-	if (a->h2.in_ended && a->h2.out_ended)
+	if (a->h2.in_ended && a->h2.out_ended && a->h2.out.bytes == 0)
 		return;			/* it closes by itself */
 	count_one(a->host->counts->cluster,
 	    COUNT_CLUSTER_upstream_rq_tx_reset);
-	h2_reset(&a->h2, code);
+	reset(a, code);
 }
 
 /* ---- from the service ---- */

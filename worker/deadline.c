@@ -209,12 +209,35 @@ over_count(const struct stream *s, enum cause cause)
 		    COUNT_CLUSTER_upstream_rq_timeout);
 }
 
+/* The answer is whole and waits for the caller, whose windows may be shut. */
+static void
+flush_check(struct stream *s)
+{
+	struct deadline *d = &s->deadline;
+
+	if (s->h2.dead)
+		return;			/* all is said, and dropped */
+	if (d->active.ns < s->moved_ns)
+		d->active.ns = s->moved_ns;
+	if (!is_over(idle_due(d), loop_of(s)->now)) {
+		arm(s);
+		return;
+	}
+	count_one(http_counts(s->down), COUNT_HTTP_tx_flush_timeout);
+	relay_reset(s, H2_CANCEL);
+}
+
 static void
 deadline_fire(struct timer *t)
 {
 	struct stream *s = CONTAINER(t, struct stream, deadline.timer);
-	enum cause cause = deadline_over(s, 0);
+	enum cause cause;
 
+	if (s->answer_ended) {
+		flush_check(s);
+		return;
+	}
+	cause = deadline_over(s, 0);
 	if (cause == CAUSE_none) {
 		arm(s);
 		return;
@@ -283,6 +306,16 @@ deadline_request_end(struct stream *s)
 
 	if (d->timeout_ms != 0)
 		d->timeout_due = due_after(loop_of(s)->now, d->timeout_ms);
+	arm(s);
+}
+
+void
+deadline_answer_end(struct stream *s)
+{
+	struct deadline *d = &s->deadline;
+
+	d->duration_due = d->timeout_due = (struct mono){ 0 };
+	d->active = loop_of(s)->now;
 	arm(s);
 }
 

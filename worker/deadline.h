@@ -2,7 +2,8 @@
  * worker/deadline.h - how long a stream may take.
  *
  *               headers      routed       request's end      answer's end
- *   idle        |·· since the last byte either way ··|··|··········|
+ *   idle        |·· since the last byte either way ··|··|··········|·· until
+ *                                                    the caller took it all
  *   duration    |········ grpc-timeout, max_stream_duration ·······|
  *   timeout                               |· RouteAction.timeout ··|
  *
@@ -83,7 +84,10 @@ void	deadline_begin(struct stream *s, const struct block_hcm *hcm);
 bool	deadline_route(struct stream *s, const struct block_hcm *hcm);
 /* It is complete. */
 void	deadline_request_end(struct stream *s);
-/* Its answer is complete. */
+/* Its answer is complete; how long the caller may take nothing of it is what
+ * is left to limit. */
+void	deadline_answer_end(struct stream *s);
+/* It is over. */
 void	deadline_end(struct stream *s);
 
 /* Which limit is over, or will be within slack_ms; CAUSE_none. */

@@ -12,6 +12,13 @@ enum { ACCEPTS = 64, PAUSE_MS = 100 };
 static void	downstream_opened(struct conn *c);
 static void	downstream_closed(struct conn *c);
 
+/* Where each of h2_guard.def counts. */
+static const int guard_counts[H2_GUARDS] = {
+#define GUARD(side, id, sentence) [H2_GUARD_##id] = COUNT_HTTP_guard_##id,
+#include "worker/io/h2_guard.def"
+#undef GUARD
+};
+
 static const struct conn_events downstream_events = {
 	.opened = downstream_opened, .closed = downstream_closed,
 };
@@ -150,6 +157,8 @@ downstream_closed(struct conn *c)
 	if (c->end == CONN_END_PROTOCOL)
 		count_one(http_counts(d),
 		    COUNT_HTTP_downstream_cx_protocol_error);
+	if (c->guard != H2_GUARD_NONE)
+		count_one(http_counts(d), guard_counts[c->guard]);
 	if (c->end != CONN_END_LOCAL && c->end != CONN_END_PEER)
 		end_log(d);
 	LIST_REMOVE(d, link);

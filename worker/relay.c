@@ -49,6 +49,14 @@ longest_stalled(struct worker *w)
 	return worst;
 }
 
+void
+relay_reset(struct stream *s, enum h2_error code)
+{
+	h2_reset(&s->h2, code);
+	worker_of(s)->held_bytes -= s->held_bytes;
+	s->held_bytes = 0;
+}
+
 static void
 budget_check(struct worker *w)
 {
@@ -61,7 +69,7 @@ budget_check(struct worker *w)
 		return;
 	count_one(w->row->worker, COUNT_WORKER_over_budget);
 	relay_fail(s, CAUSE_over_budget);
-	h2_reset(&s->h2, H2_ENHANCE_YOUR_CALM);
+	relay_reset(s, H2_ENHANCE_YOUR_CALM);
 }
 
 /* ---- the request ---- */
@@ -182,7 +190,7 @@ static void
 answer_done(struct stream *s)
 {
 	s->answer_ended = true;
-	deadline_end(s);
+	deadline_answer_end(s);
 	retry_commit(s);
 	if (s->attempt != NULL && !s->request_ended)
 		attempt_drop(s->attempt, H2_CANCEL);
@@ -197,7 +205,7 @@ relay_answer(struct stream *s, struct headers *h, bool end)
 	retry_commit(s);
 	if ((s->changes_answer && !change_answer(s, h)) ||
 	    !h2_answer(&s->h2, h, end))
-		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+		relay_reset(s, H2_INTERNAL_ERROR);
 	headers_put(h);
 	if (end)
 		answer_done(s);
@@ -258,7 +266,7 @@ relay_fail(struct stream *s, enum cause cause)
 	else if (s->grpc)
 		reply_trailers(s);
 	else
-		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+		relay_reset(s, H2_INTERNAL_ERROR);
 	s->answer_started = true;
 	answer_done(s);
 }

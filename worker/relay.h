@@ -38,6 +38,9 @@ extern const struct h2_events relay_events;
  * trailers (gRPC) or a reset. */
 void	relay_fail(struct stream *s, enum cause cause);
 
+/* Ends the stream without a word; what the caller did not take is dropped. */
+void	relay_reset(struct stream *s, enum h2_error code);
+
 /* The answer, as the attempt gets it. Header blocks are the callee's. */
 void	relay_answer(struct stream *s, struct headers *h, bool end);
 void	relay_answer_data(struct stream *s, const uint8_t *p, size_t n);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "worker/change.h"
+#include "worker/relay.h"
 
 void
 reply_encode(const char *text, char *to, size_t cap)
@@ -218,7 +219,7 @@ reply_whole(struct stream *s)
 	else if (h != NULL)
 		sent = send_plain(s, h);
 	if (!sent)
-		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+		relay_reset(s, H2_INTERNAL_ERROR);
 	if (h != NULL)
 		headers_put(h);
 }
@@ -229,7 +230,7 @@ reply_trailers(struct stream *s)
 	struct headers *h = headers_new(&s->down->worker->io.mem);
 
 	if (h == NULL || !add_status(h, s) || !h2_end(&s->h2, h))
-		h2_reset(&s->h2, H2_INTERNAL_ERROR);
+		relay_reset(s, H2_INTERNAL_ERROR);
 	if (h != NULL)
 		headers_put(h);
 }

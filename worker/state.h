@@ -198,6 +198,15 @@ h2_settings_of(bool server, const struct block_h2 *h2,
 	    .hpack_table_bytes = h2->hpack_table_bytes,
 	    .header_bytes_max = limits->bytes_max,
 	    .header_count_max = limits->count_max,
+	    .limits = {
+		.outbound_frames = h2->outbound_frames_max,
+		.outbound_control_frames = h2->outbound_control_frames_max,
+		.empty_frames = h2->empty_frames_max,
+		.priority_frames = h2->priority_frames_per_stream_max,
+		.window_updates = h2->window_updates_per_data_frame_max,
+		.reset_burst = h2->reset_burst,
+		.reset_rate = h2->reset_rate,
+	    },
 	};
 }
 

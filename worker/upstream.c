@@ -13,6 +13,17 @@ enum { AGAIN_FIRST_MS = 25, AGAIN_MOST_MS = 1000, AGAIN_DOUBLINGS = 7 };
 static void	upstream_opened(struct conn *c);
 static void	upstream_closed(struct conn *c);
 
+/* Where each of h2_guard.def counts that a service can break. */
+static const int guard_counts[H2_GUARDS] = {
+#define BOTH(id) [H2_GUARD_##id] = COUNT_CLUSTER_guard_##id,
+#define CALLER(id)
+#define GUARD(side, id, sentence) side(id)
+#include "worker/io/h2_guard.def"
+#undef GUARD
+#undef CALLER
+#undef BOTH
+};
+
 static const struct conn_events upstream_events = {
 	.opened = upstream_opened, .closed = upstream_closed,
 };
@@ -173,6 +184,8 @@ end_count(const struct upstream *u)
 	count *counts = u->host->counts->cluster;
 
 	count_less(counts, COUNT_CLUSTER_upstream_cx_active);
+	if (u->conn.guard != H2_GUARD_NONE)
+		count_one(counts, guard_counts[u->conn.guard]);
 	switch (u->conn.end) {
 	case CONN_END_CONNECT:
 		count_one(counts, COUNT_CLUSTER_upstream_cx_connect_fail);

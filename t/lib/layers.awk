@@ -34,7 +34,7 @@ BEGIN {
 	may["t"] = "."
 
 	home["yaml.h"] = home["jansson.h"] = "^conf/yaml\\.c$"
-	home["nghttp2/"] = "^worker/io/h2(_session)?\\.[ch]$"
+	home["nghttp2/"] = "^worker/io/h2[^/]*$"
 	home["openssl/"] = "^worker/io/tls[^/]*$"
 	home["protobuf-c/"] = home["pb-c"] = "^xds/|^master/compile[^/]*$"
 	home["xxhash.h"] = "^master/"

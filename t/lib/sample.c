@@ -116,7 +116,8 @@ split_put(struct arena *a)
 	return ref;
 }
 
-static const struct block_h2 h2 = { 1024, 16 << 20, 24 << 20, 4096 };
+static const struct block_h2 h2 = { 1024, 16 << 20, 24 << 20, 4096, 10000, 1000,
+	1, 100, 10, 1000, 33 };
 static const struct block_header_limits limits = { 61440, 100 };
 
 /* ---- TLS */

@@ -28,6 +28,7 @@ static const struct h2_settings usual = {
 	.max_concurrent_streams = 100, .stream_window_bytes = 65535,
 	.connection_window_bytes = 65535, .hpack_table_bytes = 4096,
 	.header_bytes_max = 65536, .header_count_max = 100,
+	.limits = H2_LIMITS_DEFAULT,
 };
 
 /* What the n-th byte of a message is. */

@@ -143,7 +143,8 @@ ours_open(void)
 	struct conn_settings s = { .h2 = { .server = true,
 	    .max_concurrent_streams = 100, .stream_window_bytes = 65535,
 	    .connection_window_bytes = 65535, .hpack_table_bytes = 4096,
-	    .header_bytes_max = 8192, .header_count_max = 50 },
+	    .header_bytes_max = 8192, .header_count_max = 50,
+	    .limits = { 10000, 1000, 1, UINT32_MAX, 10, 1000, 33 } },
 	    .h2_events = &no_streams, .events = &conn_events };
 	struct tls_settings t = { .server = true, .version_min = 0x0304,
 	    .version_max = 0x0304, .certificate_chain = ours.own->pem,

@@ -61,7 +61,7 @@ no_goaway(void *owner)
 }
 
 static const struct h2_events no_streams = { .open = no_open,
-	.goaway = no_goaway, .wake = conn_wake };
+	.goaway = no_goaway, .room = no_goaway, .wake = conn_wake };
 
 static void
 on_opened(struct conn *c)
@@ -142,7 +142,8 @@ meet(bool tls, uint32_t idle_timeout_ms)
 	struct conn_settings s = { .h2 = { .server = true,
 	    .max_concurrent_streams = 100, .stream_window_bytes = 65535,
 	    .connection_window_bytes = 65535, .hpack_table_bytes = 4096,
-	    .header_bytes_max = 8192, .header_count_max = 50 },
+	    .header_bytes_max = 8192, .header_count_max = 50,
+	    .limits = H2_LIMITS_DEFAULT },
 	    .h2_events = &no_streams, .events = &conn_events,
 	    .idle_timeout_ms = idle_timeout_ms };
 

@@ -119,6 +119,8 @@ on_wake(void *owner)
 	(void)owner;
 }
 
+static struct mono unit_now = { 1000000000 };
+
 static const struct h2_events events = { on_open, on_headers, on_data,
 	on_end, on_sent, on_closed, on_goaway, on_room, on_wake };
 
@@ -128,7 +130,7 @@ peer_open(struct peer *p, bool server, struct h2_settings s)
 	s.server = server;
 	mem_init(&p->mem, &unit_sys);
 	buf_init(&p->out, &unit_sys);
-	p->h2 = h2_open(&p->mem, &s, &events, p);
+	p->h2 = h2_open(&p->mem, &s, &events, p, &unit_now);
 	cr_assert_not_null(p->h2);
 	h2_take(p->h2, &p->out, 1 << 20);
 }
@@ -137,6 +139,7 @@ static const struct h2_settings usual = {
 	.max_concurrent_streams = 100, .stream_window_bytes = 65536,
 	.connection_window_bytes = 1 << 20, .hpack_table_bytes = 4096,
 	.header_bytes_max = 8192, .header_count_max = 50,
+	.limits = H2_LIMITS_DEFAULT,
 };
 
 static struct pair *
@@ -553,7 +556,7 @@ Test(h2, no_memory_anywhere)
 
 		mem_init(&c->mem, &unit_sys);
 		unit_fail_at = fail;
-		c->h2 = h2_open(&c->mem, &s, &events, c);
+		c->h2 = h2_open(&c->mem, &s, &events, c, &unit_now);
 		h = c->h2 == NULL ? NULL : headers_new(&c->mem);
 		if (h != NULL && headers_add_text(h, ":method", "POST") &&
 		    headers_add_text(h, ":path", "/") &&

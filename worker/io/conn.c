@@ -10,6 +10,7 @@ static void	conn_ready(struct source *s, uint32_t events);
 static void	conn_flush(struct task *t);
 static void	conn_again(struct task *t);
 static void	conn_fire(struct timer *t);
+static void	block_fire(struct timer *t);
 static bool	conn_send(struct conn *c, struct buf *b);
 static void	bye_send(struct conn *c);
 static void	drain_begin(struct conn *c);
@@ -53,13 +54,14 @@ conn_init(struct conn *c, struct io *io, const struct conn_settings *s)
 	c->flush.run = conn_flush;
 	c->again.run = conn_again;
 	c->timer.fire = conn_fire;
+	c->block_timer.fire = block_fire;
 	c->idle_timeout_ms = s->idle_timeout_ms;
 	c->fd = -1;
 	buf_init(&c->early, io->sys);
 	buf_init(&c->out, io->sys);
 	if (s->tls != NULL && (c->tls = tls_new(s->tls)) == NULL)
 		return false;
-	c->h2 = h2_open(&io->mem, &s->h2, s->h2_events, c);
+	c->h2 = h2_open(&io->mem, &s->h2, s->h2_events, c, &io->loop->now);
 	if (c->h2 == NULL) {
 		tls_free(c->tls);
 		c->tls = NULL;
@@ -76,6 +78,7 @@ conn_fini(struct conn *c)
 	struct io *io = c->io;
 
 	timer_stop(&io->loop->timers, &c->timer);
+	timer_stop(&io->loop->timers, &c->block_timer);
 	loop_forget(io->loop, &c->source);
 	loop_cancel(io->loop, &c->flush);
 	loop_cancel(io->loop, &c->again);
@@ -185,6 +188,7 @@ session_end(struct conn *c)
 {
 	if (c->tls != NULL && c->state == CONN_OPEN && buf_len(&c->out) == 0)
 		bye_send(c);
+	c->guard = h2_broken(c->h2);
 	h2_close(c->h2, close_of(c->end));
 	c->h2 = NULL;
 }
@@ -237,13 +241,17 @@ idle_end(struct conn *c)
 static void
 idle_check(struct conn *c)
 {
-	int64_t left_ms = c->idle_timeout_ms - (now_ms(c) - c->active_ms);
+	bool full = buf_len(&c->out) > 0;
+	int64_t left_ms = c->idle_timeout_ms - (now_ms(c) -
+	    (full ? c->taken_ms : c->active_ms));
 
 	if (c->idle_timeout_ms == 0)
 		return;
-	if (h2_streams_n(c->h2) > 0)
+	if (h2_streams_n(c->h2) > 0 && !full)
 		left_ms = c->idle_timeout_ms;
-	if (left_ms <= 0)
+	if (left_ms <= 0 && full)
+		conn_end(c, CONN_END_LOCAL, "the peer takes nothing");
+	else if (left_ms <= 0)
 		idle_end(c);
 	else
 		timer_start(&c->io->loop->timers, &c->timer,
@@ -340,6 +348,28 @@ conn_fire(struct timer *t)
 	}
 }
 
+/* A block that is whole by now is seen here, and no sooner. */
+static void
+block_check(struct conn *c)
+{
+	int64_t left_ms = h2_block_left_ms(c->h2);
+
+	if (left_ms == 0)
+		conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
+	else if (left_ms > 0)
+		timer_start(&c->io->loop->timers, &c->block_timer,
+		    c->io->loop->now, left_ms);
+}
+
+static void
+block_fire(struct timer *t)
+{
+	struct conn *c = CONTAINER(t, struct conn, block_timer);
+
+	if (c->state == CONN_OPEN && c->end == CONN_END_NONE)
+		block_check(c);
+}
+
 /* ---- reading ---- */
 
 /* What TLS says by itself must not pile up (I4). */
@@ -351,6 +381,15 @@ out_check(struct conn *c)
 		    "takes no answer");
 }
 
+static void
+conn_feed(struct conn *c, const uint8_t *p, size_t n)
+{
+	if (!h2_feed(c->h2, p, n))
+		conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
+	else if (!timer_started(&c->block_timer))
+		block_check(c);
+}
+
 /* One span off the wire through TLS, if any, to the session. */
 static void
 conn_take_in(struct conn *c, const uint8_t *p, size_t n)
@@ -358,8 +397,7 @@ conn_take_in(struct conn *c, const uint8_t *p, size_t n)
 	size_t plain_n;
 
 	if (c->tls == NULL) {
-		if (!h2_feed(c->h2, p, n))
-			conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
+		conn_feed(c, p, n);
 		return;
 	}
 	tls_feed(c->tls, p, n);
@@ -367,8 +405,7 @@ conn_take_in(struct conn *c, const uint8_t *p, size_t n)
 	    &c->out)) > 0 && c->end == CONN_END_NONE) {
 		if (c->state == CONN_HANDSHAKE)
 			conn_opened(c);
-		if (!h2_feed(c->h2, c->io->in_plain, plain_n))
-			conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
+		conn_feed(c, c->io->in_plain, plain_n);
 	}
 	if (c->state == CONN_HANDSHAKE &&
 	    tls_state(c->tls) == TLS_ESTABLISHED)
@@ -491,8 +528,10 @@ conn_send(struct conn *c, struct buf *b)
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		conn_end(c, CONN_END_PEER, strerror(errno));
-	if (n > 0)
+	if (n > 0) {
 		buf_take(b, (size_t)n);
+		c->taken_ms = now_ms(c);
+	}
 	return buf_len(b) == 0;
 }
 
@@ -548,8 +587,11 @@ conn_flush_open(struct conn *c)
 {
 	bool more = true;
 
-	if (buf_len(&c->out) > 0 && !conn_send(c, &c->out))
+	if (buf_len(&c->out) > 0 && !conn_send(c, &c->out)) {
+		if (!h2_stuck(c->h2))
+			conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
 		return;
+	}
 	for (int i = 0; more; i++) {
 		if (i == CONN_READS) {
 			loop_soon(c->io->loop, &c->again);

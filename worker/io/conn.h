@@ -86,17 +86,20 @@ struct conn {
 	const struct conn_events *events;
 	struct task	 flush, again;
 	struct timer	 timer;		/* of the state; OPEN: idle, drain */
+	struct timer	 block_timer;	/* while a header block comes in */
 	struct tls	*tls;		/* NULL: clear text */
 	struct h2	*h2;		/* NULL in LINGER */
 	struct buf	 early;		/* frames made before it was open */
 	struct buf	 out;		/* what the socket did not take */
 	int64_t		 active_ms;	/* last bytes received */
+	int64_t		 taken_ms;	/* last bytes that the socket took */
 	uint32_t	 idle_timeout_ms;	/* 0 = none */
 	uint32_t	 linger_bytes;	/* thrown away */
 	int		 fd;
 	enum conn_state	 state;
 	enum conn_end	 end;
 	enum tls_failure tls_failure;	/* with CONN_END_TLS */
+	enum h2_guard	 guard;		/* with CONN_END_PROTOCOL, or NONE */
 	bool		 accepted;	/* by us; else connected */
 	bool		 draining;
 	bool		 lingered;	/* LINGER is over */

@@ -29,6 +29,8 @@
  *
  *       What the peer sent before the ACK has arrived then; it saw the notice,
  *       so no more is coming. What comes nevertheless is not begun.
+ *   I7  What a peer can make us do for little is limited (h2_guard.h): over
+ *       a limit the session says GOAWAY, ENHANCE_YOUR_CALM, and is over.
  *
  * Source: RFC 9113; dependencies.md section 1. Test: t/unit/h2.c, t/sim/.
  */
@@ -41,6 +43,7 @@
 
 #include "worker/io/buf.h"
 #include "worker/io/chunk.h"
+#include "worker/io/h2_guard.h"
 #include "worker/io/header.h"
 #include "worker/io/mem.h"
 
@@ -67,6 +70,7 @@ struct h2_stream {
 	LIST_ENTRY(h2_stream) link;	/* of the session */
 	int32_t		 id;
 	uint32_t	 peer_code;	/* of the RST_STREAM received */
+	struct mono	 begun;		/* server: when its headers came */
 	struct headers	*in;		/* the block being received */
 	struct headers	*out_trailers;	/* to send after the data */
 	struct chunks	 out;		/* data to send */
@@ -107,12 +111,14 @@ struct h2_settings {
 	uint32_t	stream_window_bytes, connection_window_bytes;
 	uint32_t	hpack_table_bytes;
 	uint32_t	header_bytes_max, header_count_max;
+	struct h2_limits limits;
 };
 
 /* NULL: no memory. The preface is waiting: take it before another session of
- * mem is touched (I4). */
+ * mem is touched (I4). now: the owner's clock, read whenever a limit asks. */
 struct h2	*h2_open(struct mem *mem, const struct h2_settings *s,
-		    const struct h2_events *events, void *owner);
+		    const struct h2_events *events, void *owner,
+		    const struct mono *now);
 /* Ends all streams (closed with why), then the session. Not from an up-call
  * of its own. */
 void	h2_close(struct h2 *h, enum h2_close why);
@@ -127,6 +133,12 @@ bool	h2_take(struct h2 *h, struct buf *out, size_t limit);
 bool	h2_over(const struct h2 *h);
 /* What the peer broke, or "". */
 const char *h2_why(const struct h2 *h);
+enum h2_guard h2_broken(const struct h2 *h);
+/* The socket takes nothing: false when too much waits for it (I7). */
+bool	h2_stuck(struct h2 *h);
+/* Milliseconds that the header block coming in may still take; 0: it took too
+ * long (I7); -1: none is coming in. */
+int64_t	h2_block_left_ms(struct h2 *h);
 
 /* Client: opens a stream. s is all zero; h: one reference stays the caller's.
  * end: no data follows. False: no memory, or no new streams here. */
@@ -145,6 +157,7 @@ bool	h2_data(struct h2_stream *s, const uint8_t *p, size_t n);
 bool	h2_data_chunks(struct h2_stream *s, struct chunks *from, bool keeps);
 /* Ends our side; trailers may be NULL, one reference stays the caller's. */
 bool	h2_end(struct h2_stream *s, struct headers *trailers);
+/* What was not sent is dropped, and no sent tells of it. */
 void	h2_reset(struct h2_stream *s, enum h2_error code);
 /* Gives back n bytes of stream credit (I3). */
 void	h2_consume(struct h2_stream *s, size_t n);

@@ -6,6 +6,8 @@
 /* Of a peer whose SETTINGS have not come: no peer should allow fewer (RFC
  * 9113, section 6.5.2), many allow no more. */
 enum { STREAMS_ASSUMED = 100 };
+/* nghttp2 counts the reads that a CONTINUATION frame's head comes in. */
+enum { READS_PER_FRAME_MAX = 10 };
 
 static void *
 mem_malloc_cb(size_t n, void *m)
@@ -40,6 +42,20 @@ h2_session_mem(struct mem *m)
 	    mem_realloc_cb };
 }
 
+/* nghttp2's own limits, where h2_guard.h says why ours stand instead; and it
+ * shows us the frames of types that it does not know (0 to 9). */
+static void
+guards_ours(nghttp2_option *o, const struct h2_settings *s)
+{
+	nghttp2_option_set_max_outbound_ack(o,
+	    s->limits.outbound_control_frames);
+	nghttp2_option_set_stream_reset_rate_limit(o, UINT64_MAX, UINT64_MAX);
+	nghttp2_option_set_max_continuations(o, READS_PER_FRAME_MAX *
+	    (size_t)guard_continuations_max(s->header_bytes_max));
+	for (int type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
+}
+
 nghttp2_option *
 h2_session_options(const struct h2_settings *s)
 {
@@ -49,6 +65,7 @@ h2_session_options(const struct h2_settings *s)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
+	guards_ours(o, s);
 	if (!s->server)
 		nghttp2_option_set_peer_max_concurrent_streams(o,
 		    s->max_concurrent_streams < STREAMS_ASSUMED ?

@@ -1,6 +1,6 @@
 /*
  * worker/io/h2_session.h - how an nghttp2 session of ours begins: its memory,
- * its options, the SETTINGS it announces. For h2.c only.
+ * its options, the SETTINGS it announces. For h2*.c only.
  *
  * Source: dependencies.md section 1. Test: t/unit/h2.c.
  */
