@@ -152,9 +152,9 @@ say_bomb(void)
 	ours.id += 2;
 }
 
-/* nghttp2 drops fields of such a name without a word. */
+/* Behind an invalid field nobody counts any more; it ends the stream. */
 static void
-say_dropped_fields(void)
+say_skipped_bomb(void)
 {
 	uint8_t p[8000] = { 0 };
 	size_t n = sizeof(fields);
@@ -201,8 +201,7 @@ static const struct {
 	{ "empty CONTINUATION", say_empty_continuation, CALLER,
 	    H2_GUARD_empty_frames, 1 },
 	{ "HPACK bomb", say_bomb, CALLER, H2_GUARD_header_overflow, 0 },
-	{ "dropped fields", say_dropped_fields, CALLER,
-	    H2_GUARD_header_overflow, 0 },
+	{ "skipped bomb", say_skipped_bomb, CALLER, H2_GUARD_resets, 1000 },
 };
 enum { ATTACKS = sizeof(attacks) / sizeof(attacks[0]) };
 

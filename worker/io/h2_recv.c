@@ -89,31 +89,6 @@ block_too_large(struct h2 *h)
 }
 
 /* Counts before anything is kept (reliability.md 3.2, HPACK bomb). */
-static bool
-block_add(struct h2 *h, size_t name_len, size_t value_len)
-{
-	h->block_bytes += (uint32_t)(name_len + value_len + 32);
-	h->block_n++;
-	return h->block_bytes <= h->settings.header_bytes_max &&
-	    h->block_n <= h->settings.header_count_max;
-}
-
-/* What nghttp2 drops was decoded nevertheless. */
-static int
-on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
-    const uint8_t *name, size_t name_len, const uint8_t *value,
-    size_t value_len, uint8_t flags, void *arg)
-{
-	struct h2 *h = arg;
-
-	(void)session;
-	(void)frame;
-	(void)name;
-	(void)value;
-	(void)flags;
-	return block_add(h, name_len, value_len) ? 0 : block_too_large(h);
-}
-
 static int
 on_header(nghttp2_session *session, const nghttp2_frame *frame,
     const uint8_t *name, size_t name_len, const uint8_t *value,
@@ -124,7 +99,10 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame,
 
 	(void)session;
 	(void)frame;
-	if (!block_add(h, name_len, value_len))
+	h->block_bytes += (uint32_t)(name_len + value_len + 32);
+	h->block_n++;
+	if (h->block_bytes > h->settings.header_bytes_max ||
+	    h->block_n > h->settings.header_count_max)
 		return block_too_large(h);
 	if (s == NULL || s->in == NULL)
 		return 0;
@@ -279,8 +257,7 @@ h2_recv_callbacks(nghttp2_session_callbacks *c)
 	    on_begin_frame);
 	nghttp2_session_callbacks_set_unpack_extension_callback(c,
 	    on_unpack_extension);
-	nghttp2_session_callbacks_set_on_invalid_header_callback(c,
-	    on_invalid_header);
+	/* None for invalid headers: then they are the stream's end. */
 	nghttp2_session_callbacks_set_on_begin_headers_callback(c,
 	    on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(c, on_header);
