@@ -31,7 +31,7 @@
 
 #include "shm/arena.h"
 
-#define BLOCK_LAYOUT 0x676f647769740002ull	/* "godwit", layout 2 */
+#define BLOCK_LAYOUT 0x676f647769740003ull	/* "godwit", layout 3 */
 
 enum {
 	PAGE_SLOTS = 256,		/* cluster slots per page */
