@@ -72,16 +72,9 @@ attempt_fail(struct attempt *a, enum cause cause)
 	struct stream *s = part(a);
 
 	attempt_free(a);
-	retry_failed(s, cause);
-}
-
-void
-attempt_move(struct attempt *a)
-{
-	struct stream *s = part(a);
-
-	attempt_free(a);
-	if (!retry_move(s))
+	if (cause != CAUSE_none)
+		retry_failed(s, cause);
+	else if (!retry_move(s))
 		retry_failed(s, CAUSE_connection_lost);
 }
 
@@ -100,13 +93,6 @@ sent_count(const struct attempt *a)
 }
 
 static void
-requests_less(const struct host *h)
-{
-	word_share_sub(h->worker->words, h->worker->row, WORD_requests,
-	    h->cluster, h->cluster_tag);
-}
-
-static void
 sent_uncount(const struct attempt *a)
 {
 	const struct host *h = a->host;
@@ -114,7 +100,7 @@ sent_uncount(const struct attempt *a)
 	count_less(h->counts->cluster, COUNT_CLUSTER_upstream_rq_active);
 	word_share_sub(h->worker->words, h->worker->row, WORD_active,
 	    h->endpoint, h->endpoint_tag);
-	requests_less(h);
+	host_word_sub(h, WORD_requests);
 	h->worker->held_bytes -= a->held_bytes;
 }
 
@@ -154,15 +140,14 @@ attempt_submit(struct attempt *a, struct upstream *u,
 	bool ended = s->retry.ended && s->retry.kept.bytes == 0 &&
 	    s->retry.trailers == NULL;
 
-	if (word_share_add(h->worker->words, h->worker->row, WORD_requests,
-	    h->cluster, h->cluster_tag) > c->breaker.requests_max) {
-		requests_less(h);
+	if (host_word_add(h, WORD_requests) > c->breaker.requests_max) {
+		host_word_sub(h, WORD_requests);
 		count_one(h->counts->cluster,
 		    COUNT_CLUSTER_upstream_rq_pending_overflow);
 		return CAUSE_overflow;
 	}
 	if (!h2_request(u->conn.h2, &a->h2, s->request, ended)) {
-		requests_less(h);
+		host_word_sub(h, WORD_requests);
 		return CAUSE_no_memory;
 	}
 	a->upstream = u;
@@ -189,7 +174,7 @@ attempt_send(struct attempt *a, struct upstream *u)
 	enum cause cause;
 
 	if (c == NULL || c->tag != h->cluster_tag) {
-		attempt_move(a);
+		attempt_fail(a, CAUSE_none);
 		return;
 	}
 	cause = attempt_submit(a, u, c);

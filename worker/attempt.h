@@ -5,8 +5,8 @@
  *   attempt_new ──> waits ──> attempt_send ──> headers, data, end ──> closed
  *      (pool)         │ (pool)                   │ (relay_answer...)  ^ freed
  *                     │                          │                    │
- *                     ├ attempt_fail             └ attempt_drop: nobody waits;
- *                     └ attempt_move               reset, then closed
+ *                     └ attempt_fail             └ attempt_drop: nobody waits;
+ *                                                  reset, then closed
  *
  * How an attempt ended before its answer began goes to retry.h, which tries
  * again or makes it the stream's cause. Test: t/sim/, t/mesh/.
@@ -30,9 +30,8 @@ enum cause	attempt_submit(struct attempt *a, struct upstream *u,
 		    const struct block_cluster *c);
 /* The same for one that waited: it ends when it can't. */
 void	attempt_send(struct attempt *a, struct upstream *u);
-/* One that was not sent is over for a cause; or shall be made elsewhere. */
+/* One that was not sent is over for a cause; CAUSE_none: to be made elsewhere. */
 void	attempt_fail(struct attempt *a, enum cause cause);
-void	attempt_move(struct attempt *a);
 
 /* The request is complete: what limits one try begins to count. */
 void	attempt_request_end(struct attempt *a);

@@ -57,6 +57,8 @@ request_id_copy(const struct stream *s, struct headers *h)
 bool
 change_answer(struct stream *s, struct headers *h)
 {
+	if (!s->changes_answer)
+		return true;
 	if (s->plan != NULL && !mutate_answer(h, &s->plan->block, s->request,
 	    address_for(s)))
 		return false;

@@ -14,7 +14,7 @@
 
 /* It has a plan. False: no memory. */
 bool	change_request(struct stream *s, const struct block_hcm *hcm);
-/* h: the headers of its answer, where s->changes_answer. */
+/* h: the headers of its answer; nothing to do unless s->changes_answer. */
 bool	change_answer(struct stream *s, struct headers *h);
 
 #endif

@@ -181,13 +181,11 @@ void
 pool_leave(struct attempt *a)
 {
 	struct host *h = a->host;
-	struct worker *w = h->worker;
 
 	TAILQ_REMOVE(&h->waiting, a, link);
 	h->waiting_n--;
 	count_less(h->counts->cluster, COUNT_CLUSTER_upstream_rq_pending_active);
-	word_share_sub(w->words, w->row, WORD_pending, h->cluster,
-	    h->cluster_tag);
+	host_word_sub(h, WORD_pending);
 }
 
 /* False: too many do. */
@@ -195,9 +193,7 @@ static bool
 pool_wait(struct attempt *a, const struct block_cluster *c)
 {
 	struct host *h = a->host;
-	struct worker *w = h->worker;
-	uint32_t n = word_share_add(w->words, w->row, WORD_pending,
-	    h->cluster, h->cluster_tag);
+	uint32_t n = host_word_add(h, WORD_pending);
 
 	TAILQ_INSERT_TAIL(&h->waiting, a, link);
 	h->waiting_n++;
@@ -226,20 +222,6 @@ pool_fail(struct host *h, enum cause cause)
 	host_put(h);
 }
 
-/* The endpoint or the way to it is gone: they go elsewhere. */
-static void
-move_all(struct host *h)
-{
-	struct attempt *a;
-
-	h->refs++;
-	while ((a = TAILQ_FIRST(&h->waiting)) != NULL) {
-		pool_leave(a);
-		attempt_move(a);
-	}
-	host_put(h);
-}
-
 void
 pool_pump(struct host *h)
 {
@@ -257,8 +239,8 @@ pool_pump(struct host *h)
 	if (h->waiting_n > 0) {
 		c = cluster_of(h);
 		e = endpoint_of(h, c);
-		if (e == NULL)
-			move_all(h);
+		if (e == NULL)		/* it, or the way to it, is gone */
+			pool_fail(h, CAUSE_none);
 		else if (!grow(h, c, e))
 			pool_fail(h, CAUSE_connect_failure);
 	}

@@ -7,7 +7,7 @@
  *                     └──> waits ──────────────┘ pool_pump: one is open, its
  *                            │                   SETTINGS came, a stream ended
  *                            │ could not connect, or endpoint gone
- *                            └──> attempt_fail, attempt_move
+ *                            └──> attempt_fail
  *
  * Invariants
  *   P1  While an attempt waits, its host has a connection that is not retired.
@@ -34,7 +34,7 @@ enum cause	pool_start(struct stream *s, const struct block_cluster *c,
 /* Who waits is sent, as far as there is room, and connections are made for
  * the rest. */
 void	pool_pump(struct host *h);
-/* Who waits can't be sent. */
+/* Who waits can't be sent; CAUSE_none: not here. */
 void	pool_fail(struct host *h, enum cause cause);
 /* An attempt that waits is over. */
 void	pool_leave(struct attempt *a);

@@ -203,8 +203,7 @@ relay_answer(struct stream *s, struct headers *h, bool end)
 	s->answer_started = true;
 	moved(s);
 	retry_commit(s);
-	if ((s->changes_answer && !change_answer(s, h)) ||
-	    !h2_answer(&s->h2, h, end))
+	if (!change_answer(s, h) || !h2_answer(&s->h2, h, end))
 		relay_reset(s, H2_INTERNAL_ERROR);
 	headers_put(h);
 	if (end)

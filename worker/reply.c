@@ -152,8 +152,7 @@ add_status(struct headers *h, const struct stream *s)
 static bool
 head_grpc(struct headers *h, struct stream *s)
 {
-	if (!headers_add_text(h, ":status", "200") ||
-	    (s->changes_answer && !change_answer(s, h)))
+	if (!headers_add_text(h, ":status", "200") || !change_answer(s, h))
 		return false;
 	headers_remove_name(h, "content-length", strlen("content-length"));
 	return set_text(h, "content-type", "application/grpc") &&
@@ -176,8 +175,7 @@ head_text(struct headers *h, struct word w)
 static bool
 head_plain(struct headers *h, struct stream *s, struct word w)
 {
-	return add_number(h, ":status", w.http) &&
-	    (!s->changes_answer || change_answer(s, h)) &&
+	return add_number(h, ":status", w.http) && change_answer(s, h) &&
 	    head_text(h, w) && add_cause(h, s);
 }
 

@@ -1,7 +1,6 @@
 /* worker/retry.c - see retry.h. */
 #include "worker/retry.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "worker/attempt.h"
@@ -339,15 +338,10 @@ number_of(const struct headers *h, enum header_id id)
 	return n;
 }
 
-static bool
-has(const struct headers *h, const char *name)
-{
-	return headers_find_name(h, name, strlen(name)) != NULL;
-}
-
 bool
 retry_answer(struct stream *s, const struct headers *h, bool end)
 {
+	static const char limited[] = "x-envoy-ratelimited";
 	const struct block_plan *p = policy_of(s);
 	uint16_t reasons;
 
@@ -356,7 +350,8 @@ retry_answer(struct stream *s, const struct headers *h, bool end)
 	reasons = reasons_of_status(p, number_of(h, HEADER_status));
 	if (end)
 		reasons |= reasons_of_grpc(number_of(h, HEADER_grpc_status));
-	if ((p->retry_on & reasons) == 0 || has(h, "x-envoy-ratelimited")) {
+	if ((p->retry_on & reasons) == 0 ||
+	    headers_find_name(h, limited, sizeof(limited) - 1) != NULL) {
 		if (s->retry.done_n > 0)
 			count_one(counts_of(s)->cluster,
 			    COUNT_CLUSTER_upstream_rq_retry_success);

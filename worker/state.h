@@ -210,6 +210,21 @@ h2_settings_of(bool server, const struct block_h2 *h2,
 	};
 }
 
+/* What a host's cluster has open, over all workers. The sum after it. */
+static inline uint32_t
+host_word_add(const struct host *h, enum word_kind kind)
+{
+	return word_share_add(h->worker->words, h->worker->row, kind,
+	    h->cluster, h->cluster_tag);
+}
+
+static inline void
+host_word_sub(const struct host *h, enum word_kind kind)
+{
+	word_share_sub(h->worker->words, h->worker->row, kind, h->cluster,
+	    h->cluster_tag);
+}
+
 static inline void
 count_one(count *counts, int id)
 {

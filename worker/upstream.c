@@ -8,7 +8,7 @@
 #include "worker/attempt.h"
 #include "worker/pool.h"
 
-enum { AGAIN_FIRST_MS = 25, AGAIN_MOST_MS = 1000, AGAIN_DOUBLINGS = 7 };
+enum { AGAIN_FIRST_MS = 25, AGAIN_MOST_MS = 1000 };
 
 static void	upstream_opened(struct conn *c);
 static void	upstream_closed(struct conn *c);
@@ -94,8 +94,7 @@ upstream_link(struct upstream *u)
 	struct worker *w = h->worker;
 
 	count_one(h->counts->cluster, COUNT_CLUSTER_upstream_cx_active);
-	word_share_add(w->words, w->row, WORD_connections, h->cluster,
-	    h->cluster_tag);
+	host_word_add(h, WORD_connections);
 	LIST_INSERT_HEAD(&h->upstreams, u, host_link);
 	LIST_INSERT_HEAD(&w->upstreams, u, link);
 	h->refs++;
@@ -106,12 +105,13 @@ static void
 host_failed(struct host *h, enum cause cause)
 {
 	struct worker *w = h->worker;
-	int64_t ms = (int64_t)AGAIN_FIRST_MS << (h->fails < AGAIN_DOUBLINGS ?
-	    h->fails : AGAIN_DOUBLINGS) >> 1;
+	int64_t ms = AGAIN_FIRST_MS;
 
 	h->fail = cause;
 	if (h->fails++ == 0)
 		return;			/* it may just be starting again */
+	for (uint32_t n = h->fails; n > 2 && ms < AGAIN_MOST_MS; n--)
+		ms *= 2;
 	if (ms > AGAIN_MOST_MS)
 		ms = AGAIN_MOST_MS;
 	ms -= (int64_t)(w->sys->random(w->sys->ctx) % (uint64_t)(ms / 2 + 1));
@@ -229,13 +229,11 @@ upstream_closed(struct conn *c)
 {
 	struct upstream *u = CONTAINER(c, struct upstream, conn);
 	struct host *h = u->host;
-	struct worker *w = h->worker;
 	bool failed = c->state < CONN_OPEN && c->end != CONN_END_LOCAL;
 
 	end_count(u);
 	end_log(u);
-	word_share_sub(w->words, w->row, WORD_connections, h->cluster,
-	    h->cluster_tag);
+	host_word_sub(h, WORD_connections);
 	if (failed)
 		host_failed(h, attempt_cause_of(c->end));
 	LIST_REMOVE(u, link);
