@@ -24,6 +24,7 @@ static void	stored(void);
 #include "shm/latch.c"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -141,6 +142,24 @@ wake_all(const struct publisher *p)
 	}
 }
 
+/* In the calm: until everybody came for nothing and waits again, or is too
+ * busy for it. What a machine makes of it otherwise is by chance. */
+static void
+wakes_spent(const struct publisher *p)
+{
+	enum { TRIES = 400, TRY_US = 50, TURN_US = 500 };
+	struct pollfd fd = { .events = POLLIN };
+
+	if (!atomic_load(&p->seat->shared->quiet))
+		return;
+	for (int i = 0, n = 0; i < WORKERS; i++) {
+		fd.fd = p->seat->wake_fds[i];
+		for (; poll(&fd, 1, 0) == 1 && n < TRIES; n++)
+			sleep_us(TRY_US);
+	}
+	sleep_us(TURN_US);
+}
+
 /* One cluster's endpoints; everybody is told. */
 static void
 assign(struct publisher *p)
@@ -152,8 +171,10 @@ assign(struct publisher *p)
 	char why[256];
 
 	m = config_cluster(p->clusters, i, &p->seat->chance);
-	if (wake_first)
+	if (wake_first) {
 		wake_all(p);
+		wakes_spent(p);
+	}
 	if (generations_assign(&p->generations, m, why, sizeof(why)) == -1)
 		die("an assignment", why);
 	if (!wake_first)
