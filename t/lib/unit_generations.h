@@ -18,6 +18,7 @@
 #include "master/dump.h"
 #include "master/generations.h"
 #include "master/names.h"
+#include "t/lib/unit_listener.h"
 #include "t/lib/unit_process.h"
 
 #define UNIT_AT "{\"@type\": type.googleapis.com/envoy.extensions."
@@ -71,29 +72,6 @@ unit_key_write(const char *text)
 }
 
 static inline void
-unit_listener_print(FILE *f, int port)
-{
-	fprintf(f, "  listeners:\n"
-	    "  - name: edge\n"
-	    "    address: {socket_address: {address: 127.0.0.1, "
-	    "port_value: %d}}\n"
-	    "    filter_chains:\n"
-	    "    - filters:\n"
-	    "      - name: http\n"
-	    "        typed_config:\n"
-	    "          \"@type\": type.googleapis.com/envoy.extensions."
-	    "filters.network.http_connection_manager.v3."
-	    "HttpConnectionManager\n"
-	    "          stat_prefix: edge\n"
-	    "          codec_type: HTTP2\n"
-	    "          route_config: {virtual_hosts: [{name: all, domains: "
-	    "[\"*\"], routes: [{match: {prefix: /}, route: {cluster: "
-	    "abroad}}]}]}\n"
-	    "          http_filters: [{name: router, typed_config: " UNIT_AT
-	    "filters.http.router.v3.Router}}]\n", port);
-}
-
-static inline void
 unit_cluster_print(FILE *f, const char *name, const char *endpoints)
 {
 	fprintf(f, "  - {name: %s, connect_timeout: 1s, "
@@ -110,8 +88,9 @@ unit_file_write(const char *godwit, int port, int clusters_n,
 	char name[16];
 
 	cr_assert_not_null(f);
-	fprintf(f, "godwit: {%s}\nstatic_resources:\n", godwit);
-	unit_listener_print(f, port);
+	fprintf(f, "godwit: {%s}\nstatic_resources:\n  listeners:\n",
+	    godwit);
+	unit_listener_print(f, "edge", port, UNIT_ROUTES_TO("abroad"));
 	fprintf(f, "  clusters:\n");
 	for (int i = 0; i < clusters_n; i++) {
 		snprintf(name, sizeof(name), "c%d", i);

@@ -10,12 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "t/lib/unit_listener.h"
 #include "t/lib/unit_process.h"
-
-#define HCM "type.googleapis.com/envoy.extensions.filters.network." \
-	"http_connection_manager.v3.HttpConnectionManager"
-#define ROUTER "type.googleapis.com/envoy.extensions.filters.http.router.v3." \
-	"Router"
 
 static char file[64], why[1024];
 static struct options options;
@@ -26,32 +22,15 @@ static void
 file_write(const char *godwit, const char *listeners, int port,
     const char *cluster)
 {
+	char routes[256];
 	FILE *f = fopen(file, "w");
 
 	cr_assert_not_null(f);
 	fprintf(f, "godwit: {%s}\nstatic_resources:\n  listeners:\n", godwit);
+	snprintf(routes, sizeof(routes), UNIT_ROUTES_TO("%s"), cluster);
 	for (; *listeners != '\0'; listeners++)
-		fprintf(f, "  - name: %c\n"
-		    "    address: {socket_address: {address: 127.0.0.1, "
-		    "port_value: %d}}\n"
-		    "    filter_chains:\n"
-		    "    - filters:\n"
-		    "      - name: hcm\n"
-		    "        typed_config:\n"
-		    "          \"@type\": " HCM "\n"
-		    "          stat_prefix: x\n"
-		    "          codec_type: HTTP2\n"
-		    "          route_config:\n"
-		    "            virtual_hosts:\n"
-		    "            - name: v\n"
-		    "              domains: [\"*\"]\n"
-		    "              routes:\n"
-		    "              - match: {prefix: /}\n"
-		    "                route: {cluster: %s}\n"
-		    "          http_filters:\n"
-		    "          - name: router\n"
-		    "            typed_config: {\"@type\": " ROUTER "}\n",
-		    *listeners, 10000 + *listeners - 'a' + port, cluster);
+		unit_listener_print(f, (char[]){ *listeners, '\0' }, 10000 +
+		    *listeners - 'a' + port, routes);
 	fprintf(f, "  clusters:\n  - {name: c, type: STATIC, connect_timeout: "
 	    "1s, typed_extension_protocol_options: {\n"
 	    "    envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {\n"

@@ -16,12 +16,9 @@
 
 #include "master/generations.h"
 #include "shm/log.h"
+#include "t/lib/unit_listener.h"
 #include "t/lib/unit_process.h"
 
-#define HCM "type.googleapis.com/envoy.extensions.filters.network." \
-	"http_connection_manager.v3.HttpConnectionManager"
-#define ROUTER "type.googleapis.com/envoy.extensions.filters.http.router.v3." \
-	"Router"
 #define H2 "type.googleapis.com/envoy.extensions.upstreams.http.v3." \
 	"HttpProtocolOptions"
 
@@ -30,26 +27,6 @@ static struct options options;
 
 /* ---- the dead master: clusters and listeners are named by letters, each
  * with an endpoint per letter of ports. */
-
-static void
-listener_write(FILE *f, char name)
-{
-	fprintf(f, "  - name: %c\n"
-	    "    address: {socket_address: {address: 127.0.0.1, "
-	    "port_value: %d}}\n"
-	    "    filter_chains:\n"
-	    "    - filters:\n"
-	    "      - name: hcm\n"
-	    "        typed_config:\n"
-	    "          \"@type\": " HCM "\n"
-	    "          stat_prefix: x\n"
-	    "          codec_type: HTTP2\n"
-	    "          route_config: {virtual_hosts: []}\n"
-	    "          http_filters:\n"
-	    "          - name: router\n"
-	    "            typed_config: {\"@type\": " ROUTER "}\n", name,
-	    10000 + name);
-}
 
 static void
 cluster_write(FILE *f, char name, const char *ports)
@@ -75,7 +52,8 @@ publish(struct generations *g, const char *listeners, const char *clusters,
 	cr_assert_not_null(f);
 	fprintf(f, "static_resources:\n  listeners:\n");
 	for (; *listeners != '\0'; listeners++)
-		listener_write(f, *listeners);
+		unit_listener_print(f, (char[]){ *listeners, '\0' },
+		    10000 + *listeners, "{virtual_hosts: []}");
 	fprintf(f, "  clusters:\n");
 	for (; *clusters != '\0'; clusters++)
 		cluster_write(f, *clusters, ports);
