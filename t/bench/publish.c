@@ -36,6 +36,7 @@
 #include "shm/log.h"
 #include "t/bench/timing.h"
 #include "t/bench/workers.h"
+#include "t/lib/chance.h"
 #include "xds/proto/envoy/config/cluster.pb-c.h"
 
 #define CLUSTER &envoy__config__cluster__v3__cluster__descriptor
@@ -60,7 +61,7 @@ struct bench {
 	uint32_t	 endpoints_n, cluster_size, clusters_n;
 	uint16_t	*ports;		/* by endpoint */
 	struct workers	 workers;
-	uint64_t	 state;		/* of chance */
+	struct chance	 chance;
 	int		 changes_n;
 	double		*decode_us, *publish_us, *reclaim_us, *in_use_us,
 			*written;
@@ -74,13 +75,6 @@ die(const char *what)
 {
 	fprintf(stderr, "publish: %s\n", what);
 	exit(1);
-}
-
-static uint32_t
-chance(struct bench *b, uint32_t n)
-{
-	b->state = b->state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((b->state >> 33) % n);
 }
 
 /* ---- the configuration */
@@ -199,7 +193,7 @@ change(struct bench *b, int i)
 {
 	struct generations *g = &b->generations;
 	struct load_arena *m = load_arena_new(MESSAGE_BYTES_MAX);
-	uint32_t endpoint = chance(b, b->endpoints_n);
+	uint32_t endpoint = chance_below(&b->chance, b->endpoints_n);
 	const ProtobufCMessage *message;
 	uint64_t bytes = heap_allocated(g->image.blocks), number;
 	int64_t from, cpu, clock, in_use;

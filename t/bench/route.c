@@ -22,6 +22,7 @@
 
 #include "master/compile.h"
 #include "t/bench/timing.h"
+#include "t/lib/chance.h"
 #include "worker/route.h"
 #include "xds/proto/envoy/config/bootstrap.pb-c.h"
 
@@ -49,7 +50,7 @@ struct bench {
 	struct mem	 mem;
 	struct headers	*headers;
 	struct header	*path;
-	uint64_t	 state;		/* of chance */
+	struct chance	 chance;
 };
 
 static void
@@ -57,13 +58,6 @@ die(const char *why)
 {
 	fprintf(stderr, "route: %s\n", why);
 	exit(1);
-}
-
-static uint32_t
-chance(struct bench *b, uint32_t n)
-{
-	b->state = b->state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((b->state >> 33) % n);
 }
 
 /* ---- a generation of n routes */
@@ -225,13 +219,13 @@ calls_make(struct bench *b)
 		struct call *c = &b->calls[i];
 
 		c->path = to;
-		c->want = chance(b, b->routes_n);
+		c->want = chance_below(&b->chance, b->routes_n);
 		c->len = c->want + 1 == b->routes_n ?
 		    (uint32_t)sprintf(to, "/other.Service/Method") :
 		    (uint32_t)service_write(to, PATH_BYTES, c->want);
 		if (c->want + 1 < b->routes_n)
 			c->len += (uint32_t)sprintf(to + c->len, "Method%u",
-			    c->want % 2 == 0 ? 4 : 5 + chance(b, 20));
+			    c->want % 2 == 0 ? 4 : 5 + chance_below(&b->chance, 20));
 		to += c->len + 1;
 	}
 }
@@ -305,7 +299,7 @@ measure(uint32_t n)
 	if (b == NULL)
 		die("no memory");
 	b->routes_n = n;
-	b->state = n;
+	b->chance.state = n;
 	generation_make(b, n);
 	config_find(b);
 	request_make(b);

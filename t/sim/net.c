@@ -18,11 +18,7 @@ note(struct net *n, int what, int fd, long long how_much)
 uint64_t
 net_random(struct net *n)
 {
-	uint64_t z = n->random += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
+	return chance_next(&n->chance);
 }
 
 bool
@@ -359,7 +355,7 @@ void
 net_init(struct net *n, uint64_t seed, struct net_faults f)
 {
 	memset(n, 0, sizeof(*n));
-	n->random = seed;
+	n->chance.state = seed;
 	n->now_ns = 1000000000;
 	n->trace = 0xcbf29ce484222325ull;
 	n->faults = f;

@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 
+#include "t/lib/chance.h"
 #include "worker/io/sys.h"
 
 enum { NET_SOCKETS_MAX = 256, NET_PIPE_BYTES = 32768 };
@@ -44,7 +45,7 @@ struct net_socket {
 };
 
 struct net {
-	uint64_t	random;
+	struct chance	chance;
 	int64_t		now_ns;
 	uint64_t	trace;		/* hash of everything that happened */
 	struct net_faults faults;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "t/lib/h2_nothing.h"
 #include "worker/io/conn.h"
 
 /* The largest messages are longer than a stream's window. */
@@ -155,13 +156,6 @@ call_closed(struct h2_stream *s, enum h2_close why)
 		call_start(c->caller);
 }
 
-static struct h2_stream *
-no_open(void *owner)
-{
-	(void)owner;
-	return NULL;
-}
-
 static void
 no_sent(struct h2_stream *s, size_t n)
 {
@@ -169,15 +163,9 @@ no_sent(struct h2_stream *s, size_t n)
 	(void)n;
 }
 
-static void
-no_goaway(void *owner)
-{
-	(void)owner;
-}
-
-static const struct h2_events call_events = { no_open, call_headers,
-	call_data, call_end, no_sent, call_closed, no_goaway, no_goaway,
-	conn_wake };
+static const struct h2_events call_events = { h2_nothing_open,
+	call_headers, call_data, call_end, no_sent, call_closed,
+	h2_nothing_owner, h2_nothing_owner, conn_wake };
 
 static void
 caller_opened(struct conn *c)
@@ -569,8 +557,8 @@ served_closed(struct h2_stream *s, enum h2_close why)
 }
 
 static const struct h2_events served_events = { served_open, served_headers,
-	served_data, served_end, served_sent, served_closed, no_goaway,
-	no_goaway, conn_wake };
+	served_data, served_end, served_sent, served_closed, h2_nothing_owner,
+	h2_nothing_owner, conn_wake };
 
 static void
 service_closed(struct conn *c)

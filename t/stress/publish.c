@@ -95,17 +95,6 @@ found(struct shared *s, enum finding finding, const char *fmt, ...)
 		memcpy(s->why, why, sizeof(why));
 }
 
-/* Steele, Lea, Flood: "Fast splittable pseudorandom number generators". */
-uint64_t
-chance_next(struct chance *c)
-{
-	uint64_t z = c->state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
 void
 sleep_us(uint32_t us)
 {

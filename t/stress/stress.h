@@ -17,6 +17,8 @@
 #include <stdint.h>
 
 #include "shm/arena.h"
+#include "t/lib/chance.h"	/* repeats what is planned, not what comes
+				   of it */
 
 enum {
 	WORKERS = 4,
@@ -97,18 +99,8 @@ struct shared {
 void	found(struct shared *s, enum finding finding, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 
-/* ---- chance: a seed repeats what is planned, not what comes of it */
+/* ---- waiting */
 
-struct chance {
-	uint64_t	state;
-};
-
-uint64_t chance_next(struct chance *c);
-static inline uint32_t
-chance_below(struct chance *c, uint32_t n)
-{
-	return (uint32_t)((chance_next(c) >> 32) * n >> 32);
-}
 void	sleep_us(uint32_t us);
 /* Until n more generations are published, or for ms_max: how long anything
  * takes is the machine's affair. */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "shm/block_kind.h"
+#include "t/lib/chance.h"
 #include "t/lib/unit_block.h"
 #include "t/lib/unit_sys.h"
 #include "worker/rbac.h"
@@ -33,14 +34,7 @@ struct part {
 	struct part	*parts[PARTS_MAX];
 };
 
-static uint64_t seed;
-
-static unsigned
-dice(unsigned n)
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (unsigned)(seed >> 33) % n;
-}
+static struct chance chance;
 
 /* ---- trees */
 
@@ -50,14 +44,14 @@ part_new(bool principal, int level)
 	struct part *p = calloc(1, sizeof(*p));
 
 	cr_assert_not_null(p);
-	p->leaf = (enum leaf)dice(LEAVES);
+	p->leaf = (enum leaf)chance_below(&chance, LEAVES);
 	if (!principal && p->leaf == NAMED)
 		p->leaf = TENANT;
-	p->form = level == LEVELS || dice(3) == 0 ? LEAF : dice(12) == 0 ?
-	    ANYBODY : ALL + dice(3);
-	p->n = p->form < ALL ? 0 : p->form == NOT ? 1 : 1 + dice(PARTS_MAX);
+	p->form = level == LEVELS || chance_below(&chance, 3) == 0 ? LEAF : chance_below(&chance, 12) == 0 ?
+	    ANYBODY : ALL + chance_below(&chance, 3);
+	p->n = p->form < ALL ? 0 : p->form == NOT ? 1 : 1 + chance_below(&chance, PARTS_MAX);
 	if (level > 4 && p->n > 1)
-		p->n = 1 + dice(2);
+		p->n = 1 + chance_below(&chance, 2);
 	for (size_t i = 0; i < p->n; i++)
 		p->parts[i] = part_new(principal, level + 1);
 	return p;
@@ -215,8 +209,8 @@ static size_t
 round_check(struct mem *m)
 {
 	struct policy p[POLICIES_MAX];
-	size_t n = dice(POLICIES_MAX + 1), leaves = 0, allowed = 0;
-	bool deny = dice(2) == 1;
+	size_t n = chance_below(&chance, POLICIES_MAX + 1), leaves = 0, allowed = 0;
+	bool deny = chance_below(&chance, 2) == 1;
 	const struct block_rbac_rules *r;
 	char *text;
 
@@ -261,11 +255,9 @@ Test(compile_rbac, a_program_says_what_its_rules_say)
 	struct mem m;
 
 	mem_init(&m, &unit_sys);
-	for (seed = 1; seed <= ROUNDS; ) {
-		uint64_t round = seed;
-
+	for (uint64_t round = 1; round <= ROUNDS; round++) {
+		chance.state = round;
 		allowed += round_check(&m);
-		seed = round + 1;
 	}
 	/* Neither all nor none, or nothing was asked. */
 	cr_assert(allowed > ROUNDS * 3 && allowed < ROUNDS * 13, "%zu",

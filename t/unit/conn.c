@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
+#include "t/lib/h2_nothing.h"
 #include "t/lib/identity.h"
 #include "t/lib/unit_sys.h"
 
@@ -104,22 +105,6 @@ static struct {
 	bool		 opened, closed;
 } ours;
 
-static struct h2_stream *
-no_open(void *owner)
-{
-	(void)owner;
-	return NULL;
-}
-
-static void
-no_goaway(void *owner)
-{
-	(void)owner;
-}
-
-static const struct h2_events no_streams = { .open = no_open,
-	.goaway = no_goaway, .room = no_goaway, .wake = conn_wake };
-
 static void
 on_opened(struct conn *c)
 {
@@ -145,7 +130,7 @@ ours_open(void)
 	    .connection_window_bytes = 65535, .hpack_table_bytes = 4096,
 	    .header_bytes_max = 8192, .header_count_max = 50,
 	    .limits = { 10000, 1000, 1, UINT32_MAX, 10, 1000, 33 } },
-	    .h2_events = &no_streams, .events = &conn_events };
+	    .h2_events = &h2_nothing, .events = &conn_events };
 	struct tls_settings t = { .server = true, .version_min = 0x0304,
 	    .version_max = 0x0304, .certificate_chain = ours.own->pem,
 	    .certificate_chain_len = strlen(ours.own->pem),

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "t/lib/h2_nothing.h"
 #include "t/lib/identity.h"
 
 /* WAIT_MS: of a turn that waits for what the kernel has on its way. */
@@ -46,22 +47,6 @@ static struct {
 	struct identity	*ca, *own;
 	bool		 opened, closed;
 } ours;
-
-static struct h2_stream *
-no_open(void *owner)
-{
-	(void)owner;
-	return NULL;
-}
-
-static void
-no_goaway(void *owner)
-{
-	(void)owner;
-}
-
-static const struct h2_events no_streams = { .open = no_open,
-	.goaway = no_goaway, .room = no_goaway, .wake = conn_wake };
 
 static void
 on_opened(struct conn *c)
@@ -144,7 +129,7 @@ meet(bool tls, uint32_t idle_timeout_ms)
 	    .connection_window_bytes = 65535, .hpack_table_bytes = 4096,
 	    .header_bytes_max = 8192, .header_count_max = 50,
 	    .limits = H2_LIMITS_DEFAULT },
-	    .h2_events = &no_streams, .events = &conn_events,
+	    .h2_events = &h2_nothing, .events = &conn_events,
 	    .idle_timeout_ms = idle_timeout_ms };
 
 	pass_ms(1000);

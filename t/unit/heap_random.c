@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "t/lib/chance.h"
 #include "t/lib/unit_heap.h"
 
 enum {
@@ -42,14 +43,7 @@ struct world {
 };
 
 static const int name_bytes[NAMES_N] = { 1, 11, 12, 90, 140, 3000 };
-static uint64_t state;
-
-static uint32_t
-random_below(uint32_t n)
-{
-	state = state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(state >> 33) % n;
-}
+static struct chance chance;
 
 /* ---- the alphabet: names by balances */
 
@@ -206,7 +200,7 @@ wrong(struct world *w)
 static void
 reclaim(struct world *w)
 {
-	uint64_t oldest = w->number + 2 - random_below(HELD_MAX);
+	uint64_t oldest = w->number + 2 - chance_below(&chance, HELD_MAX);
 
 	heap_reclaim(w->u.heap, oldest);
 	while (w->held_n > 1 && w->held[0].number < oldest)
@@ -219,13 +213,13 @@ static void
 rubbish_put(struct heap *h)
 {
 	static char text[2048];
-	size_t n = random_below(sizeof(text) - 1);
+	size_t n = chance_below(&chance, sizeof(text) - 1);
 	block_ref refs[2];
 
-	memset(text, 'A' + (int)random_below(3), n);
+	memset(text, 'A' + (int)chance_below(&chance, 3), n);
 	text[n] = '\0';
 	refs[0] = unit_put_text(h, text);
-	refs[1] = unit_put_text(h, name((int)random_below(NAMES_N)));
+	refs[1] = unit_put_text(h, name((int)chance_below(&chance, NAMES_N)));
 	if (refs[0] != 0 && refs[1] != 0)
 		unit_put_list(h, BLOCK_SECRETS, 2, refs);
 }
@@ -238,10 +232,10 @@ spec_next(const struct world *w)
 	if (w->held_n > 0)
 		s = w->held[w->held_n - 1];
 	s.number = w->number;
-	for (uint32_t n = random_below(4); n > 0; n--)
-		s.letters[random_below(PAGES_N)][random_below(SLOTS_N)] =
-		    (uint8_t)(random_below(3) == 0 ? 0 :
-		    1 + random_below(NAMES_N * BALANCES_N));
+	for (uint32_t n = chance_below(&chance, 4); n > 0; n--)
+		s.letters[chance_below(&chance, PAGES_N)][chance_below(&chance, SLOTS_N)] =
+		    (uint8_t)(chance_below(&chance, 3) == 0 ? 0 :
+		    1 + chance_below(&chance, NAMES_N * BALANCES_N));
 	return s;
 }
 
@@ -275,17 +269,17 @@ step(struct world *w)
 	struct heap *h = w->u.heap;
 	struct spec s;
 
-	w->number += 1 + random_below(2);
+	w->number += 1 + chance_below(&chance, 2);
 	s = spec_next(w);
 	heap_begin(h);
-	if (random_below(2) == 0)
+	if (chance_below(&chance, 2) == 0)
 		rubbish_put(h);
 	s.root = spec_put(h, &s);
-	if (random_below(3) == 0)
+	if (chance_below(&chance, 3) == 0)
 		rubbish_put(h);
-	if (random_below(4) == 0)
+	if (chance_below(&chance, 4) == 0)
 		reclaim(w);
-	if (s.root != 0 && random_below(4) > 0 && w->held_n < HELD_MAX) {
+	if (s.root != 0 && chance_below(&chance, 4) > 0 && w->held_n < HELD_MAX) {
 		heap_commit(h, BLOCK_ROOT, s.root, s.number);
 		w->held[w->held_n++] = s;
 		w->commits++;
@@ -304,7 +298,7 @@ Test(heap_random, as_the_oracle_says)
 		struct world w = { 0 };
 		const char *what;
 
-		state = seed;
+		chance.state = seed;
 		unit_heap_open(&w.u, SIZE_BYTES, HEAP_POISON);
 		heap_move(w.u.heap, &w.u.arena);
 		for (int i = 0; i < STEPS; i++) {
@@ -314,7 +308,7 @@ Test(heap_random, as_the_oracle_says)
 			what = wrong(&w);
 			cr_assert_null(what, "seed %u step %d: %s", seed, i,
 			    what);
-			if (random_below(3) == 0)
+			if (chance_below(&chance, 3) == 0)
 				reclaim(&w);
 			if (w.fulls > fulls && w.held_n > 0)
 				move(&w);

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "t/lib/chance.h"
 #include "t/lib/sample.h"
 
 enum { PAGE_BYTES = 4096, MAP_BYTES = 4 << 20, ROUNDS = 300000 };
@@ -706,15 +707,7 @@ Test(verify, blocks_that_overlap_are_more_than_was_written)
 
 /* ---- at random */
 
-static uint64_t random_state = 0x676f64776974ull;
-
-static uint32_t
-random_below(uint32_t n)
-{
-	random_state = random_state * 6364136223846793005ull +
-	    1442695040888963407ull;
-	return (uint32_t)((random_state >> 33) % n);
-}
+static struct chance chance;
 
 static uint32_t
 random_word(void)
@@ -722,23 +715,23 @@ random_word(void)
 	uint32_t first = ARENA_CONTROL_BYTES / 16, n,
 	    end = (uint32_t)(a.size_bytes / 16);
 
-	switch (random_below(8)) {
+	switch (chance_below(&chance, 8)) {
 	case 0:
-		return random_below(4);
+		return chance_below(&chance, 4);
 	case 1:
-		return UINT32_MAX - random_below(4);
+		return UINT32_MAX - chance_below(&chance, 4);
 	case 2:
-		return end - 2 + random_below(4);
+		return end - 2 + chance_below(&chance, 4);
 	case 3:
-		return (uint32_t)1 << random_below(32);
+		return (uint32_t)1 << chance_below(&chance, 32);
 	case 4:
-		return random_below(300);
+		return chance_below(&chance, 300);
 	case 5:				/* a word that stands elsewhere */
 		memcpy(&n, a.base + 16 * first + 4 *
-		    random_below(4 * (end - first)), sizeof(n));
+		    chance_below(&chance, 4 * (end - first)), sizeof(n));
 		return n;
 	default:
-		return first + random_below(end - first);
+		return first + chance_below(&chance, end - first);
 	}
 }
 
@@ -748,12 +741,12 @@ one_change(void)
 	uint32_t bytes = (uint32_t)(a.size_bytes - ARENA_CONTROL_BYTES), n;
 	uint8_t *p = a.base + ARENA_CONTROL_BYTES;
 
-	if (random_below(3) == 0) {
-		p[random_below(bytes)] ^= (uint8_t)(1 << random_below(8));
+	if (chance_below(&chance, 3) == 0) {
+		p[chance_below(&chance, bytes)] ^= (uint8_t)(1 << chance_below(&chance, 8));
 		return;
 	}
 	n = random_word();
-	memcpy(p + 4 * random_below(bytes / 4), &n, sizeof(n));
+	memcpy(p + 4 * chance_below(&chance, bytes / 4), &n, sizeof(n));
 }
 
 static int64_t
@@ -774,7 +767,7 @@ Test(verify, at_random, .timeout = 300)
 	for (int i = 0; i < ROUNDS; i++) {
 		memcpy(a.base + ARENA_CONTROL_BYTES, good.base +
 		    ARENA_CONTROL_BYTES, a.size_bytes - ARENA_CONTROL_BYTES);
-		for (uint32_t n = random_below(3) + 1; n > 0; n--)
+		for (uint32_t n = chance_below(&chance, 3) + 1; n > 0; n--)
 			one_change();
 		began_ns = now_ns();
 		rc = verify(&a, NULL, sample.root_ref, a.size_bytes, why,
