@@ -345,6 +345,40 @@ Test(h2, an_unread_stream_does_not_stall_its_neighbour)
 	pair_close(p);
 }
 
+Test(h2, credit_goes_back_in_pieces)
+{
+	static const struct { uint32_t window; size_t before, more; } rows[] = {
+		{ 65536, 32767, 1 }, { 262144, 131071, 1 },
+		{ 16 << 20, 131071, 1 }, { 65535, 32766, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct h2_settings s = usual;
+		struct pair *p;
+		struct call *c;
+
+		s.stream_window_bytes = rows[i].window;
+		s.connection_window_bytes = 1 << 30;
+		p = pair_open(s);
+		p->client.lazy = true;
+		c = request(p, true, 0);
+		settle(p);
+		answer(p, &p->server.calls[0], false);
+		send_bytes(&p->server.calls[0], rows[i].window + 1000000);
+		settle(p);
+		cr_assert_eq(c->got_bytes, rows[i].window);
+		h2_consume(&c->h2, rows[i].before);
+		settle(p);
+		cr_assert_eq(c->got_bytes, rows[i].window, "row %zu: too "
+		    "early", i);
+		h2_consume(&c->h2, rows[i].more);
+		settle(p);
+		cr_assert_eq(c->got_bytes, rows[i].window + rows[i].before +
+		    rows[i].more, "row %zu: too late", i);
+		pair_close(p);
+	}
+}
+
 Test(h2, streams_of_a_session_take_turns)
 {
 	struct pair *p = pair_open(usual);

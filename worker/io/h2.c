@@ -406,12 +406,30 @@ h2_reset(struct h2_stream *s, enum h2_error code)
 	wake(s->h2);
 }
 
+enum { CREDIT_BYTES = 131072 };
+
+/* Half a window, as nghttp2 would, or this: a peer that is given much at once
+ * sends it at once, and whoever shares its connection waits behind it. */
+static uint32_t
+credit_step_bytes(const struct h2 *h)
+{
+	uint32_t half = h->settings.stream_window_bytes / 2;
+
+	return half < CREDIT_BYTES ? half : CREDIT_BYTES;
+}
+
 void
 h2_consume(struct h2_stream *s, size_t n)
 {
-	if (s->dead)
+	if (s->dead || s->in_ended)
 		return;
-	nghttp2_session_consume_stream(s->h2->session, s->id, n);
+	s->credit_bytes += (uint32_t)n;
+	if (s->credit_bytes < credit_step_bytes(s->h2))
+		return;
+	/* It can't be more than the window, which the peer filled. */
+	nghttp2_submit_window_update(s->h2->session, 0, s->id,
+	    (int32_t)s->credit_bytes);
+	s->credit_bytes = 0;
 	wake_if_wanted(s->h2);
 }
 

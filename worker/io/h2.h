@@ -70,6 +70,7 @@ struct h2_stream {
 	LIST_ENTRY(h2_stream) link;	/* of the session */
 	int32_t		 id;
 	uint32_t	 peer_code;	/* of the RST_STREAM received */
+	uint32_t	 credit_bytes;	/* consumed, not yet given back */
 	struct mono	 begun;		/* server: when its headers came */
 	struct headers	*in;		/* the block being received */
 	struct headers	*out_trailers;	/* to send after the data */
