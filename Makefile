@@ -18,8 +18,9 @@
 #   make fuzz             libFuzzer (clang) on each t/fuzz/*.c, FUZZ_S=60
 #                         seconds each; corpora stay in build/fuzz
 #   make bench            CPU per call against nghttpx and Envoy, and what
-#                         routes and endpoints cost; T=calls, route, publish
-#                         or scale for one of them
+#                         routes and endpoints cost, what small calls wait
+#                         beside bulk; T=calls, route, publish, scale or flow
+#                         for one of them
 #   make layers           who may include whom, which library lives where
 #   make fmt              clang-format in what git says is changed, or in
 #                         FILES=...; function bodies only

@@ -205,7 +205,8 @@ def other_routes(n):
             ("prefix", i % 97, i, "")) for i in range(n))
 
 
-def envoy_file(path, listen, to, tls_in="", tls_out="", routes_n=1):
+def envoy_file(path, listen, to, tls_in="", tls_out="", routes_n=1,
+               http2="{}"):
     """One bootstrap, as it is for Envoy and for godwit."""
     with open(path, "w") as f:
         f.write("""node: {{id: bench, cluster: bench}}
@@ -221,6 +222,7 @@ static_resources:
           "@type": {hcm}
           stat_prefix: bench
           codec_type: HTTP2
+          http2_protocol_options: {http2}
           generate_request_id: false
           route_config:
             name: bench
@@ -250,8 +252,8 @@ static_resources:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": {api}extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config:
-          http2_protocol_options: {{}}
-{tls_out}""".format(listen=listen, to=to, hcm=HCM, api=API,
+          http2_protocol_options: {http2}
+{tls_out}""".format(listen=listen, to=to, hcm=HCM, api=API, http2=http2,
                     tls_in=indent(tls_in, 6), tls_out=indent(tls_out, 4),
                     others=other_routes(routes_n - 1)))
     return path
@@ -343,6 +345,7 @@ class Nghttpx(Peer):
 class FromFile(Peer):
     """Envoy and godwit: the same file."""
     shapes = ("plain", "hop", "routes 10", "routes 10000")
+    http2 = "{}"
 
     def file(self, role, listen, to):
         tls_in = tls_out = ""
@@ -354,7 +357,8 @@ class FromFile(Peer):
                                   self.folder)
         path = os.path.join(self.folder, "%s-%s.yaml" % (self.name, role))
         return envoy_file(path, listen, to, tls_in, tls_out,
-                          int(role.split()[1]) if " " in role else 1)
+                          int(role.split()[1]) if " " in role else 1,
+                          self.http2)
 
     def start_one(self, role, listen, to, core):
         command = self.command(role, self.file(role, listen, to))

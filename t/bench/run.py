@@ -26,6 +26,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import flow    # noqa: E402
 import instr    # noqa: E402
 import peers    # noqa: E402
 import scale    # noqa: E402
@@ -273,7 +274,8 @@ def publish(o, folder):
 
 
 BENCHES = {"calls": calls, "route": route, "publish": publish,
-           "scale": lambda o, folder: scale.bench(o, folder, say)}
+           "scale": lambda o, folder: scale.bench(o, folder, say),
+           "flow": lambda o, folder: flow.bench(o, folder, say)}
 
 
 def bench(o, folder):
