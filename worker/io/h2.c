@@ -213,14 +213,18 @@ h2_take(struct h2 *h, struct buf *out, size_t limit)
 	const uint8_t *p;
 	ssize_t n;
 
+	if (h->out_failed)
+		return false;
 	h->out = out;
 	h->out_limit = limit;
 	if (h->paused_n > 0)
 		paused_resume(h);
 	while (buf_len(out) < limit) {
 		n = nghttp2_session_mem_send(h->session, &p);
+		/* It would write the same frame again, whose bytes may be
+		 * gone by then. */
 		if (n < 0)
-			h->failed = true;
+			h->failed = h->out_failed = true;
 		/* 0 also follows a DATA frame, which on_send_data wrote. */
 		if (n <= 0)
 			return h->paused_n > 0;
