@@ -406,7 +406,8 @@ h2_reset(struct h2_stream *s, enum h2_error code)
 	s->dead = true;
 	/* At once: a peer that takes nothing does not take the RST_STREAM. */
 	chunks_drop(&s->out, s->h2->mem);
-	nghttp2_submit_rst_stream(s->h2->session, 0, s->id, code);
+	if (nghttp2_submit_rst_stream(s->h2->session, 0, s->id, code) != 0)
+		s->h2->failed = true;	/* no memory: it would stay open */
 	wake(s->h2);
 }
 
