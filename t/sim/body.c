@@ -60,6 +60,7 @@ pour_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t room,
 		p->deferred = true;
 		return NGHTTP2_ERR_DEFERRED;
 	}
+	script_active(p->call, net_of(p->end)->now_ns);
 	script_write(p->call, p->direction, p->sent_bytes, to, n);
 	p->sent_bytes += n;
 	if (!ends)
@@ -82,7 +83,7 @@ pour_provider(struct pour *p)
 }
 
 void
-pour_init(struct pour *p, struct end *e, const struct call *c,
+pour_init(struct pour *p, struct end *e, struct call *c,
     enum direction d, const struct pace *pace, uint32_t bytes)
 {
 	*p = (struct pour){ .end = e, .call = c, .direction = d,

@@ -14,7 +14,7 @@
 
 struct pour {
 	struct end	*end;
-	const struct call *call;
+	struct call	*call;
 	const struct pace *pace;
 	enum direction	 direction;
 	int32_t		 stream;
@@ -42,7 +42,7 @@ struct intake {
 };
 
 /* Begins; nothing is let on by the gate yet. */
-void	pour_init(struct pour *p, struct end *e, const struct call *c,
+void	pour_init(struct pour *p, struct end *e, struct call *c,
 	    enum direction d, const struct pace *pace, uint32_t bytes);
 /* For nghttp2_submit_request and _response. */
 nghttp2_data_provider pour_provider(struct pour *p);

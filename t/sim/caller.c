@@ -109,7 +109,7 @@ begin(struct ongoing *o, struct end *e)
 
 	o->end = e;
 	c->started = true;
-	c->begun_ns = net_of(o)->now_ns;
+	c->begun_ns = c->active_ns = net_of(o)->now_ns;
 	net_say(net_of(o), "call %u: begins, %s, %u bytes", c->number,
 	    route_paths[c->route], c->request_bytes);
 	pour_init(&o->pour, e, c, REQUEST, &c->send, c->request_bytes);
@@ -195,9 +195,12 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	if (c == NULL || (frame->hd.type != NGHTTP2_DATA &&
 	    frame->hd.type != NGHTTP2_HEADERS))
 		return 0;
-	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		c->headed = true;
+	else {
 		c->answer.ended = true;
 		c->over_ns = net_of(o)->now_ns;
+		script_active(c, c->over_ns);
 		net_say(net_of(o), "call %u: status %d, %s, %u bytes",
 		    c->number, c->got_status, c->cause[0] == '\0' ?
 		    "the service's" : c->cause, c->answer.bytes);

@@ -38,6 +38,9 @@ took_ms(const struct call *c)
 
 /* ---- causes: whether this schedule can have one ---- */
 
+/* LATE_MS: how much later than sent a slow network may bring bytes. */
+enum { LATE_MS = 50 };
+
 static bool
 may_time_out(const struct call *c, enum route route, uint32_t ms)
 {
@@ -65,40 +68,62 @@ may_be_lost(const struct world *w, const struct call *c)
 	    any_try(c, false, false, true);
 }
 
+/* 400 ms without a byte, less what the network takes. */
 static bool
-may_have(const struct world *w, const struct call *c)
+may_be_idle(const struct call *c)
+{
+	return may_time_out(c, ROUTE_IDLE, ROUTE_IDLE_MS) &&
+	    c->gap_ns / 1000000 >= ROUTE_IDLE_MS - LATE_MS;
+}
+
+/* NULL: this cause, with this status, at this time. */
+static const char *
+cause_verdict(const struct world *w, const struct call *c)
 {
 	const struct troubles *t = &w->troubles;
-	const char *cause = c->cause;
-	const struct { const char *word; bool may; } rows[] = {
-		{ "deadline", may_time_out(c, ROUTE_LIMITED,
-		    c->deadline_ms) },
-		{ "route_timeout", may_time_out(c, ROUTE_TIMED,
-		    ROUTE_TIMED_MS) },
-		{ "stream_idle", may_time_out(c, ROUTE_IDLE, ROUTE_IDLE_MS) },
-		{ "request_idle", may_time_out(c, ROUTE_IDLE,
-		    ROUTE_IDLE_MS) },
-		{ "try_timeout", may_time_out(c, ROUTE_TRY, ROUTE_TRY_MS) },
-		{ "connect_failure", w->worker_actor.refused_n > 0 },
-		{ "connect_timeout", w->worker_actor.unanswered_n > 0 },
-		{ "connection_lost", may_be_lost(w, c) },
-		{ "service_reset", any_try(c, true, false, false) },
-		{ "service_refused", may_be_refused(w, c) },
-		{ "over_budget", count_get(&w->row->worker
-		    [COUNT_WORKER_over_budget]) > 0 },
-		{ "overflow", c->route == ROUTE_TIGHT },
-		{ "no_memory", t->starves },
-		{ "service_protocol_error", t->starves },	/* nghttp2 */
-		{ "no_route", t->published },
-		{ "no_cluster", t->published },
-		{ "no_endpoint", t->published },
-		{ "listener_removed", t->published },
+	const struct {
+		const char *word;
+		int	 status;
+		bool	 may;
+		bool	 begun;		/* also when an answer has */
+	} rows[] = {
+		{ "deadline", 4, may_time_out(c, ROUTE_LIMITED,
+		    c->deadline_ms), true },
+		{ "route_timeout", 14, may_time_out(c, ROUTE_TIMED,
+		    ROUTE_TIMED_MS), true },
+		{ "stream_idle", 14, may_be_idle(c), true },
+		{ "request_idle", 2, may_be_idle(c), true },
+		{ "try_timeout", 14, may_time_out(c, ROUTE_TRY,
+		    ROUTE_TRY_MS), false },
+		{ "connect_failure", 14, w->worker_actor.refused_n > 0,
+		    false },
+		{ "connect_timeout", 14, w->worker_actor.unanswered_n > 0,
+		    false },
+		{ "connection_lost", 14, may_be_lost(w, c), true },
+		{ "service_reset", 14, any_try(c, true, false, false), true },
+		{ "service_refused", 14, may_be_refused(w, c), true },
+		{ "over_budget", 8, count_get(&w->row->worker
+		    [COUNT_WORKER_over_budget]) > 0, true },
+		{ "overflow", 14, c->route == ROUTE_TIGHT, false },
+		{ "no_memory", 14, t->starves, true },
+		{ "service_protocol_error", 14, t->starves, true },
+		{ "no_route", 12, t->published, false },
+		{ "no_cluster", 14, t->published, false },
+		{ "no_endpoint", 14, t->published, false },
+		{ "listener_removed", 14, t->published, false },
 	};
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strcmp(rows[i].word, cause) == 0)
-			return rows[i].may || t->starves;
-	return false;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i].word, c->cause) != 0)
+			continue;
+		if (c->got_status != rows[i].status)
+			return "godwit ended it, with another status";
+		if (c->headed && !rows[i].begun)
+			return "godwit ended it, and its answer had begun";
+		return rows[i].may || t->starves ? NULL :
+		    "godwit ended it, for a cause that there was not";
+	}
+	return "godwit ended it, for a cause that nobody expects";
 }
 
 /* ---- ends ---- */
@@ -129,14 +154,6 @@ bare_verdict(const struct world *w, const struct call *c)
 	default:
 		return "reset without a status";
 	}
-}
-
-static const char *
-own_verdict(const struct world *w, const struct call *c)
-{
-	if (!may_have(w, c))
-		return "godwit ended it, for a cause that there was not";
-	return NULL;
 }
 
 static const char *
@@ -196,7 +213,7 @@ call_verdict(const struct world *w, const struct call *c)
 	if (!c->answer.ended)
 		return bare_verdict(w, c);
 	if (c->cause[0] != '\0')
-		return own_verdict(w, c);
+		return cause_verdict(w, c);
 	return service_verdict(c);
 }
 
@@ -361,6 +378,11 @@ counts_check(struct world *w)
 
 /* ---- what is left ---- */
 
+/* What may be held over the budget for a moment: requests that are kept are
+ * copied whole when their tries are sent, at most a window of each, and the
+ * next bytes that come end one stream. */
+enum { OVER_BYTES = 4 * WIDE_STREAM_BYTES };
+
 static int
 timers_n(const struct timers *ts)
 {
@@ -394,8 +416,12 @@ void
 oracle_quiet(struct world *w)
 {
 	struct worker *k = w->worker;
+	const struct upstream *u;
 
 	counts_check(w);
+	if (w->held_bytes_max > BUDGET_BYTES + OVER_BYTES)
+		world_wrong(w, "%llu body bytes were held",
+		    (unsigned long long)w->held_bytes_max);
 	if (k == NULL)
 		return;
 	if (k->held_bytes != 0)
@@ -405,6 +431,9 @@ oracle_quiet(struct world *w)
 		world_wrong(w, "a stream is left");
 	if (timers_n(&k->loop.timers) != timers_wanted(k))
 		world_wrong(w, "a timer is left");
+	LIST_FOREACH(u, &k->upstreams, link)
+		if (u->retired)
+			world_wrong(w, "a retired connection is left");
 }
 
 /* Until the next generation: plan.h. */
@@ -421,16 +450,18 @@ plans_unused_n(const struct plans *p)
 }
 
 /* What may stay: the counters of round robin, plans, and hosts that could not
- * be connected to. */
+ * be connected to; left: there are others. */
 static uint64_t
-blocks_wanted(const struct worker *k)
+blocks_wanted(const struct worker *k, bool *left)
 {
 	uint64_t n = (k->turns != NULL) + plans_unused_n(&k->plans);
 
 	for (int i = 0; i < POOL_BUCKETS; i++)
 		for (const struct host *h = k->pool[i]; h != NULL;
-		    h = h->bucket_next)
+		    h = h->bucket_next) {
 			n++;
+			*left = *left || h->fails == 0 || h->refs != 0;
+		}
 	return n;
 }
 
@@ -438,6 +469,8 @@ void
 oracle_alone(struct world *w)
 {
 	const struct worker *k = w->worker;
+	bool host_left = false;
+	uint64_t wanted;
 
 	oracle_quiet(w);
 	for (int i = 0; i < LISTENERS_N; i++)
@@ -448,9 +481,12 @@ oracle_alone(struct world *w)
 		return;
 	if (!LIST_EMPTY(&k->downstreams) || !LIST_EMPTY(&k->upstreams))
 		world_wrong(w, "a connection is left");
-	if (k->io.mem.out_n != blocks_wanted(k))
+	wanted = blocks_wanted(k, &host_left);
+	if (host_left)
+		world_wrong(w, "a host that nobody uses is left");
+	if (k->io.mem.out_n != wanted)
 		world_wrong(w, "%llu blocks of memory are not back",
-		    (unsigned long long)(k->io.mem.out_n - blocks_wanted(k)));
+		    (unsigned long long)(k->io.mem.out_n - wanted));
 }
 
 void

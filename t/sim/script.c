@@ -52,6 +52,14 @@ script_same(const struct call *c, enum direction d, uint32_t at,
 	return true;
 }
 
+void
+script_active(struct call *c, int64_t now_ns)
+{
+	if (now_ns - c->active_ns > c->gap_ns)
+		c->gap_ns = now_ns - c->active_ns;
+	c->active_ns = now_ns;
+}
+
 uint32_t
 script_share(uint32_t to_bytes, uint32_t from_bytes, uint32_t came_bytes)
 {
@@ -132,11 +140,13 @@ cancel_draw(struct call *c, struct net *n)
 
 /* Routes that limit time see calls that take too long. */
 static void
-route_draw(struct call *c, struct net *n)
+route_draw(struct call *c, struct net *n, const struct script_terms *t)
 {
 	c->route = (enum route)net_below(n, ROUTES + 3);
 	if (c->route >= ROUTES)
 		c->route = ROUTE_PLAIN;
+	if (t->tight && net_below(n, 4) != 0)
+		c->route = ROUTE_TIGHT;
 	if (c->route == ROUTE_LIMITED)
 		c->deadline_ms = 1 + net_below(n, 500);
 	if ((c->route == ROUTE_LIMITED || c->route == ROUTE_TIMED ||
@@ -155,6 +165,9 @@ fails_draw(struct call *c, struct net *n)
 	} else if (c->route == ROUTE_TRY) {
 		c->fails_n = net_below(n, 3);
 		c->fail = net_below(n, 2) == 0 ? FAIL_SILENT : FAIL_RESET;
+	} else if (c->route == ROUTE_TIGHT) {
+		c->fails_n = net_below(n, 2);
+		c->fail = FAIL_RESET;
 	} else if (net_below(n, 10) == 0) {
 		c->fails_n = 1;
 		c->fail = FAIL_REFUSE;
@@ -184,7 +197,7 @@ script_draw(struct call *c, uint32_t number, struct net *n,
 	c->head_early = net_below(n, 2) == 0;
 	finish_draw(c, n, t);
 	cancel_draw(c, n);
-	route_draw(c, n);
+	route_draw(c, n, t);
 	if (t->bulk)
 		bulk_draw(c, n, t->bytes_max);
 	fails_draw(c, n);

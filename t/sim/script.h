@@ -95,12 +95,16 @@ struct call {
 	/* what the caller saw */
 	bool		started, gone;	/* gone: its connection was */
 	bool		cancelled, cut;	/* cut: by the worker, or on the way */
+	bool		headed;		/* an answer had begun before its end */
 	int64_t		begun_ns, over_ns;
 	struct taken	answer;
 	int		got_status;	/* -1: none came */
 	int		heads_n, statuses_n, closed_n;
 	uint32_t	close_code;
 	char		cause[32];	/* godwit-cause */
+
+	/* of both: when bytes last went, the longest time without */
+	int64_t		active_ns, gap_ns;
 
 	/* what the service saw */
 	struct try	tries[TRIES_MAX];
@@ -113,10 +117,13 @@ struct script_terms {
 	uint32_t	bytes_max;
 	bool		closes;		/* services may end connections */
 	bool		bulk;		/* large answers to who does not read */
+	bool		tight;		/* most go where breakers are narrow */
 };
 
 void	script_draw(struct call *c, uint32_t number, struct net *n,
 	    const struct script_terms *t);
+/* Bytes go, of either direction. */
+void	script_active(struct call *c, int64_t now_ns);
 /* The part of the answer (to) that is due when from of the other direction
  * came. */
 uint32_t script_share(uint32_t to_bytes, uint32_t from_bytes,

@@ -104,12 +104,13 @@ finish_ring(struct alarm *a)
 static void
 head_send(struct serving *v)
 {
-	const struct call *c = v->call;
+	struct call *c = v->call;
 	nghttp2_nv head[2] = { pair(":status", "200"),
 	    pair("content-type", "application/grpc") };
 	nghttp2_data_provider data = pour_provider(&v->pour);
 
 	v->headed = true;
+	script_active(c, net_of(v)->now_ns);
 	pour_init(&v->pour, v->end, c, ANSWER, &c->serve_send,
 	    c->answer_bytes);
 	v->pour.stream = v->stream;

@@ -4,6 +4,7 @@
  *
  *   sim [--schedules N] [--processes N]      seeds 1..N; one process per core
  *   sim --seed N [-v]                        one of them again, as a story
+ *   sim --first                              the first that is not good
  *   sim --reached [--schedules N]            what calls ended with, in all
  *
  * Each process has its own range of seeds, its own arena and its own worker.
@@ -33,7 +34,8 @@ static struct world world;
 
 /* What was reached: a cause that no schedule has is one that nothing here
  * tests. */
-static uint64_t causes[ROW_CAUSES], statuses, calls, tries, probes;
+static uint64_t causes[ROW_CAUSES], statuses, calls, tries, probes,
+	held_max;
 
 static void
 tally(const struct world *w)
@@ -47,14 +49,16 @@ tally(const struct world *w)
 		    w->calls[i].cause[0] == '\0';
 	}
 	probes += (uint64_t)w->probes_n;
+	if (w->held_bytes_max > held_max)
+		held_max = w->held_bytes_max;
 }
 
 static void
 tally_print(void)
 {
 	printf("%" PRIu64 " calls, %" PRIu64 " tries, %" PRIu64 " ended by "
-	    "the service, %" PRIu64 " connections audited\n", calls, tries,
-	    statuses, probes);
+	    "the service, %" PRIu64 " connections audited, at most %" PRIu64
+	    " bytes held\n", calls, tries, statuses, probes, held_max);
 	for (int i = 0; i < worker_causes_n; i++)
 		if (causes[i] > 0)
 			printf("%10" PRIu64 " %s\n", causes[i],
@@ -92,6 +96,7 @@ seed_run(struct generations_made *m, uint64_t seed, bool verbose)
 /* What a process did so far, where its parent sees it too. */
 struct range {
 	uint64_t	seed, last, step, good;
+	bool		stops;		/* at the first that is not good */
 };
 
 /* Every step-th seed of the range that is left. */
@@ -101,8 +106,12 @@ range_run(struct range *r, bool verbose)
 	static struct generations_made made;
 
 	generations_make(&made, verbose);
-	for (; r->seed <= r->last; r->seed += r->step)
-		r->good += seed_run(&made, r->seed, verbose);
+	for (; r->seed <= r->last; r->seed += r->step) {
+		if (seed_run(&made, r->seed, verbose))
+			r->good++;
+		else if (r->stops)
+			break;
+	}
 	generations_close(&made.g);
 }
 
@@ -128,19 +137,28 @@ child_wait(struct range *r, pid_t *pids, int processes)
 
 	while (i < processes - 1 && pids[i] != pid)
 		i++;
-	if (WIFEXITED(status) && r[i].seed > r[i].last)
+	if (WIFEXITED(status))
 		return;
 	printf("seed %" PRIu64 ": crashed\n"
 	    "    again: build/t/sim/sim --seed %" PRIu64 " -v\n", r[i].seed,
 	    r[i].seed);
 	r[i].seed += r[i].step;
+	if (r[i].stops)
+		return;
 	pids[i] = child_start(&r[i]);
 	child_wait(r, pids, processes);
 }
 
+struct ask {
+	uint64_t	seed, schedules;	/* seed 0: all of them */
+	int		processes;
+	bool		verbose, first, reached;
+};
+
 static uint64_t
-processes_run(uint64_t schedules, int processes)
+processes_run(const struct ask *a)
 {
+	int processes = a->first ? 1 : a->processes;
 	struct range *r = mmap(NULL, sizeof(*r) * PROCESSES_MAX, PROT_READ |
 	    PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pids[PROCESSES_MAX];
@@ -149,8 +167,8 @@ processes_run(uint64_t schedules, int processes)
 	if (r == MAP_FAILED)
 		abort();
 	for (int i = 0; i < processes; i++) {
-		r[i] = (struct range){ 1 + (uint64_t)i, schedules,
-		    (uint64_t)processes, 0 };
+		r[i] = (struct range){ 1 + (uint64_t)i, a->schedules,
+		    (uint64_t)processes, 0, a->first };
 		pids[i] = child_start(&r[i]);
 	}
 	for (int i = 0; i < processes; i++)
@@ -168,43 +186,50 @@ cores(void)
 	return n < 1 ? 1 : n > PROCESSES_MAX ? PROCESSES_MAX : (int)n;
 }
 
-int
-main(int argc, char **argv)
+static void
+ask_read(struct ask *a, int argc, char **argv)
 {
-	uint64_t seed = 0, schedules = SCHEDULES, good;
-	int processes = cores();
-	struct range one;
-	bool verbose = false, reached = false;
-
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-v") == 0 ||
 		    strcmp(argv[i], "--verbose") == 0)
-			verbose = true;
+			a->verbose = true;
 		else if (strcmp(argv[i], "--reached") == 0)
-			reached = true;
+			a->reached = true;
+		else if (strcmp(argv[i], "--first") == 0)
+			a->first = true;
 		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
-			seed = strtoull(argv[++i], NULL, 0);
+			a->seed = strtoull(argv[++i], NULL, 0);
 		else if (strcmp(argv[i], "--schedules") == 0 && i + 1 < argc)
-			schedules = strtoull(argv[++i], NULL, 0);
+			a->schedules = strtoull(argv[++i], NULL, 0);
 		else if (strcmp(argv[i], "--processes") == 0 && i + 1 < argc)
-			processes = atoi(argv[++i]);
+			a->processes = atoi(argv[++i]);
 	}
-	if (processes < 1 || processes > PROCESSES_MAX)
-		processes = 1;
+	if (a->processes < 1 || a->processes > PROCESSES_MAX)
+		a->processes = 1;
+	if (a->seed != 0)
+		a->schedules = 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ask a = { .schedules = SCHEDULES, .processes = cores() };
+	struct range all;
+	uint64_t good;
+
 	setlinebuf(stdout);		/* what a crash would take away */
 	log_open("sim", LOG_ERROR);
-	if (seed != 0)
-		schedules = 1;
-	one = (struct range){ seed != 0 ? seed : 1, seed != 0 ? seed :
-	    schedules, 1, 0 };
-	if (seed != 0 || reached) {
-		range_run(&one, verbose);
-		good = one.good;
-		if (reached)
-			tally_print();
+	ask_read(&a, argc, argv);
+	all = (struct range){ a.seed != 0 ? a.seed : 1,
+	    a.seed != 0 ? a.seed : a.schedules, 1, 0, a.first };
+	if (a.seed != 0 || a.reached) {
+		range_run(&all, a.verbose);
+		good = all.good;
 	} else
-		good = processes_run(schedules, processes);
+		good = processes_run(&a);
+	if (a.reached)
+		tally_print();
 	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", good,
-	    schedules - good);
-	return good != schedules;
+	    a.schedules - good);
+	return good != a.schedules;
 }

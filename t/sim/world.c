@@ -111,7 +111,7 @@ caller_draw(struct world *w, uint32_t bytes_max)
 	struct net *n = &w->net;
 	int conns_n = 1 + (int)net_below(n, CONNS_MAX);
 	struct script_terms terms = { bytes_max, w->troubles.losses,
-	    w->troubles.bulk };
+	    w->troubles.bulk, w->troubles.tight };
 
 	w->calls_n = 1 + (int)net_below(n, CALLS_MAX - PROBES_MAX);
 	for (int i = 0; i < w->calls_n; i++) {
@@ -151,7 +151,10 @@ troubles_draw(struct world *w, uint64_t seed)
 	n->pipe_bytes = pipes[net_below(n, 5)];
 	w->troubles.losses = n->faults.reset > 0 || net_below(n, 3) == 0;
 	w->troubles.starves = n->faults.no_memory > 0;
+	if (w->troubles.starves)
+		n->faults.no_memory = 1 + net_below(n, 16);
 	w->troubles.bulk = net_below(n, 16) == 0;
+	w->troubles.tight = net_below(n, 16) == 0;
 	w->publish_turn = turn_draw(n, 4);
 	w->drain_turn = turn_draw(n, 5);
 	w->stop_turn = turn_draw(n, 8);
@@ -255,8 +258,11 @@ actor_turn(struct world *w, int actor)
 		peer_turn(&w->caller.peer);
 	else if (actor == SERVICE)
 		peer_turn(&w->service.peer);
-	else
+	else {
 		loop_turn(&w->worker->loop, 0);
+		if (w->worker->held_bytes > w->held_bytes_max)
+			w->held_bytes_max = w->worker->held_bytes;
+	}
 	if (w->worker == NULL || !w->worker->loop.stop)
 		return;
 	w->troubles.stopped = true;	/* it drained */

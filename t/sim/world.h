@@ -25,6 +25,7 @@
 
 /* The generations that a schedule goes through, in this order. */
 enum { WORLD_ALL, WORLD_FEWER, WORLD_FEWEST, WORLD_GENERATIONS };
+enum { BUDGET_BYTES = 1048576 };
 enum { LISTENERS_N = 2, CLUSTERS_N = 4, PROBES_MAX = CONNS_MAX };
 
 /* Compiled once: each process has its own. */
@@ -41,6 +42,7 @@ struct troubles {
 	bool	limits;		/* services take fewer streams, or few */
 	bool	published, drained, stopped, starves;
 	bool	bulk;		/* more than the byte budget is on its way */
+	bool	tight;		/* more than a breaker lets through */
 };
 
 struct world {
@@ -58,6 +60,7 @@ struct world {
 	int		 generation;
 	struct troubles	 troubles;
 	int32_t		 stream_id_max;
+	uint64_t	 held_bytes_max;	/* by the worker, after a turn */
 	char		 wrong[256];	/* the first; "" = as it must be */
 };
 

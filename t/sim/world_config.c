@@ -117,9 +117,10 @@ clusters_print(FILE *f, int generation)
 static void
 file_print(FILE *f, int generation, bool verbose)
 {
-	fprintf(f, "godwit: {log_level: %s, buffer_budget_bytes: 1048576, "
+	fprintf(f, "godwit: {log_level: %s, buffer_budget_bytes: %d, "
 	    "drain_time_ms: 400000}\n"
-	    "static_resources:\n  listeners:\n", verbose ? "info" : "error");
+	    "static_resources:\n  listeners:\n", verbose ? "info" : "error",
+	    BUDGET_BYTES);
 	listener_print(f, "in", 1, 65535, 65535);
 	routes_print(f, generation);
 	if (generation < WORLD_FEWEST) {
