@@ -22,7 +22,7 @@
 #include "shm/log.h"
 #include "t/sim/world.h"
 
-enum { TWICE_ONE_IN = 32, PROCESSES_MAX = 64 };
+enum { TWICE_ONE_IN = 32, PROCESSES_MAX = 64, SCHEDULE_S = 60 };
 
 #if defined(__SANITIZE_ADDRESS__)
 enum { SCHEDULES = 2500 };		/* each takes some times longer */
@@ -79,8 +79,10 @@ schedule_run(struct generations_made *m, uint64_t seed, bool verbose)
 static bool
 seed_run(struct generations_made *m, uint64_t seed, bool verbose)
 {
-	uint64_t trace = schedule_run(m, seed, verbose), again = trace;
+	uint64_t trace, again;
 
+	alarm(SCHEDULE_S);		/* a loop without an end is a crash */
+	again = trace = schedule_run(m, seed, verbose);
 	if (world.wrong[0] == '\0' && seed % TWICE_ONE_IN == 0)
 		again = schedule_run(m, seed, false);
 	if (again != trace)

@@ -153,7 +153,8 @@ troubles_draw(struct world *w, uint64_t seed)
 	w->troubles.starves = n->faults.no_memory > 0;
 	if (w->troubles.starves)
 		n->faults.no_memory = 1 + net_below(n, 16);
-	w->troubles.bulk = net_below(n, 16) == 0;
+	/* Buffers grow, or do not, where much is sent. */
+	w->troubles.bulk = net_below(n, w->troubles.starves ? 4 : 16) == 0;
 	w->troubles.tight = net_below(n, 16) == 0;
 	w->publish_turn = turn_draw(n, 4);
 	w->drain_turn = turn_draw(n, 5);
