@@ -202,7 +202,8 @@ attempt_request_end(struct attempt *a)
 	struct loop *l = &worker_of(a)->loop;
 	uint32_t ms = a->stream->plan->block.per_try_timeout_ms;
 
-	if (ms != 0 && a->upstream != NULL)
+	/* Which it limits only until its answer begins. */
+	if (ms != 0 && a->upstream != NULL && !a->stream->answer_started)
 		timer_start(&l->timers, &a->timer, l->now, ms);
 }
 

@@ -3,13 +3,52 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What arrived at each socket; one network at a time. */
+static uint8_t pipes[NET_SOCKETS_MAX][NET_PIPE_BYTES];
+
+void
+net_say(const struct net *n, const char *format, ...)
+{
+	va_list args;
+
+	if (!n->verbose)
+		return;
+	printf("%10.3f ms  ", (double)n->now_ns / 1e6);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
+static const char *
+word_of(int what)
+{
+	switch (what) {
+	case 'a': return "accepts";
+	case 'c': return "connects to";
+	case 'x': return "is reset";
+	case 'r': return "receives";
+	case 's': return "sends";
+	case 'h': return "says it is silent";
+	case 'z': return "closes";
+	default: return "wakes for";
+	}
+}
 
 /* Everything that happens goes into the trace: kind, who, how much. */
 static void
 note(struct net *n, int what, int fd, long long how_much)
 {
+	const struct net_actor *a = n->sockets[fd].actor;
+
+	if (what != 'e')
+		net_say(n, "%s %d %s %lld", a == NULL ? "socket" : a->name,
+		    fd, word_of(what), how_much);
 	n->trace = (n->trace ^ ((uint64_t)what << 56) ^
 	    ((uint64_t)(uint32_t)fd << 40) ^ (uint64_t)how_much) *
 	    0x100000001b3ull;
@@ -19,6 +58,12 @@ uint64_t
 net_random(struct net *n)
 {
 	return chance_next(&n->chance);
+}
+
+uint32_t
+net_below(struct net *n, uint32_t below)
+{
+	return chance_below(&n->chance, below);
 }
 
 bool
@@ -41,9 +86,11 @@ socket_new(struct net *n)
 
 		if (s->used)
 			continue;
-		memset(s, 0, offsetof(struct net_socket, in));
+		memset(s, 0, sizeof(*s));
 		s->used = true;
 		s->peer = -1;
+		if (fd >= n->sockets_n)
+			n->sockets_n = fd + 1;
 		return fd;
 	}
 	errno = EMFILE;
@@ -92,7 +139,7 @@ net_accept(void *ctx, int listen_fd)
 static int
 listener_find(struct net *n, uint16_t port)
 {
-	for (int fd = 0; fd < NET_SOCKETS_MAX; fd++)
+	for (int fd = 0; fd < n->sockets_n; fd++)
 		if (socket_at(n, fd)->used && socket_at(n, fd)->listening &&
 		    socket_at(n, fd)->port == port)
 			return fd;
@@ -115,7 +162,8 @@ net_peer(void *ctx, int fd, struct sockaddr_storage *to)
 static int
 net_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 {
-	struct net *n = net_of(ctx);
+	struct net_actor *a = ctx;
+	struct net *n = a->net;
 	const struct sockaddr_in *in =
 	    (const struct sockaddr_in *)(const void *)to;
 	int l = listener_find(n, ntohs(in->sin_port)), mine = socket_new(n);
@@ -124,11 +172,18 @@ net_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 	(void)to_len;
 	if (mine < 0)
 		return -1;
+	socket_at(n, mine)->actor = a;
+	if (a->gives_up && net_chance(n, n->faults.unanswered)) {
+		a->unanswered_n++;
+		socket_at(n, mine)->unanswered = true;
+		note(n, 'c', mine, -2);
+		return mine;
+	}
 	if (l >= 0 && !net_chance(n, n->faults.refuse) &&
 	    socket_at(n, l)->backlog_n < 64)
 		theirs = socket_new(n);
 	if (theirs < 0) {
-		((struct net_actor *)ctx)->refused_n++;
+		a->refused_n++;
 		socket_at(n, mine)->failed = true;
 		edge(n, mine, SYS_WRITE | SYS_HANGUP);
 	} else {
@@ -184,6 +239,31 @@ shorten(struct net *n, size_t len, unsigned chance)
 	return len;
 }
 
+static void
+ring_put(struct net *n, int fd, const uint8_t *p, size_t len)
+{
+	struct net_socket *s = socket_at(n, fd);
+	size_t at = (s->in_at + s->in_n) % n->pipe_bytes;
+	size_t first = n->pipe_bytes - at < len ? n->pipe_bytes - at : len;
+
+	memcpy(pipes[fd] + at, p, first);
+	memcpy(pipes[fd], p + first, len - first);
+	s->in_n += len;
+}
+
+static void
+ring_take(struct net *n, int fd, uint8_t *p, size_t len)
+{
+	struct net_socket *s = socket_at(n, fd);
+	size_t first = n->pipe_bytes - s->in_at < len ?
+	    n->pipe_bytes - s->in_at : len;
+
+	memcpy(p, pipes[fd] + s->in_at, first);
+	memcpy(p + first, pipes[fd], len - first);
+	s->in_at = (s->in_at + len) % n->pipe_bytes;
+	s->in_n -= len;
+}
+
 static ssize_t
 net_recv(void *ctx, int fd, void *p, size_t len)
 {
@@ -198,9 +278,7 @@ net_recv(void *ctx, int fd, void *p, size_t len)
 		return s->closed || s->peer < 0 ? 0 : -1;
 	}
 	now = shorten(n, now, n->faults.short_recv);
-	memcpy(p, s->in, now);
-	s->in_n -= now;
-	memmove(s->in, s->in + now, s->in_n);
+	ring_take(n, fd, p, now);
 	if (s->in_n > 0)			/* the rest comes later */
 		edge(n, fd, SYS_READ | (s->closed ? SYS_HANGUP : 0));
 	if (s->peer >= 0)
@@ -227,7 +305,7 @@ net_send(void *ctx, int fd, const void *p, size_t len)
 		return (ssize_t)len;
 	}
 	to = socket_at(n, s->peer);
-	room = NET_PIPE_BYTES - to->in_n;
+	room = n->pipe_bytes - to->in_n;
 	now = len < room ? len : room;
 	if (now > 0 && net_chance(n, n->faults.no_send)) {
 		now = 0;
@@ -238,8 +316,7 @@ net_send(void *ctx, int fd, const void *p, size_t len)
 		return -1;
 	}
 	now = shorten(n, now, n->faults.short_send);
-	memcpy(to->in + to->in_n, p, now);
-	to->in_n += now;
+	ring_put(n, s->peer, p, now);
 	edge(n, s->peer, SYS_READ);
 	if (now < len && now < room)
 		edge(n, fd, SYS_WRITE);
@@ -290,6 +367,8 @@ net_watch(void *ctx, int fd, void *source)
 
 	s->source = source;
 	s->actor = a;
+	if (s->unanswered)
+		return 0;
 	edge(a->net, fd, SYS_WRITE | (s->in_n > 0 || s->backlog_n > 0 ?
 	    SYS_READ : 0));
 	return 0;
@@ -303,10 +382,11 @@ net_wait(void *ctx, struct sys_event *events, int events_max, int timeout_ms)
 	int count = 0;
 
 	(void)timeout_ms;		/* sim.c moves the time */
-	for (int fd = 0; fd < NET_SOCKETS_MAX && count < events_max; fd++) {
+	for (int fd = 0; fd < n->sockets_n && count < events_max; fd++) {
 		struct net_socket *s = socket_at(n, fd);
 
-		if (!s->used || s->actor != a || s->edges == 0 ||
+		if (!s->used || s->actor != a || s->source == NULL ||
+		    s->edges == 0 ||
 		    s->edges_at_ns > n->now_ns)
 			continue;
 		events[count++] = (struct sys_event){ s->source, s->edges };
@@ -355,29 +435,20 @@ void
 net_init(struct net *n, uint64_t seed, struct net_faults f)
 {
 	memset(n, 0, sizeof(*n));
-	n->chance.state = seed;
+	n->seed = n->chance.state = seed;
 	n->now_ns = 1000000000;
 	n->trace = 0xcbf29ce484222325ull;
 	n->faults = f;
-	n->sockets = calloc(NET_SOCKETS_MAX, sizeof(*n->sockets));
+	n->pipe_bytes = NET_PIPE_BYTES;
 }
 
 void
-net_fini(struct net *n)
+net_actor_init(struct net_actor *a, struct net *n, const char *name)
 {
-	free(n->sockets);
-}
-
-void
-net_actor_init(struct net_actor *a, struct net *n)
-{
-	a->net = n;
-	a->blocks_n = 0;
-	a->refused_n = 0;
-	a->starves = false;
-	a->sys = (struct sys){ a, net_accept, net_peer, net_connect, net_connected,
-	    net_recv, net_send, net_shutdown, net_close, net_watch, net_wait,
-	    net_now, net_random_of, net_alloc, net_free };
+	*a = (struct net_actor){ .net = n, .name = name };
+	a->sys = (struct sys){ a, net_accept, net_peer, net_connect,
+	    net_connected, net_recv, net_send, net_shutdown, net_close,
+	    net_watch, net_wait, net_now, net_random_of, net_alloc, net_free };
 }
 
 int
@@ -390,15 +461,26 @@ net_listen(struct net *n, uint16_t port)
 	return fd;
 }
 
+void
+net_abort(struct net_actor *a, int fd)
+{
+	struct net *n = a->net;
+
+	if (socket_at(n, fd)->peer >= 0)
+		reset(n, socket_at(n, fd)->peer);
+	net_close(a, fd);
+}
+
 int64_t
-net_next_ns(const struct net *n)
+net_next_ns(const struct net *n, const struct net_actor *a)
 {
 	int64_t next = -1;
 
-	for (int fd = 0; fd < NET_SOCKETS_MAX; fd++) {
+	for (int fd = 0; fd < n->sockets_n; fd++) {
 		const struct net_socket *s = &n->sockets[fd];
 
-		if (s->used && s->actor != NULL && s->edges != 0 &&
+		if (s->used && s->edges != 0 && s->source != NULL &&
+		    (a == NULL ? s->actor != NULL : s->actor == a) &&
 		    (next < 0 || s->edges_at_ns < next))
 			next = s->edges_at_ns;
 	}

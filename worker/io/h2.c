@@ -213,14 +213,18 @@ h2_take(struct h2 *h, struct buf *out, size_t limit)
 	const uint8_t *p;
 	ssize_t n;
 
+	if (h->out_failed)
+		return false;
 	h->out = out;
 	h->out_limit = limit;
 	if (h->paused_n > 0)
 		paused_resume(h);
 	while (buf_len(out) < limit) {
 		n = nghttp2_session_mem_send(h->session, &p);
+		/* It would write the same frame again, whose bytes may be
+		 * gone by then. */
 		if (n < 0)
-			h->failed = true;
+			h->failed = h->out_failed = true;
 		/* 0 also follows a DATA frame, which on_send_data wrote. */
 		if (n <= 0)
 			return h->paused_n > 0;
@@ -402,7 +406,8 @@ h2_reset(struct h2_stream *s, enum h2_error code)
 	s->dead = true;
 	/* At once: a peer that takes nothing does not take the RST_STREAM. */
 	chunks_drop(&s->out, s->h2->mem);
-	nghttp2_submit_rst_stream(s->h2->session, 0, s->id, code);
+	if (nghttp2_submit_rst_stream(s->h2->session, 0, s->id, code) != 0)
+		s->h2->failed = true;	/* no memory: it would stay open */
 	wake(s->h2);
 }
 

@@ -38,6 +38,7 @@ struct h2 {
 	enum leaving	 leaving;
 	int32_t		 goaway_last;	/* the last the peer will process */
 	bool		 failed, goaway_seen, settled;
+	bool		 out_failed;	/* nghttp2 can't write any more */
 	char		 why[128];
 };
 
