@@ -174,6 +174,10 @@ $B/t/stress/publish: $(STRESS:%.c=$B/obj/%.o) $B/libgodwit.a
 venv: $(VENV)/done
 $(VENV)/done: $(wildcard t/lib/requirements.txt)
 	t/lib/need venv
+# What t/mesh/460-h2spec.py asks.
+H2SPEC	= build/h2spec/done
+$(H2SPEC): t/lib/h2spec/go.sum
+	t/lib/need h2spec
 
 check: run-suites
 check-unit check-sim check-model check-stress check-mesh:
@@ -193,7 +197,7 @@ run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
     $(CRITERION_LIBS),$(UNIT:%.c=$B/%))) $(if \
     $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
     $(filter stress,$(SUITES)),$(STRESS_BIN)) $(if \
-    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done \
+    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done $(H2SPEC) \
     $(filter $B/t/bench/publish,$(TEST_BIN))))
 	@CC='$(CC)' t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
 	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)

@@ -19,6 +19,13 @@ static const int guard_counts[H2_GUARDS] = {
 #undef GUARD
 };
 
+/* What a caller speaks that the port does not. */
+static const int stranger_counts[GREETINGS] = {
+	[GREETING_HTTP1] = COUNT_HTTP_downstream_cx_http1,
+	[GREETING_TLS] = COUNT_HTTP_downstream_cx_tls,
+	[GREETING_CLEAR] = COUNT_HTTP_downstream_cx_clear_text,
+};
+
 static const struct conn_events downstream_events = {
 	.opened = downstream_opened, .closed = downstream_closed,
 };
@@ -157,6 +164,8 @@ downstream_closed(struct conn *c)
 	if (c->end == CONN_END_PROTOCOL)
 		count_one(http_counts(d),
 		    COUNT_HTTP_downstream_cx_protocol_error);
+	if (c->greeting > GREETING_HTTP2)
+		count_one(http_counts(d), stranger_counts[c->greeting]);
 	if (c->guard != H2_GUARD_NONE)
 		count_one(http_counts(d), guard_counts[c->guard]);
 	if (c->end != CONN_END_LOCAL && c->end != CONN_END_PEER)

@@ -30,7 +30,7 @@ static struct {
 	struct buf	 out;
 	struct h2	*h2;
 	struct mono	 now;
-	struct call	 calls[CALLS_MAX], *idle;
+	struct call	 calls[CALLS_MAX], *idle, *last;
 	bool		 server, over, deaf;	/* deaf: nothing is answered */
 	size_t		 body_bytes;	/* of an answer */
 	uint32_t	 said[TYPES], data_bytes, goaway_code;
@@ -62,6 +62,7 @@ on_open(void *owner)
 	if (c == NULL)
 		return NULL;
 	ours.idle = c->next;
+	ours.last = c;
 	memset(c, 0, sizeof(*c));
 	return &c->h2;
 }

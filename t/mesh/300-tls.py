@@ -68,6 +68,29 @@ def test_who_gets_in(m):
     assert "names spiffe://elsewhere/service, expected" in log, log
 
 
+def test_who_gets_in_where_none_is_required(m):
+    """The same on Envoy: rules for names require a certificate, too."""
+    sans = ("              match_typed_subject_alt_names:\n"
+            "              - san_type: URI\n"
+            '                matcher: { prefix: "spiffe://mesh/region/" }\n')
+    rows = [
+        ({}, {None: False, "us-local": True, "outsider": False}),
+        ({sans: ""}, {None: True, "us-local": True, "outsider": True,
+                      "foreign": False}),
+    ]
+    for replace, callers in rows:
+        for start in m.godwit, m.envoy:
+            port = free_port()
+            start(m.example("eu-gateway.yaml", {
+                10443: port, 10102: free_port(),
+                "require_client_certificate: true":
+                "require_client_certificate: false", **replace}))
+            for name, gets_in in callers.items():
+                said = shake(m, port, name)
+                assert (said == ("TLSv1.3", "h2")) == gets_in, \
+                    (start, replace, name, said)
+
+
 def test_versions_and_alpn(m):
     p, port = gateway(m)
     assert shake(m, port, "us-local") == ("TLSv1.3", "h2")

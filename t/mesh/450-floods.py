@@ -17,6 +17,9 @@ WINDOW_MAX = (1 << 31) - 1
 HTTP, CLUSTER = "http.callers.http2.", "cluster.greeter.http2."
 GROWTH_MAX_KB = 32 << 10
 OPEN = frames.headers(1, frames.REQUEST)
+# 1 is over and forgotten: worker/io/h2_ended.h.
+OVER = b"".join(frames.headers(s, frames.REQUEST) + frames.reset(s, 8)
+                for s in (1, 65))
 
 ids = itertools.count(3, 2)
 
@@ -71,6 +74,8 @@ ATTACKS = [
     ("HPACK bomb", HTTP + "header_overflow", b"", bomb, 1),
     ("unknown frames", HTTP + "inbound_unknown_frames_flood", b"",
      lambda: frame(UNKNOWN), 1000),
+    ("DATA of a closed stream", HTTP + "inbound_closed_stream_frames_flood",
+     OVER, lambda: frames.data(1, b"x"), 3000),
 ]
 
 

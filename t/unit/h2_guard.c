@@ -369,3 +369,31 @@ Test(h2_guard, a_bucket_is_never_fuller_than_full)
 	cr_assert(times <= 201, "%d", times);
 	part();
 }
+
+/* Once it fell out of h2_ended's memory; and the same after a reset of ours,
+ * which stands for a window full of small messages. */
+Test(h2_guard, frames_for_a_stream_that_is_over)
+{
+	for (int resets = 0; resets < 2; resets++) {
+		int times = 0;
+
+		meet(true);
+		for (int i = 0; i < 100; i++) {
+			request(true);
+			take();
+		}
+		if (resets > 0)
+			say_too_wide_a_window();
+		take();
+		while (!ours.over && times < 50000) {
+			data(1, 1, false);
+			take();
+			times++;
+		}
+		cr_assert_eq(h2_broken(ours.h2), H2_GUARD_closed_streams,
+		    "%s", h2_why(ours.h2));
+		cr_assert_eq(ours.goaway_code, CALM);
+		cr_assert_eq(times, 1001 + resets * 16384, "%d", times);
+		part();
+	}
+}

@@ -184,3 +184,34 @@ Test(h2_guard, a_header_block_in_pieces_and_slow)
 	cr_assert_eq(ours.said[GUARD_HEADERS], 1);
 	part();
 }
+
+/* What fills a window when we reset its stream: small messages. */
+Test(h2_guard, small_messages_that_cross_a_reset)
+{
+	meet(true);
+	ours.deaf = true;
+	request(false);
+	h2_reset(&ours.last->h2, H2_CANCEL);
+	take();
+	for (int i = 0; i < WINDOW_BYTES / 16; i++)
+		data(1, 16, false);
+	take();
+	cr_assert_not(ours.over, "%s", h2_why(ours.h2));
+	part();
+}
+
+/* A second HEADERS frame that opens no stream and is none too many. */
+Test(h2_guard, calls_with_trailers)
+{
+	meet(true);
+	for (int i = 0; i < 10000; i++) {
+		uint32_t id = request(false);
+
+		frame(GUARD_HEADERS, END_HEADERS | END_STREAM, id,
+		    "\0\1a\1b", 5);
+		take();
+	}
+	cr_assert_not(ours.over, "%s", h2_why(ours.h2));
+	cr_assert_eq(ours.said[GUARD_HEADERS], 10000);
+	part();
+}

@@ -57,6 +57,7 @@ conn_init(struct conn *c, struct io *io, const struct conn_settings *s)
 	c->block_timer.fire = block_fire;
 	c->idle_timeout_ms = s->idle_timeout_ms;
 	c->fd = -1;
+	c->greeting = GREETING_HTTP2;
 	buf_init(&c->early, io->sys);
 	buf_init(&c->out, io->sys);
 	if (s->tls != NULL && (c->tls = tls_new(s->tls)) == NULL)
@@ -137,6 +138,7 @@ conn_accept(struct conn *c, struct io *io, int fd,
 		return false;
 	}
 	c->accepted = true;
+	c->greeting = GREETING_NOT_YET;
 	c->state = c->tls != NULL ? CONN_HANDSHAKE : CONN_OPEN;
 	if (!conn_watch(c, fd, s->open_timeout_ms))
 		return false;
@@ -381,10 +383,36 @@ out_check(struct conn *c)
 		    "takes no answer");
 }
 
+/* It speaks something else and is told, if nothing of HTTP/2 is out. */
+static void
+stranger_end(struct conn *c)
+{
+	char text[GREETING_ANSWER_BYTES];
+	size_t n = greeting_answer(c->greeting, text);
+
+	if (buf_len(&c->early) > 0 &&
+	    buf_put(&c->out, (const uint8_t *)text, n))
+		conn_send(c, &c->out);
+	conn_end(c, c->greeting == GREETING_CLEAR ? CONN_END_TLS :
+	    CONN_END_PROTOCOL, greeting_sentence(c->greeting));
+}
+
+static bool
+is_stranger(const struct conn *c)
+{
+	return c->greeting > GREETING_HTTP2;
+}
+
 static void
 conn_feed(struct conn *c, const uint8_t *p, size_t n)
 {
-	if (!h2_feed(c->h2, p, n))
+	if (c->greeting == GREETING_NOT_YET) {
+		c->greeting = greeting_next(&c->greeting_n, p, n);
+		conn_touch(c);
+	}
+	if (is_stranger(c))
+		stranger_end(c);
+	else if (!h2_feed(c->h2, p, n))
 		conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
 	else if (!timer_started(&c->block_timer))
 		block_check(c);
@@ -398,6 +426,12 @@ conn_take_in(struct conn *c, const uint8_t *p, size_t n)
 
 	if (c->tls == NULL) {
 		conn_feed(c, p, n);
+		return;
+	}
+	if (c->greeting == GREETING_NOT_YET)
+		c->greeting = greeting_of_tls(p[0]);
+	if (is_stranger(c)) {
+		stranger_end(c);
 		return;
 	}
 	tls_feed(c->tls, p, n);
@@ -587,12 +621,14 @@ conn_flush_open(struct conn *c)
 {
 	bool more = true;
 
+	if (c->greeting == GREETING_NOT_YET && !c->draining)
+		return;					/* I9 */
 	if (buf_len(&c->out) > 0 && !conn_send(c, &c->out)) {
 		if (!h2_stuck(c->h2))
 			conn_end(c, CONN_END_PROTOCOL, h2_why(c->h2));
 		return;
 	}
-	for (int i = 0; more; i++) {
+	for (int i = 0; more && !is_stranger(c); i++) {
 		if (i == CONN_READS) {
 			loop_soon(c->io->loop, &c->again);
 			return;

@@ -27,12 +27,16 @@
  *       what the caller has not read yet: the GOAWAY that tells it which
  *       calls are safe to send elsewhere. Bounded in time and bytes.
  *   I8  Drained or idle, a caller's connection loses no call (h2.h I6).
+ *   I9  In clear text nothing of HTTP/2 goes to a caller before its preface
+ *       came, so that one that speaks something else can be told (greeting.h);
+ *       unless it is drained: that says GOAWAY.
  *
  * Test: t/unit/conn.c, t/unit/drain.c, t/sim/, t/mesh/.
  */
 #ifndef WORKER_IO_CONN_H
 #define WORKER_IO_CONN_H
 
+#include "worker/io/greeting.h"
 #include "worker/io/h2.h"
 #include "worker/io/loop.h"
 #include "worker/io/tls.h"
@@ -68,7 +72,7 @@ enum conn_end {
 	CONN_END_CONNECT,		/* refused, unreachable */
 	CONN_END_CONNECT_TIMEOUT,	/* TCP or TLS took too long */
 	CONN_END_TLS,			/* handshake or record refused */
-	CONN_END_PROTOCOL,		/* HTTP/2 broken */
+	CONN_END_PROTOCOL,		/* HTTP/2 broken, or not spoken */
 	CONN_END_LOCAL,			/* by us: idle, drained, stopped */
 };
 
@@ -100,6 +104,8 @@ struct conn {
 	enum conn_end	 end;
 	enum tls_failure tls_failure;	/* with CONN_END_TLS */
 	enum h2_guard	 guard;		/* with CONN_END_PROTOCOL, or NONE */
+	enum greeting	 greeting;	/* how far, or what; HTTP2 if by us */
+	uint8_t		 greeting_n;	/* bytes of the preface that came */
 	bool		 accepted;	/* by us; else connected */
 	bool		 draining;
 	bool		 lingered;	/* LINGER is over */

@@ -126,6 +126,7 @@ h2_open(struct mem *mem, const struct h2_settings *s,
 	h->settings = *s;
 	h->events = events;
 	h->owner = owner;
+	ended_init(&h->ended);
 	guards_init(&h->guards, &s->limits, s->server, s->header_bytes_max,
 	    now);
 	if (session_new(h) != 0) {
@@ -170,7 +171,8 @@ h2_owner(const struct h2_stream *s)
 bool
 h2_feed(struct h2 *h, const uint8_t *p, size_t n)
 {
-	ssize_t rc = nghttp2_session_mem_recv(h->session, p, n);
+	ssize_t rc = h->settings.server ? h2_recv(h, p, n) :
+	    nghttp2_session_mem_recv(h->session, p, n);
 
 	wake_if_wanted(h);
 	if (rc >= 0)
@@ -404,6 +406,7 @@ h2_reset(struct h2_stream *s, enum h2_error code)
 	if (s->dead)
 		return;
 	s->dead = true;
+	guard_reset_sent(&s->h2->guards);
 	/* At once: a peer that takes nothing does not take the RST_STREAM. */
 	chunks_drop(&s->out, s->h2->mem);
 	if (nghttp2_submit_rst_stream(s->h2->session, 0, s->id, code) != 0)

@@ -17,6 +17,8 @@ enum {
 	FILL_MS_MAX = 1000000000,
 	CONTINUATIONS = 16, CONTINUATION_BYTES = 1024,
 	/* Envoy's, whose windows open with 2 for a stream and 5 otherwise. */
+	/* A stream's window full of frames with 16 bytes: a small message. */
+	CLOSED = 1000, CLOSED_PER_RESET = 16384,
 	WINDOW_UPDATES = 5, WINDOW_UPDATES_PER_STREAM = 2,
 };
 
@@ -232,6 +234,13 @@ guard_reset_by_peer(struct guards *g, struct mono begun)
 {
 	return mono_between_ms(begun, *g->now) >= PREMATURE_MS ||
 	    guard_reset(g);
+}
+
+bool
+guard_closed(struct guards *g, uint64_t frames)
+{
+	return frames <= CLOSED + CLOSED_PER_RESET * g->resets_sent ||
+	    guard_break(g, H2_GUARD_closed_streams);
 }
 
 /* ---- what goes ---- */

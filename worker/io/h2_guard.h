@@ -23,9 +23,8 @@
  * break it) and for waiting acknowledgements. The first is switched off, the
  * second far behind ours: for blocks that nghttp2 skips, which we don't see.
  *
- * What nobody limits here: frames on streams that have closed. They may be
- * many and legal (what was under way when we reset), and cost a tenth of a
- * small call.
+ * Frames for streams that are over are a ratio, too: what was under way when
+ * we reset a stream is legal and may be many. What is not is h2_ended.h's.
  *
  * Source: reliability.md section 3.2; Envoy's protocol_constraints.cc; RFC
  * 9113 section 10.5. Test: t/unit/h2_guard.c, t/unit/h2_heavy.c,
@@ -77,6 +76,7 @@ struct guards {
 	uint64_t	opened, answered;	/* streams */
 	uint64_t	priority_frames, window_updates;
 	uint64_t	usual;		/* frames with enough in them */
+	uint64_t	resets_sent;
 	uint64_t	data_sent, tiny_sent;	/* DATA frames; of them, cut */
 	struct guard_bucket tiny_frames, tiny_windows, settings, pings,
 			unknown_frames, resets;
@@ -125,6 +125,8 @@ bool	guard_block(struct guards *g, struct mono begun, int64_t *left_ms);
 bool	guard_reset(struct guards *g);
 /* The caller reset a request that had no answer yet, begun at begun. */
 bool	guard_reset_by_peer(struct guards *g, struct mono begun);
+/* So many frames were dropped so far: their streams were over. */
+bool	guard_closed(struct guards *g, uint64_t frames);
 /* We send a DATA frame that the peer's window cut down to bytes. */
 bool	guard_window(struct guards *g, size_t bytes);
 /* The peer's socket takes nothing while so many frames wait. */
@@ -134,6 +136,13 @@ static inline void
 guard_opened(struct guards *g)
 {
 	g->opened++;
+}
+
+/* We reset a stream, and not in answer to a frame for one that is over. */
+static inline void
+guard_reset_sent(struct guards *g)
+{
+	g->resets_sent++;
 }
 
 static inline void

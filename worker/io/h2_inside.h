@@ -15,6 +15,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "worker/io/h2.h"
+#include "worker/io/h2_ended.h"
 
 /* How far a server's leaving got (I6). */
 enum leaving { STAYS, NOTICE_QUEUED, PING_QUEUED, LEFT };
@@ -35,6 +36,8 @@ struct h2 {
 	uint32_t	 block_bytes, block_n;	/* of it */
 	struct mono	 block_begun;
 	struct guards	 guards;	/* I7 */
+	struct ended	 ended;		/* server */
+	uint64_t	 later;		/* of ended.later, not dropped */
 	enum leaving	 leaving;
 	int32_t		 goaway_last;	/* the last the peer will process */
 	bool		 failed, goaway_seen, settled;
@@ -61,6 +64,8 @@ void	h2_break(struct h2 *h);
 void	h2_link(struct h2 *h, struct h2_stream *s, int32_t id);
 void	h2_unlink(struct h2_stream *s, enum h2_close why);
 
+/* nghttp2_session_mem_recv, within the rules of h2_ended.h. */
+ssize_t	h2_recv(struct h2 *h, const uint8_t *p, size_t n);
 void	h2_recv_callbacks(nghttp2_session_callbacks *c);
 void	h2_send_callbacks(nghttp2_session_callbacks *c);
 

@@ -21,6 +21,7 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 	struct h2 *h = arg;
 
 	(void)session;
+	h->later += hd->type == NGHTTP2_DATA;
 	if (hd->type == NGHTTP2_DATA && hd->flags & NGHTTP2_FLAG_PADDED)
 		return 0;		/* on_frame_recv knows its content */
 	return verdict(guard_frame(&h->guards, hd->type,
@@ -65,6 +66,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
 		nghttp2_session_set_stream_user_data(session,
 		    frame->hd.stream_id, s);
 	} else {
+		h->later++;
 		s = stream_of(session, frame->hd.stream_id);
 	}
 	if (s == NULL || s->dead)
@@ -248,6 +250,52 @@ on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
 	nghttp2_session_set_stream_user_data(session, id, NULL);
 	h2_unlink(s, why);
 	return 0;
+}
+
+/* ---- what a caller may not say any more ---- */
+
+static void
+breached(struct h2 *h, enum ended_breach breach, int32_t id)
+{
+	if (breach == ENDED_AFTER_RESET)
+		nghttp2_submit_rst_stream(h->session, 0, id,
+		    NGHTTP2_STREAM_CLOSED);
+	else
+		nghttp2_session_terminate_session(h->session,
+		    breach == ENDED_AFTER_END ? NGHTTP2_STREAM_CLOSED :
+		    NGHTTP2_PROTOCOL_ERROR);
+}
+
+/* A caller that we leave may have begun what we don't know (I6). */
+static void
+dropped_check(struct h2 *h)
+{
+	uint64_t dropped = h->ended.later - h->later;
+
+	if (dropped > 0 && h->leaving != LEFT &&
+	    nghttp2_session_want_read(h->session) &&
+	    !guard_closed(&h->guards, dropped))
+		h2_break(h);
+}
+
+/* nghttp2 reads no more after a GOAWAY for an error, its own or ours. */
+ssize_t
+h2_recv(struct h2 *h, const uint8_t *p, size_t n)
+{
+	enum ended_breach breach;
+	ssize_t rc = 0;
+	int32_t id;
+	size_t m;
+
+	for (; n > 0 && rc >= 0; p += m, n -= m) {
+		m = ended_scan(&h->ended, p, n, &breach, &id);
+		rc = nghttp2_session_mem_recv(h->session, p, m);
+		if (breach != ENDED_NO_BREACH && rc >= 0)
+			breached(h, breach, id);
+	}
+	if (rc >= 0)
+		dropped_check(h);
+	return rc;
 }
 
 void

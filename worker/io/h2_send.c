@@ -124,10 +124,13 @@ static void
 reset_sent(struct h2 *h, const nghttp2_frame *frame)
 {
 	const struct h2_stream *s = stream_of(h->session, frame->hd.stream_id);
+	uint32_t code = frame->rst_stream.error_code;
 
-	if ((s == NULL || !s->dead) &&
-	    frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
-	    !guard_reset(&h->guards))
+	if (s != NULL && s->dead)
+		return;			/* h2_reset */
+	if (code != NGHTTP2_STREAM_CLOSED)
+		guard_reset_sent(&h->guards);
+	if (code != NGHTTP2_NO_ERROR && !guard_reset(&h->guards))
 		h2_break(h);
 }
 

@@ -250,7 +250,8 @@ verify_set(struct tls_context *c, const struct tls_settings *s)
 
 	if (c->verify || c->sans_n > 0 || s->require_peer_certificate)
 		mode = SSL_VERIFY_PEER;
-	if (c->server && s->require_peer_certificate)
+	/* A name that may be left out is no check (Envoy does the same). */
+	if (c->server && (s->require_peer_certificate || c->sans_n > 0))
 		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_verify(c->ssl, mode, NULL);
 	SSL_CTX_set_cert_verify_callback(c->ssl, tls_verify, c);
