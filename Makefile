@@ -10,6 +10,7 @@
 #   make soak             what takes longer; soak-model: the models, larger;
 #                         soak-stress: minutes of kill -9, SEED=1; soak-mesh:
 #                         storms of a thousand reloads and a hundred deaths,
+#                         a million calls of h2load,
 #                         with figures (T=NAME: other tests)
 #   make asan             the same in build/asan under the address and undefined
 #                         behaviour sanitizers: unit and sim, with T=NAME mesh
@@ -232,7 +233,7 @@ soak: soak-model soak-stress soak-mesh
 soak-model:
 	@CC='$(CC)' t/model/run --soak $B $T
 soak-mesh: $(GODWIT) $(VENV)/done
-	@SOAK=1 GODWIT=$B/godwit $(VENV)/bin/python t/mesh/run $(or $T,storm)
+	@SOAK=1 GODWIT=$B/godwit $(VENV)/bin/python t/mesh/run $(or $T,storm h2load)
 
 SEED	= 1
 soak-stress: $(STRESS_BIN)

@@ -57,19 +57,18 @@ relay_reset(struct stream *s, enum h2_error code)
 	s->held_bytes = 0;
 }
 
+/* Each turn of the loop leaves one stream less that counts: it is dead then. */
 static void
 budget_check(struct worker *w)
 {
 	struct stream *s;
 
-	if (w->held_bytes <= w->root->settings.buffer_budget_bytes)
-		return;
-	s = longest_stalled(w);
-	if (s == NULL)
-		return;
-	count_one(w->row->worker, COUNT_WORKER_over_budget);
-	relay_fail(s, CAUSE_over_budget);
-	relay_reset(s, H2_ENHANCE_YOUR_CALM);
+	while (w->held_bytes > w->root->settings.buffer_budget_bytes &&
+	    (s = longest_stalled(w)) != NULL) {
+		count_one(w->row->worker, COUNT_WORKER_over_budget);
+		relay_fail(s, CAUSE_over_budget);
+		relay_reset(s, H2_ENHANCE_YOUR_CALM);
+	}
 }
 
 /* ---- the request ---- */

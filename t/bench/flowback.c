@@ -4,7 +4,7 @@
  *
  *   flowback PORT           0 = any; prints "port N", then serves
  *
- *   HEADERS(:path /flow.Flow/800000) .. END_STREAM
+ *   HEADERS(:path /any.Service/800000) .. END_STREAM
  *       ─> HEADERS  DATA 800000 bytes  HEADERS(grpc-status 0)
  *
  * Streams of a connection take turns as nghttp2 lets them. What it is sent it
@@ -44,13 +44,15 @@ on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name,
 {
 	struct answer *a = nghttp2_session_get_stream_user_data(s,
 	    frame->hd.stream_id);
+	const char *last;
 
 	(void)flags;
 	(void)arg;
-	if (a != NULL && name_len == 5 && memcmp(name, ":path", 5) == 0 &&
-	    value_len > sizeof(TALK_PATH) - 1)
-		a->left = strtoul((const char *)value + sizeof(TALK_PATH) - 1,
-		    NULL, 10);
+	if (a == NULL || name_len != 5 || memcmp(name, ":path", 5) != 0)
+		return 0;
+	last = memrchr(value, '/', value_len);	/* nghttp2 ends it with a 0 */
+	if (last != NULL)
+		a->left = strtoul(last + 1, NULL, 10);
 	return 0;
 }
 

@@ -61,6 +61,19 @@ def free_port():
 def occupy(port):
     """Someone else listens there; close() ends it."""
     return socket.create_server(("127.0.0.1", port))
+# Texts of eu-gateway.yaml without what a stranger has not: certificate and x-region.
+STRANGERS = {
+    "require_client_certificate: true": "require_client_certificate: false",
+    "            validation_context:\n"
+    "              trusted_ca: { filename: /etc/godwit/tls/ca.pem }\n"
+    "              match_typed_subject_alt_names:\n"
+    "              - san_type: URI\n"
+    '                matcher: { prefix: "spiffe://mesh/region/" }\n': "",
+    "action: ALLOW": "action: DENY",
+    "                  headers:\n"
+    "                  - { name: x-region, string_match: { exact: eu } }\n":
+    "",
+}
 
 
 class UnixHttp(http.client.HTTPConnection):

@@ -20,24 +20,11 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import frames
-from mesh import METHOD, ROOT, free_port
+from mesh import METHOD, ROOT, STRANGERS, free_port
 
 H2SPEC = os.path.join(ROOT, "build/h2spec/h2spec")
 BOOKS = {"generic": 44, "http2": 95, "hpack": 7}
 ANSWER_S = 20
-# The gateway without what a stranger has not: certificate and x-region.
-STRANGERS = {
-    "require_client_certificate: true": "require_client_certificate: false",
-    "            validation_context:\n"
-    "              trusted_ca: { filename: /etc/godwit/tls/ca.pem }\n"
-    "              match_typed_subject_alt_names:\n"
-    "              - san_type: URI\n"
-    '                matcher: { prefix: "spiffe://mesh/region/" }\n': "",
-    "action: ALLOW": "action: DENY",
-    "                  headers:\n"
-    "                  - { name: x-region, string_match: { exact: eu } }\n":
-    "",
-}
 
 
 def service(m):

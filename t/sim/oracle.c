@@ -38,13 +38,22 @@ took_ms(const struct call *c)
 
 /* ---- causes: whether this schedule can have one ---- */
 
-/* LATE_MS: how much later than sent a slow network may bring bytes. */
-enum { LATE_MS = 50 };
+/* LATE_MS: how much later than sent a slow network may bring bytes. RACE_MS:
+ * a reset so close before the deadline is taken for it (attempt.c). */
+enum { LATE_MS = 50, RACE_MS = 2 };
 
 static bool
 may_time_out(const struct call *c, enum route route, uint32_t ms)
 {
 	return c->route == route && ms != 0 && took_ms(c) >= ms;
+}
+
+static bool
+may_be_late(const struct call *c)
+{
+	return may_time_out(c, ROUTE_LIMITED, c->deadline_ms) ||
+	    (any_try(c, true, false, false) &&
+	    took_ms(c) + RACE_MS >= c->deadline_ms && c->deadline_ms != 0);
 }
 
 /* What was refused goes elsewhere once, if it is kept. */
@@ -87,8 +96,7 @@ cause_verdict(const struct world *w, const struct call *c)
 		bool	 may;
 		bool	 begun;		/* also when an answer has */
 	} rows[] = {
-		{ "deadline", 4, may_time_out(c, ROUTE_LIMITED,
-		    c->deadline_ms), true },
+		{ "deadline", 4, may_be_late(c), true },
 		{ "route_timeout", 14, may_time_out(c, ROUTE_TIMED,
 		    ROUTE_TIMED_MS), true },
 		{ "stream_idle", 14, may_be_idle(c), true },
