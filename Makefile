@@ -18,6 +18,9 @@
 #   make demo             two regions on this machine and a call through them
 #   make fuzz             libFuzzer (clang) on each t/fuzz/*.c, FUZZ_S=60
 #                         seconds each; corpora stay in build/fuzz
+#   make interop          the cases of gRPC's interoperability tests: grpc-go,
+#                         grpc-java, grpcio and grpc-js with each other through
+#                         godwit (t/interop/README.md); T='go to-java tls'
 #   make bench            CPU per call against nghttpx and Envoy, and what
 #                         routes and endpoints cost, what small calls wait
 #                         beside bulk; T=calls, route, publish, scale or flow
@@ -51,7 +54,7 @@ SHELL	= /bin/sh
 # bench and asan run make again or measure: nothing beside them.
 .PHONY:	all check check-layers check-unit check-sim check-model check-stress \
 	check-mesh run-suites soak soak-model soak-stress soak-mesh demo bench \
-	asan fuzz layers fmt install uninstall clean help tests venv
+	asan fuzz interop layers fmt install uninstall clean help tests venv
 .DEFAULT_GOAL := all
 
 # ---- what ./configure found
@@ -241,6 +244,12 @@ soak-stress: $(STRESS_BIN)
 
 demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
+
+# It needs four languages' tools; they stay in build/interop.
+interop: $(GODWIT)
+	@t/lib/need interop
+	@t/interop/build
+	@GODWIT=$B/godwit build/interop/venv/bin/python t/interop/run.py $T
 
 bench: all $(filter $B/t/bench/%,$(TEST_BIN)) venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $T $(BENCH)
