@@ -363,8 +363,8 @@ class Mesh(contextlib.ExitStack):
             text = text.replace(str(old), str(new))
         return self.write(name, text)
 
-    def service(self, name, port=None):
-        service = Service(name, port or free_port())
+    def service(self, name, port=None, kind=Service):
+        service = kind(name, port or free_port())
         self.callback(service.stop)
         return service
 
@@ -448,9 +448,9 @@ class TwoRegions:
 
     def __init__(self, mesh, us="us-local.yaml", eu="eu-gateway.yaml",
                  start_us=None, start_eu=None, replace_us=(),
-                 replace_eu=()):
-        self.us_service = mesh.service("us")
-        self.eu_service = mesh.service("eu")
+                 replace_eu=(), kind=Service):
+        self.us_service = mesh.service("us", kind=kind)
+        self.eu_service = mesh.service("eu", kind=kind)
         self.us_port, self.eu_port = free_port(), free_port()
         self.us_file = mesh.example(us, {
             10000: self.us_port, 10101: self.us_service.port,
