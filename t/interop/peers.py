@@ -23,12 +23,13 @@ COMMON = """empty_unary large_unary client_streaming server_streaming ping_pong
     pick_first_unary rpc_soak channel_soak""".split()
 # A server says what load it has; grpcio and grpc-js have nothing that does.
 ORCA = "orca_per_rpc orca_oob".split()
-# Probing asks the server to refuse what is not compressed.
+# Without the probe before, which asks the server to refuse what is not
+# compressed: none of the four does.
 UNPROBED = """client_compressed_unary_noprobe
     client_compressed_streaming_noprobe""".split()
 SERVER_COMPRESSED = """server_compressed_unary
     server_compressed_streaming""".split()
-PROBED = "client_compressed_unary client_compressed_streaming".split()
+UNNAMED = ["pick_first_unary"]          # the server tells no server_id
 EXTRA = """early_status early_ok half_close binary_metadata large_up large_down
     large_both""".split()
 
@@ -81,7 +82,7 @@ class Node(Python):
 class Go:
     """Its own client, and ours for our own cases."""
     name = "go"
-    lacks = ["pick_first_unary"]        # it tells no server_id
+    lacks = UNNAMED
     cases = COMMON + ORCA + EXTRA
 
     def server(self, *args):
@@ -111,8 +112,8 @@ class Java:
     """Its own client, many cases in one machine, and ours for our own. Its
     certificates are resources; a folder before the jars replaces them."""
     name = "java"
-    lacks = []
-    cases = (COMMON + ORCA + PROBED + UNPROBED + SERVER_COMPRESSED +
+    lacks = UNNAMED
+    cases = (COMMON + ORCA + UNPROBED + SERVER_COMPRESSED +
              ["very_large_request"] + EXTRA)
 
     def java(self, folder, program, *args):

@@ -9,6 +9,7 @@ failed"; the table stays in build/interop/result.txt.
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -38,7 +39,7 @@ def certificates(m):
 
 
 def start(m, peer, ports, folder):
-    """Starts a server and waits until both its ports are open."""
+    """A server's process, once both its ports are open."""
     log = open(os.path.join(m.dir, peer.name + ".log"), "ab")
     p = subprocess.Popen(
         peer.server(*map(str, ports), f"{folder}/interop.pem",
@@ -57,6 +58,7 @@ def start(m, peer, ports, folder):
     m.callback(stop)
     until(lambda: p.poll() is not None or all(map(can_connect, ports)), said)
     assert p.poll() is None, said()
+    return p
 
 
 class Run:
@@ -70,8 +72,9 @@ class Run:
                          for p in self.picked(peers.ALL, "to-")}
         self.plain = {n: free_port() for n in self.services}
         self.tls = free_port()
-        for peer in self.picked(peers.ALL, "to-"):
-            start(m, peer, self.services[peer.name], self.folder)
+        self.processes = {
+            p.name: start(m, p, self.services[p.name], self.folder)
+            for p in self.picked(peers.ALL, "to-")}
         self.godwit = m.godwit(m.write("interop.json", config.bootstrap(
             self.services, self.plain, self.tls, self.folder)), workers=2)
 
@@ -127,7 +130,9 @@ class Run:
         return [case for case in bad if case in own]
 
     def nothing_is_left(self):
-        """Whatever was cancelled or broken off is gone."""
+        """Whatever was cancelled or broken off is gone; who serves is not."""
+        for name, process in self.processes.items():
+            assert process.poll() is None, f"{name}'s server died"
         names = [f"http.plain-{n}." for n in self.services] + ["http.tls."]
         for name in names:
             self.godwit.until_stat(name + "downstream_rq_active", 0)
@@ -148,6 +153,7 @@ class Run:
 
 
 def main():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Mesh() as m:
         run = Run(m, sys.argv[1:] or os.environ.get("T", "").split())
         run.all()
