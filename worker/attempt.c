@@ -243,7 +243,7 @@ up_headers(struct h2_stream *h2, struct headers *h, bool end)
 		return;
 	}
 	if (h == NULL) {
-		relay_fail(s, CAUSE_service_protocol_error);
+		relay_fail(s, CAUSE_answer_too_large);
 		return;
 	}
 	if (retry_answer(s, h, end)) {

@@ -108,15 +108,34 @@ hcm_find(const struct worker *w, const struct downstream *d)
 }
 
 /* A host beside the authority could say something else to whoever comes
- * next; the authority is what was routed. */
+ * next; the authority is what was routed. Who a caller is, its certificate
+ * says and no header of its own (Envoy's SANITIZE, the default). */
 static void
-host_drop(struct headers *h)
+claims_drop(struct headers *h)
 {
-	if (headers_find(h, HEADER_authority) == NULL)
-		return;
+	bool routed = headers_find(h, HEADER_authority) != NULL;
+
 	for (uint32_t i = h->n - 1; i > 0; i--)
-		if (h->at[i].id == HEADER_host)
+		if (h->at[i].id == HEADER_x_forwarded_client_cert ||
+		    (routed && h->at[i].id == HEADER_host))
 			headers_remove(h, i);
+}
+
+/* Why it goes no further than this, or CAUSE_none. */
+static enum cause
+request_begin(struct stream *s, const struct block_hcm *hcm)
+{
+	const struct header *path = headers_find(s->request, HEADER_path);
+
+	if (path != NULL)
+		last_request(worker_of(s)->row, path->value, path->value_len);
+	claims_drop(s->request);
+	if (hcm == NULL)
+		return CAUSE_listener_removed;
+	deadline_begin(s, hcm);
+	if (path != NULL && memchr(path->value, '#', path->value_len) != NULL)
+		return CAUSE_path_with_fragment;
+	return request_id_begin(s, hcm) ? CAUSE_none : CAUSE_no_memory;
 }
 
 static void
@@ -124,7 +143,7 @@ down_headers(struct h2_stream *h2, struct headers *h, bool end)
 {
 	struct stream *s = stream_of(h2);
 	const struct block_hcm *hcm = hcm_find(worker_of(s), s->down);
-	const struct header *path;
+	enum cause cause;
 
 	s->request = h;
 	s->request_ended = end;
@@ -135,20 +154,12 @@ down_headers(struct h2_stream *h2, struct headers *h, bool end)
 		relay_fail(s, CAUSE_headers_too_large);
 		return;
 	}
-	path = headers_find(h, HEADER_path);
-	if (path != NULL)
-		last_request(worker_of(s)->row, path->value, path->value_len);
 	s->grpc = route_is_grpc(h);
-	host_drop(h);
-	if (hcm == NULL)
-		relay_fail(s, CAUSE_listener_removed);
-	else {
-		deadline_begin(s, hcm);
-		if (request_id_begin(s, hcm))
-			filter_headers(s, hcm);
-		else
-			relay_fail(s, CAUSE_no_memory);
-	}
+	cause = request_begin(s, hcm);
+	if (cause == CAUSE_none)
+		filter_headers(s, hcm);
+	else
+		relay_fail(s, cause);
 }
 
 static void

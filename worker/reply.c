@@ -162,13 +162,17 @@ head_grpc(struct headers *h, struct stream *s)
 static bool
 head_text(struct headers *h, struct word w)
 {
-	char text[16];
+	char text[24];
 
-	snprintf(text, sizeof(text), "%zu", w.len);
-	if (w.len == 0)
+	if (w.len == 0) {
 		headers_remove_name(h, "content-type", strlen("content-type"));
-	return set_text(h, "content-length", text) && (w.len == 0 ||
-	    headers_find(h, HEADER_content_type) != NULL ||
+		headers_remove_name(h, "content-length",
+		    strlen("content-length"));
+		return true;
+	}
+	snprintf(text, sizeof(text), "%zu", w.len);
+	return set_text(h, "content-length", text) &&
+	    (headers_find(h, HEADER_content_type) != NULL ||
 	    headers_add_text(h, "content-type", "text/plain"));
 }
 

@@ -1,7 +1,7 @@
 """t/bench/flow.py - what small calls wait while others stand still or come in
 bulk: `make bench T=flow`.
 
-    flow ──> proxy ──> flowback        all of a caller's peers, one at a time
+    flow ──> proxy ──> flowback        one proxy at a time
      │ small calls, each timed
      │ 10 connections x 100 calls for 800,000 bytes whose reader stops
      └ a call without end, on the connection of the small ones

@@ -65,6 +65,9 @@ h2_session_options(const struct h2_settings *s)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
+	/* A blank around a value is against RFC 9113, 8.2.1; Envoy passes it,
+	 * and a call that came through it shall not fail with us. */
+	nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(o, 1);
 	guards_ours(o, s);
 	if (!s->server)
 		nghttp2_option_set_peer_max_concurrent_streams(o,
