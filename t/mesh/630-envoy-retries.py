@@ -7,6 +7,8 @@ Not the same, each for a reason:
   a word that is no reason       refused when the file is read
   a request of over 64 KiB       not kept; Envoy keeps 1 MiB
 """
+import time
+
 import frames
 from beside import before, same
 from mesh import free_port
@@ -190,3 +192,34 @@ def test_an_endpoint_that_is_gone(m):
         for _ in range(20):
             a = c.call(b"x")
             assert a.code == "OK" and a.body == b"us:x", a
+
+
+def answers_early(sock):
+    """Its answer begins with the request and goes on for twice the
+    per_try_timeout after the request's end."""
+    wire = frames.Wire(sock)
+    wire.take(len(frames.PREFACE))
+    wire.send(frames.frame(frames.SETTINGS))
+    while got := wire.read():
+        kind, flags, stream, _ = got
+        if kind == frames.HEADERS:
+            wire.send(frames.headers(stream, frames.ANSWER))
+        if kind == frames.DATA and flags & frames.END_STREAM:
+            time.sleep(0.6)
+            wire.send(frames.data(stream, frames.MESSAGE) + frames.headers(
+                stream, [("grpc-status", "0")], end=True))
+
+
+def test_no_try_times_out_once_its_answer_began(m):
+    port = frames.raw_service(m, answers_early)
+    for start in m.godwit, m.envoy:
+        here = free_port()
+        start(m.example("us-local.yaml", {
+            10000: here, 10101: port, ROUTES: ROUTES + routes(POLICIES)}))
+        wire = frames.client(here)
+        wire.send(frames.headers(1, [*frames.REQUEST,
+                                     ("x-case", "per try")]))
+        assert wire.read()[0] == frames.HEADERS
+        wire.send(frames.data(1, frames.MESSAGE, end=True))
+        assert wire.until_end_of(1) == [frames.DATA, frames.HEADERS], start
+        wire.close()
