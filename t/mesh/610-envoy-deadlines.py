@@ -127,13 +127,13 @@ def unfinished(caller, name):
 
 
 def test_a_request_that_does_not_end(m):
-    service = m.service("us")
     cases = {
         "duration": (ENDS["max_stream_duration"][0], None, DEADLINE),
         "idle": (ENDS["idle_timeout"][0], None, ("UNKNOWN",
                                                  "stream timeout")),
     }
-    ours, theirs = before(m, service.port,
+    # It too must not know its deadline.
+    ours, theirs = before(m, frames.service(m, lambda stream: []),
                           **{ROUTES: ROUTES + routes(cases)})
     for name, (_, _, expected) in cases.items():
         a, b = unfinished(ours, name), unfinished(theirs, name)
