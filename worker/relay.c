@@ -138,6 +138,16 @@ request_begin(struct stream *s, const struct block_hcm *hcm)
 	return request_id_begin(s, hcm) ? CAUSE_none : CAUSE_no_memory;
 }
 
+/* The request's headers, or trailers after them. */
+static void
+too_large(struct stream *s)
+{
+	if (s->request == NULL)
+		s->grpc = true;		/* it can't be asked any more */
+	count_one(http_counts(s->down), COUNT_HTTP_downstream_rq_too_large);
+	relay_fail(s, CAUSE_headers_too_large);
+}
+
 static void
 down_headers(struct h2_stream *h2, struct headers *h, bool end)
 {
@@ -145,15 +155,12 @@ down_headers(struct h2_stream *h2, struct headers *h, bool end)
 	const struct block_hcm *hcm = hcm_find(worker_of(s), s->down);
 	enum cause cause;
 
-	s->request = h;
 	s->request_ended = end;
 	if (h == NULL) {
-		s->grpc = true;		/* it can't be asked any more */
-		count_one(http_counts(s->down),
-		    COUNT_HTTP_downstream_rq_too_large);
-		relay_fail(s, CAUSE_headers_too_large);
+		too_large(s);
 		return;
 	}
+	s->request = h;
 	s->grpc = route_is_grpc(h);
 	cause = request_begin(s, hcm);
 	if (cause == CAUSE_none)
