@@ -109,14 +109,15 @@ hcm_find(const struct worker *w, const struct downstream *d)
 
 /* A host beside the authority could say something else to whoever comes
  * next; the authority is what was routed. Who a caller is, its certificate
- * says and no header of its own (Envoy's SANITIZE, the default). */
+ * says and no header of its own (Envoy's SANITIZE, the default); what a proxy
+ * of ours would say to the next one, a caller doesn't. */
 static void
 claims_drop(struct headers *h)
 {
 	bool routed = headers_find(h, HEADER_authority) != NULL;
 
 	for (uint32_t i = h->n - 1; i > 0; i--)
-		if (h->at[i].id == HEADER_x_forwarded_client_cert ||
+		if (header_is_claim(&h->at[i]) ||
 		    (routed && h->at[i].id == HEADER_host))
 			headers_remove(h, i);
 }

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { CHANGING = 1 };
+enum { CHANGING = 1, CLAIM = 2 };
 enum { NO_INDEX = 1 };		/* NGHTTP2_NV_FLAG_NO_INDEX, asserted in h2.c */
 
 struct headers_more {
@@ -104,6 +104,12 @@ room_for_one(struct headers *h)
 	h->at = at;
 	h->cap *= 2;
 	return true;
+}
+
+bool
+header_is_claim(const struct header *h)
+{
+	return known[h->id].flags & CLAIM;
 }
 
 /* n bytes that stay where they are, or NULL. */

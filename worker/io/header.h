@@ -61,6 +61,8 @@ struct headers {
 };
 
 enum header_id	header_id_find(const uint8_t *name, size_t len);
+/* header.def: no request keeps it. */
+bool		header_is_claim(const struct header *h);
 
 /* One reference, the caller's. NULL: no memory. */
 struct headers	*headers_new(struct mem *m);
