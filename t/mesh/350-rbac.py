@@ -2,7 +2,8 @@
 file on Envoy. Each case is a route of its own, told by the header x-case."""
 import os
 
-from beside import same
+from beside import alike, different, same
+from beside import case as told
 from mesh import METHOD, free_port, until
 
 ROUTES = "              routes:\n"
@@ -163,11 +164,12 @@ def test_beside_envoy(m):
             for what in HELLO, ECHO:
                 a = ask(our_callers[who], who, what, case)
                 b = ask(their_callers[who], who, what, case)
-                same(a, b)
+                alike((case, who, what), a, b)
                 assert a.code == "OK" if may(who, what) else denied(a), \
                     (case, who, what, a)
                 passed += a.code == "OK"
                 refused += a.code != "OK"
+        told(f"{case}: {len(WHO)} callers, 2 methods")
     stats = ours.stats()
     asked_n = 6 * len(CASES) - 18       # not by "off", "no rules", "shadow"
     assert stats["http.gateway.rbac.denied"] == refused > 50, stats
@@ -178,7 +180,8 @@ def test_beside_envoy(m):
     for who in WHO:
         for what in HELLO, "/demo.Oracle/Ask":
             a = ask(our_callers[who], who, what)
-            same(a, ask(their_callers[who], who, what))
+            same(f"the gateway's list, {who}, {what}", a,
+                 ask(their_callers[who], who, what))
             assert denied(a) == (who != "us-local" or what != HELLO), a
 
 
@@ -206,6 +209,7 @@ def test_a_path_that_can_be_read_in_two_ways(m):
             "path_not_canonical"), (what, a)
         b = ask(theirs["us-local"], "us-local", what, "deny")
         passed += not denied(b)
+        different(what, "canonical path", b.message != a.message, a, b)
     assert passed >= 5, "Envoy asked the service, which knows no such method"
     assert p.stats()["godwit.cause.path_not_canonical"] == len(ODD)
     assert p.stats()["http.gateway.rbac.denied"] == len(ODD)
@@ -259,3 +263,4 @@ def test_in_clear_text_nobody_has_a_name(m):
             a = m.caller(port).call(b"x")
             assert a.code == code, (action, a)
             p.stop()
+        told(f"{action} who has a name")

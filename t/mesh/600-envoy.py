@@ -1,7 +1,7 @@
 """The same files on Envoy: what a caller gets is the same, but for what
 t/lib/beside.py leaves out."""
 import frames
-from beside import before, same
+from beside import before, case, different, same
 from mesh import TwoRegions, until
 
 
@@ -13,14 +13,15 @@ def test_answers_are_the_same(m):
     r, e = TwoRegions(m), envoys(m)
     mine = [("x-text", "a"), ("x-some-bin", b"\0\xff"), ("x-twice", "1"),
             ("x-twice", "2")]
-    calls = [dict(region=region, method=method, metadata=metadata, body=body)
+    calls = {f"{region}, {method}, {len(metadata)} fields, {len(body)} bytes":
+             dict(region=region, method=method, metadata=metadata, body=body)
              for region in (None, "us", "eu", "ap")
              for method in ("/demo.Greeter/SayHello", "/demo.Greeter/Fail",
                             "/demo.Greeter/NoSuch", "/other.Service/M")
              for metadata in ((), mine)
-             for body in (b"", b"x" * 100000)]
-    for call in calls:
-        same(r.caller.call(**call), e.caller.call(**call))
+             for body in (b"", b"x" * 100000)}
+    for name, call in calls.items():
+        same(name, r.caller.call(**call), e.caller.call(**call))
 
 
 def test_failures_are_the_same(m):
@@ -36,7 +37,7 @@ def test_failures_are_the_same(m):
             f"{region}'s service is seen to be gone")
 
     for region in "us", "eu":
-        same(down(r, region), down(e, region))
+        same(f"{region}, gone", down(r, region), down(e, region))
 
 
 def test_godwit_and_envoy_are_each_others_gateway(m):
@@ -47,6 +48,7 @@ def test_godwit_and_envoy_are_each_others_gateway(m):
         a = two.caller.call(b"z" * (1 << 20), method="/demo.Greeter/Echo",
                             region="eu")
         assert a.code == "OK" and len(a.body) == 1 << 20, a
+    case("godwit before Envoy"), case("Envoy before godwit")
 
 
 def whole(stream):
@@ -104,10 +106,7 @@ def test_odd_services_are_the_same(m):
         now[:] = [script]
         a, b = ours.call(), theirs.call()
         assert a.code == "OK" or name != "a whole answer", a
-        try:
-            same(a, b)
-        except AssertionError as e:
-            raise AssertionError(f"{name}: {e}")
+        same(name, a, b)
 
 
 def test_what_is_not_the_same(m):
@@ -122,16 +121,19 @@ def test_what_is_not_the_same(m):
                              *(rest and [frames.reset(s, 2)]), None]]
         a, b = ours.call(), theirs.call()
         assert a.code == "UNAVAILABLE" and a.meta("godwit-cause"), (rest, a)
-        assert b.code == "INTERNAL" and "RST_STREAM" in b.message, b
+        different("reset 2 after headers" if rest else "close after headers",
+                  "rest of an answer", b.code == "INTERNAL" and
+                  "RST_STREAM" in b.message, a, b)
 
     # More headers than allowed: a status instead of a reset.
     now[:] = [ODD_SERVICES["a whole answer"]]
     many = [(f"x-{n}", "v") for n in range(100)]
     a, b = ours.call(metadata=many), theirs.call(metadata=many)
     assert (a.code, a.message) == ("UNKNOWN", "request headers too large"), a
-    assert b.code == "INTERNAL" and "RST_STREAM" in b.message, b
+    different("100 fields", "headers too large", b.code == "INTERNAL" and
+              "RST_STREAM" in b.message, a, b)
     few = many[:80]
-    same(ours.call(metadata=few), theirs.call(metadata=few))
+    same("80 fields", ours.call(metadata=few), theirs.call(metadata=few))
 
 
 def test_the_routes_timeout_is_the_same(m):
@@ -141,7 +143,7 @@ def test_the_routes_timeout_is_the_same(m):
         "route: { cluster: greeter, timeout: 0.2s }"})
     a = ours.call(method="/demo.Greeter/Wait")
     assert a.message == "upstream request timeout", a
-    same(a, theirs.call(method="/demo.Greeter/Wait"))
+    same("timeout", a, theirs.call(method="/demo.Greeter/Wait"))
 
 
 def test_gateways_that_are_not_are_the_same(m):
@@ -151,7 +153,7 @@ def test_gateways_that_are_not_are_the_same(m):
         r, e = (two(m, replace_eu=replace) for two in (TwoRegions, envoys))
         a = r.caller.call(region="eu")
         assert a.meta("godwit-cause") == "tls_failure", (identity, a)
-        same(a, e.caller.call(region="eu"))
+        same(identity, a, e.caller.call(region="eu"))
 
 
 def test_the_gateway_refuses_the_same(m):
@@ -164,3 +166,4 @@ def test_the_gateway_refuses_the_same(m):
         a = r.caller.call(region="eu")
         assert a.code == "UNAVAILABLE" and r.eu_service.calls == 0, a
         assert a.message.startswith("upstream connect error or "), a
+    case("a caller of another mesh", "late certificate")

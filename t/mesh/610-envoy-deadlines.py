@@ -3,7 +3,7 @@ told by the header x-case, and a caller with or without a deadline."""
 import threading
 
 import frames
-from beside import before, same
+from beside import before, case, same
 
 ROUTES = "              routes:\n"
 
@@ -78,7 +78,7 @@ def routes(cases):
 """ for name, (says, _, _) in cases.items())
 
 
-def case(name):
+def case_of(name):
     return [("x-case", name)]
 
 
@@ -87,13 +87,13 @@ def test_which_limit_ends_a_call(m):
     ours, theirs = before(m, frames.service(m, lambda stream: []),
                           **{ROUTES: ROUTES + routes(ENDS)})
     calls = [(name, expected, [c.start(
-        method="/demo.Greeter/Wait", metadata=case(name), timeout=left)
+        method="/demo.Greeter/Wait", metadata=case_of(name), timeout=left)
         for c in (ours, theirs)])
         for name, (_, left, expected) in ENDS.items()]
     for name, expected, (a, b) in calls:
         a, b = ours.answer(a), theirs.answer(b)
         assert (a.code, a.message) == expected, (name, a, b)
-        same(a, b)
+        same(name, a, b)
 
 
 def test_what_the_service_sees_is_left(m):
@@ -102,13 +102,14 @@ def test_what_the_service_sees_is_left(m):
                           **{ROUTES: ROUTES + routes(LEFT)})
     for name, (_, left, expected) in LEFT.items():
         for c in ours, theirs:
-            a = c.call(method="/demo.Greeter/Deadline", metadata=case(name),
+            a = c.call(method="/demo.Greeter/Deadline", metadata=case_of(name),
                        timeout=left)
             assert a.code == "OK", (name, a)
             got = None if a.body == b"none" else int(a.body)
             # grpcio gives a little more than the header says
             assert got == expected or (expected and got and -5000 <
                                        got - expected < 500), (name, a.body)
+        case(name)
 
 
 def unfinished(caller, name):
@@ -120,7 +121,7 @@ def unfinished(caller, name):
         never.wait(30)
 
     call = caller.channel.stream_unary("/demo.Greeter/Gather").future(
-        request(), metadata=case(name))
+        request(), metadata=case_of(name))
     answer = caller.answer(call)
     never.set()
     return answer
@@ -138,7 +139,7 @@ def test_a_request_that_does_not_end(m):
     for name, (_, _, expected) in cases.items():
         a, b = unfinished(ours, name), unfinished(theirs, name)
         assert (a.code, a.message) == expected, (name, a)
-        same(a, b)
+        same(name, a, b)
 
 
 def test_the_listeners_limits(m):
@@ -152,4 +153,4 @@ def test_the_listeners_limits(m):
             manager: f"{manager}          {says}\n"})
         a = ours.call(method="/demo.Greeter/Wait", timeout=None)
         assert (a.code, a.message) == expected, (says, a)
-        same(a, theirs.call(method="/demo.Greeter/Wait", timeout=None))
+        same(says, a, theirs.call(method="/demo.Greeter/Wait", timeout=None))

@@ -1,16 +1,12 @@
 """Which calls are tried again, beside Envoy: a route for each policy, and a
 service that does one thing after the other.
 
-Not the same, each for a reason:
-  no policy, and the service     tried once more: it did nothing (RFC 9113,
-  refused the stream             section 8.7), and Envoy's caller would have to
-  a word that is no reason       refused when the file is read
-  a request of over 64 KiB       not kept; Envoy keeps 1 MiB
+A word in retry_on that is no reason is refused when the file is read.
 """
 import time
 
 import frames
-from beside import before, same
+from beside import before, case, different, same
 from mesh import free_port
 
 ROUTES = "              routes:\n"
@@ -34,28 +30,40 @@ POLICIES = {
 }
 
 
+def named(name, act):
+    act.__name__ = name
+    return act
+
+
 def whole(s):
     return [frames.headers(s, frames.ANSWER) + frames.data(s, frames.MESSAGE)
             + frames.headers(s, [("grpc-status", "0")], end=True)]
 
 
 def status(n, *fields):
-    return lambda s: [frames.headers(s, [*frames.ANSWER, (
-        "grpc-status", str(n)), *fields], end=True)]
+    return named(" ".join([f"status {n}", *(k for k, _ in fields)]),
+                 lambda s: [frames.headers(s, [*frames.ANSWER, (
+                     "grpc-status", str(n)), *fields], end=True)])
 
 
 def late_status(n):
-    return lambda s: [frames.headers(s, frames.ANSWER) + frames.headers(
-        s, [("grpc-status", str(n))], end=True)]
+    return named(f"late status {n}", lambda s: [
+        frames.headers(s, frames.ANSWER) +
+        frames.headers(s, [("grpc-status", str(n))], end=True)])
 
 
 def page(code):
-    return lambda s: [frames.headers(s, [(":status", code), (
-        "content-type", "text/plain")]) + frames.data(s, b"no", end=True)]
+    return named(f"page {code}", lambda s: [
+        frames.headers(s, [(":status", code), ("content-type", "text/plain")])
+        + frames.data(s, b"no", end=True)])
 
 
 def reset(code):
-    return lambda s: [frames.reset(s, code)]
+    return named(f"reset {code}", lambda s: [frames.reset(s, code)])
+
+
+def refusing_goaway(s):
+    return [frames.goaway(0, 0), None]
 
 
 def close(s):
@@ -150,30 +158,31 @@ def test_what_is_tried_again(m):
     for policy, acts, n in CASES:
         (a, mine), (b, its) = (one(m, c, acts, policy)
                                for c in (ours, theirs))
-        where = (policy, [act.__name__ for act in acts], mine, its, a, b)
-        assert (mine, its) == (n, n), where
-        same(a, b)
+        name = f"{policy}: {', '.join(act.__name__ for act in acts)}"
+        assert (mine, its) == (n, n), (name, mine, its, a, b)
+        same(name, a, b)
 
 
 def test_an_answer_that_began_is_not(m):
     ours, theirs = pair(m)
-    for c in ours, theirs:
-        a, n = one(m, c, [broken_off, whole], "reset, three")
-        assert n == 1 and a.code != "OK", a
+    (a, mine), (b, its) = (one(m, c, [broken_off, whole], "reset, three")
+                           for c in (ours, theirs))
+    different("broken off", "rest of an answer", (mine, its) == (1, 1) and
+              (a.code, b.code) == ("UNAVAILABLE", "INTERNAL"), a, b)
 
 
 def test_what_is_not_the_same(m):
     ours, theirs = pair(m)
-    for acts in [reset(7), whole], [lambda s: [frames.goaway(0, 0), None],
-                                    whole]:
-        (a, mine), (b, its) = (one(m, c, acts, "none")
+    for act in reset(7), refusing_goaway:
+        (a, mine), (b, its) = (one(m, c, [act, whole], "none")
                                for c in (ours, theirs))
-        assert (a.code, mine, b.code, its) == ("OK", 2, "UNAVAILABLE", 1), \
-            (a, b)
+        different(act.__name__, "refused stream", (
+            a.code, mine, b.code, its) == ("OK", 2, "UNAVAILABLE", 1), a, b)
     large = b"x" * 100000
     (a, mine), (b, its) = (one(m, c, [reset(2), whole], "reset", large)
                            for c in (ours, theirs))
-    assert (a.code, mine, b.code, its) == ("UNAVAILABLE", 1, "OK", 2), (a, b)
+    different("100 kB again", "replay buffer", (
+        a.code, mine, b.code, its) == ("UNAVAILABLE", 1, "OK", 2), a, b)
 
 
 def test_an_endpoint_that_is_gone(m):
@@ -192,6 +201,7 @@ def test_an_endpoint_that_is_gone(m):
         for _ in range(20):
             a = c.call(b"x")
             assert a.code == "OK" and a.body == b"us:x", a
+    case("connect-failure, one endpoint gone")
 
 
 def answers_early(sock):
@@ -223,3 +233,4 @@ def test_no_try_times_out_once_its_answer_began(m):
         wire.send(frames.data(1, frames.MESSAGE, end=True))
         assert wire.until_end_of(1) == [frames.DATA, frames.HEADERS], start
         wire.close()
+    case("per try: an answer before the request's end")
