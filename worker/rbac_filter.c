@@ -5,6 +5,7 @@
 #include "worker/relay.h"
 #include "worker/route.h"
 #include "worker/route_text.h"
+#include "worker/router.h"
 
 static const struct block_override *
 override_find(struct stream *s, const struct block_hcm *hcm, int i)
@@ -74,6 +75,7 @@ rbac_filter_headers(struct stream *s, const struct block_hcm *hcm, int i)
 		cause = ask(s, b->rules, COUNT_HTTP_rbac_allowed);
 	if (cause == CAUSE_none)
 		return FILTER_CONTINUE;
+	router_plan(s, hcm);
 	relay_fail(s, cause);
 	return FILTER_REPLY;
 }

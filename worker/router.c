@@ -101,6 +101,18 @@ plan_pick(struct stream *s, const struct block_route *r, uint32_t *slot)
 	return s->plan != NULL;
 }
 
+void
+router_plan(struct stream *s, const struct block_hcm *hcm)
+{
+	struct worker *w = s->down->worker;
+	const struct block_route *r = route_find(&w->arena,
+	    arena_at(&w->arena, hcm->route_config), s->request);
+	uint32_t slot;
+
+	if (r != NULL)
+		plan_pick(s, r, &slot);
+}
+
 static bool
 request_finish(struct stream *s, const struct block_hcm *hcm)
 {

@@ -19,6 +19,10 @@ enum filter_verdict router_headers(struct stream *s,
 enum filter_verdict router_data(struct stream *s, const uint8_t *p, size_t n);
 enum filter_verdict router_end(struct stream *s, struct headers *trailers);
 
+/* The plan of the route that it would take, so that an answer of ours before
+ * the router is changed like others; none: no route, or no memory. */
+void		router_plan(struct stream *s, const struct block_hcm *hcm);
+
 /* A try, by the generation in use; or why there is none. */
 enum cause	router_start(struct stream *s);
 
