@@ -129,7 +129,8 @@ enum hcm_flag {
 	HCM_REQUEST_ID = 1,		/* made where a request has none */
 	HCM_REQUEST_ID_BACK = 2,	/* also in the answer */
 	HCM_ORIGINALS = 4,		/* x-envoy-original-path, -host where
-					   we rewrite them */
+					   we rewrite them, -overloaded where
+					   a breaker refuses */
 };
 
 /* HttpConnectionManager */

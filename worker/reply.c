@@ -149,10 +149,19 @@ add_status(struct headers *h, const struct stream *s)
 	    add_cause(h, s);
 }
 
+/* An Envoy before us does not try again then. */
+static bool
+change(struct headers *h, struct stream *s)
+{
+	return (s->cause != CAUSE_overflow || !s->originals ||
+	    headers_add_text(h, "x-envoy-overloaded", "true")) &&
+	    change_answer(s, h);
+}
+
 static bool
 head_grpc(struct headers *h, struct stream *s)
 {
-	if (!headers_add_text(h, ":status", "200") || !change_answer(s, h))
+	if (!headers_add_text(h, ":status", "200") || !change(h, s))
 		return false;
 	headers_remove_name(h, "content-length", strlen("content-length"));
 	return set_text(h, "content-type", "application/grpc") &&
@@ -179,7 +188,7 @@ head_text(struct headers *h, struct word w)
 static bool
 head_plain(struct headers *h, struct stream *s, struct word w)
 {
-	return add_number(h, ":status", w.http) && change_answer(s, h) &&
+	return add_number(h, ":status", w.http) && change(h, s) &&
 	    head_text(h, w) && add_cause(h, s);
 }
 

@@ -156,6 +156,7 @@ router_headers(struct stream *s, const struct block_hcm *hcm)
 	enum cause cause;
 
 	retry_begin(s);
+	s->originals = hcm->flags & HCM_ORIGINALS;
 	cause = route(s, hcm);
 	if (cause == CAUSE_none)
 		return FILTER_CONTINUE;

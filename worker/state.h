@@ -96,6 +96,7 @@ struct stream {
 	bool		 request_ended, answer_started, answer_ended;
 	bool		 changes_answer;	/* change.h has to */
 	bool		 request_id_back;
+	bool		 originals;	/* HCM_ORIGINALS */
 };
 
 /* One try of a request at one endpoint. */

@@ -77,7 +77,7 @@ def ask(port, pieces):
     wire = frames.client(port)
     with contextlib.closing(wire):
         reader, stream = Reader(wire), 0
-        with contextlib.suppress(OSError, EOFError):
+        with contextlib.suppress(ConnectionError):
             wire.send(b"".join(pieces))
             while stream is not None:
                 stream, side = reader.step()
