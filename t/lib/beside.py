@@ -81,6 +81,17 @@ DIFFERENCES = {
         ("Envoy asks its rules about the path's bytes, we refuse a path that "
          "can be read in two ways",
          "the service might read what the rules did not"),
+    "no such limit":
+        ("Envoy takes any number, we a burst and some a second",
+         "each costs us an answer or a turn; no library comes near "
+         "(h2_guard.h)"),
+    "continuations":
+        ("Envoy takes a block in 512 frames, we in 16 and one for each KiB "
+         "allowed", "more are only there to cost"),
+    "resets":
+        ("Envoy counts streams that lived under a second, half of 500 of "
+         "them; we a burst of 1000 unanswered ones and 33 a second",
+         "a merged connection of many callers has that in a bad minute"),
     "late certificate":
         ("a gateway refuses our certificate after our side of TLS 1.3 is "
          "done: Envoy says connection termination, we connection failure",

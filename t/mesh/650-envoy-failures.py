@@ -1,6 +1,8 @@
 """What fails, and what we answer by ourselves, on godwit and on Envoy: each
 event is met by a gRPC call, by GET, HEAD and POST, and by a request that does
-not end. Compared are the end, every field and every byte of the answer."""
+not end. Compared are the end, every field and every byte of the answer, and
+the response flag that Envoy would log with that of our cause."""
+import os
 import re
 import socket
 from concurrent import futures
@@ -9,11 +11,14 @@ import exchange
 import frames
 from beside import FIELDS, case
 from frames import data, headers
-from mesh import free_port
+from mesh import ROOT, free_port
 
 RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 MUTATES = ("response_headers_to_add: [{header: {key: x-said, value: "
            "\"<%REQ(:path)%>\"}}], response_headers_to_remove: [x-own]")
+
+# Envoy alone says which response flag it would log.
+FLAGS = "[{header: {key: x-flags, value: \"%RESPONSE_FLAGS%\"}}, "
 
 # event: (what the route says, its cluster or None)
 EVENTS = {
@@ -148,9 +153,22 @@ def texts(m, service):
     }
 
 
+def field(side, name):
+    """The value of the first field of that name, or None."""
+    return next((v.decode() for block in side.blocks for n, v in block
+                 if n == name), None)
+
+
+def flags_of(cause):
+    """Envoy's response flag, of worker/cause.def's row."""
+    with open(os.path.join(ROOT, "worker/cause.def")) as f:
+        return re.search(rf'^CAUSE\({cause}, \w+, \d+, \d+, "([^"]+)"',
+                         f.read(), re.M)[1]
+
+
 def clean(side):
     return (side.end, [[(n, v) for n, v in block
-                        if n.decode("latin-1") not in FIELDS]
+                        if n.decode("latin-1") not in (*FIELDS, "x-flags")]
                        for block in side.blocks], side.body)
 
 
@@ -173,6 +191,9 @@ def test_failures_and_replies(m):
     service.script = lambda stream: []
     with_texts = texts(m, service)
     for start in m.godwit, m.envoy:
+        if start == m.envoy:
+            with_texts = {k: str(v).replace(MUTATES, MUTATES.replace(
+                "[", FLAGS, 1)) for k, v in with_texts.items()}
         ports.append(free_port())
         start(m.example("us-local.yaml", {10000: ports[-1], **with_texts}))
     with futures.ThreadPoolExecutor(32) as pool:
@@ -181,5 +202,9 @@ def test_failures_and_replies(m):
                  calls().items()}
         for name, (a, b) in asked.items():
             ours, theirs = clean(a.result()), clean(b.result())
+            flags = flags_of(field(a.result(), b"godwit-cause"))
+            # URX only says that no more tries were left.
+            assert field(b.result(), b"x-flags") in (
+                None, flags, f"URX,{flags}"), (name, flags, b.result().blocks)
             assert ours == theirs, f"{name}:\n{ours}\n{theirs}"
             case(name)
