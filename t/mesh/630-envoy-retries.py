@@ -3,11 +3,12 @@ service that does one thing after the other.
 
 A word in retry_on that is no reason is refused when the file is read.
 """
+import threading
 import time
 
 import frames
 from beside import before, case, different, same
-from mesh import free_port
+from mesh import METHOD, PATIENCE_S, free_port
 
 ROUTES = "              routes:\n"
 POLICIES = {
@@ -169,6 +170,33 @@ def test_an_answer_that_began_is_not(m):
                            for c in (ours, theirs))
     different("broken off", "rest of an answer", (mine, its) == (1, 1) and
               (a.code, b.code) == ("UNAVAILABLE", "INTERNAL"), a, b)
+
+
+def test_an_answer_that_began_has_its_time(m):
+    """Longer than per_try_timeout: that limits how long it takes to begin.
+    A call that never begins tells how long that is."""
+    ours, theirs = pair(m)
+    answers = []
+    for c in ours, theirs:
+        late = threading.Event()
+
+        def script(stream, late=late):
+            yield frames.headers(stream, frames.ANSWER)
+            late.wait(PATIENCE_S)
+            yield frames.data(stream, frames.MESSAGE) + frames.headers(
+                stream, [("grpc-status", "0")], end=True)
+
+        m.script[:] = [script]
+        begun = c.channel.unary_stream(METHOD)(
+            b"x", metadata=[("x-case", "per try")], timeout=PATIENCE_S)
+        begun.initial_metadata()
+        m.script[:] = [silent]
+        other = c.call(metadata=[("x-case", "per try")])
+        assert other.message == "upstream request timeout", other
+        late.set()
+        answers.append([list(begun), begun.code().name])
+    assert answers == [[[b"abc"], "OK"]] * 2, answers
+    case("per try: an answer that began")
 
 
 def test_what_is_not_the_same(m):
