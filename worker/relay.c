@@ -143,8 +143,10 @@ request_begin(struct stream *s, const struct block_hcm *hcm)
 static void
 too_large(struct stream *s)
 {
-	if (s->request == NULL)
-		s->grpc = true;		/* it can't be asked any more */
+	if (s->request == NULL) {
+		s->request = headers_get(s->h2.in);
+		s->grpc = route_is_grpc(s->request);
+	}
 	count_one(http_counts(s->down), COUNT_HTTP_downstream_rq_too_large);
 	relay_fail(s, CAUSE_headers_too_large);
 }

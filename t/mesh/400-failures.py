@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 
+import exchange
 import frames
 from mesh import TwoRegions, can_connect, free_port, gone, until
 
@@ -90,7 +91,13 @@ def test_headers_too_large(m):
     a = caller.call(metadata=[(f"x-{i}", "v") for i in range(120)])
     assert a.meta("godwit-cause") == "headers_too_large", a
     assert caller.call(b"x").body == b"us:x", "the connection goes on"
-    assert p.stats()["http.callers.downstream_rq_too_large"] == 2
+    for method, body in ("GET", b"request headers too large"), ("HEAD", b""):
+        side = exchange.ask(port, [frames.headers(1, [
+            (":method", method), *frames.REQUEST[1:4],
+            ("x-big", "v" * 62000)], end=True)])
+        assert (b":status", b"431") in side.blocks[0], side.blocks
+        assert side.body == body, side.body
+    assert p.stats()["http.callers.downstream_rq_too_large"] == 4
 
 
 def test_the_cause_can_be_switched_off(m):

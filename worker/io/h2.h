@@ -89,7 +89,8 @@ struct h2_events {
 	 * refuse it (REFUSED_STREAM). */
 	struct h2_stream *(*open)(void *owner);
 	/* The request, or the final response; h is the callee's now. NULL:
-	 * the block broke the limits. end: nothing follows. */
+	 * a block broke the limits, be it the trailers; s->in is what was kept
+	 * of it until the call returns. end: nothing follows. */
 	void	(*headers)(struct h2_stream *s, struct headers *h, bool end);
 	void	(*data)(struct h2_stream *s, const uint8_t *p, size_t n);
 	/* The peer's end, with trailers (the callee's) or without (NULL). */

@@ -125,19 +125,25 @@ is_interim(const struct headers *in)
 }
 
 static void
+too_large_came(struct h2_stream *s, bool end)
+{
+	s->in_ended = end;
+	s->in_started = true;
+	s->h2->events->headers(s, NULL, end);
+	headers_put(s->in);
+	s->in = NULL;
+}
+
+static void
 headers_came(struct h2_stream *s, bool end)
 {
 	struct headers *in = s->in;
 
 	s->in = NULL;
 	s->in_ended = end;
-	if (s->in_too_large) {
-		headers_put(in);
-		in = NULL;
-	}
-	if (s->in_started && in != NULL) {
+	if (s->in_started) {
 		s->h2->events->end(s, in);
-	} else if (in == NULL || s->h2->settings.server || !is_interim(in)) {
+	} else if (s->h2->settings.server || !is_interim(in)) {
 		s->in_started = true;
 		s->h2->events->headers(s, in, end);
 	} else {
@@ -167,7 +173,11 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	case NGHTTP2_HEADERS:
 		h->block_of = NULL;
 		s = stream_of(session, frame->hd.stream_id);
-		if (s != NULL && !s->dead && s->in != NULL)
+		if (s == NULL || s->dead || s->in == NULL)
+			break;
+		if (s->in_too_large)
+			too_large_came(s, end);
+		else
 			headers_came(s, end);
 		break;
 	case NGHTTP2_DATA:
