@@ -11,6 +11,7 @@ static void	conn_flush(struct task *t);
 static void	conn_again(struct task *t);
 static void	conn_fire(struct timer *t);
 static void	block_fire(struct timer *t);
+static void	keepalive_fire(struct timer *t);
 static bool	conn_send(struct conn *c, struct buf *b);
 static void	bye_send(struct conn *c);
 static void	drain_begin(struct conn *c);
@@ -55,7 +56,10 @@ conn_init(struct conn *c, struct io *io, const struct conn_settings *s)
 	c->again.run = conn_again;
 	c->timer.fire = conn_fire;
 	c->block_timer.fire = block_fire;
+	c->keepalive.fire = keepalive_fire;
 	c->idle_timeout_ms = s->idle_timeout_ms;
+	c->keepalive_ms = s->keepalive_ms;
+	c->keepalive_timeout_ms = s->keepalive_timeout_ms;
 	c->fd = -1;
 	c->greeting = GREETING_HTTP2;
 	buf_init(&c->early, io->sys);
@@ -80,6 +84,7 @@ conn_fini(struct conn *c)
 
 	timer_stop(&io->loop->timers, &c->timer);
 	timer_stop(&io->loop->timers, &c->block_timer);
+	timer_stop(&io->loop->timers, &c->keepalive);
 	loop_forget(io->loop, &c->source);
 	loop_cancel(io->loop, &c->flush);
 	loop_cancel(io->loop, &c->again);
@@ -123,6 +128,9 @@ conn_opened(struct conn *c)
 	if (c->idle_timeout_ms > 0)
 		timer_start(&c->io->loop->timers, &c->timer, c->io->loop->now,
 		    c->idle_timeout_ms);
+	if (c->keepalive_ms > 0 && c->keepalive_timeout_ms > 0)
+		timer_start(&c->io->loop->timers, &c->keepalive,
+		    c->io->loop->now, c->keepalive_ms);
 	c->events->opened(c);
 	if (c->draining)
 		drain_begin(c);
@@ -370,6 +378,47 @@ block_fire(struct timer *t)
 
 	if (c->state == CONN_OPEN && c->end == CONN_END_NONE)
 		block_check(c);
+}
+
+/* ---- keepalive (I10) ---- */
+
+static int64_t
+keepalive_ask(struct conn *c)
+{
+	c->asked_ms = now_ms(c);
+	h2_ping(c->h2);
+	return c->keepalive_timeout_ms;
+}
+
+static void
+keepalive_missed(struct conn *c)
+{
+	char why[80];
+
+	snprintf(why, sizeof(why), "the peer did not answer our PING within "
+	    "%u ms", c->keepalive_timeout_ms);
+	conn_end(c, CONN_END_PEER, why);
+}
+
+/* The timer stands still while bytes come, and looks when it is due. */
+static void
+keepalive_fire(struct timer *t)
+{
+	struct conn *c = CONTAINER(t, struct conn, keepalive);
+	int64_t left_ms = c->active_ms + c->keepalive_ms - now_ms(c);
+
+	if (c->state != CONN_OPEN || c->end != CONN_END_NONE)
+		return;
+	if (c->asked_ms > c->active_ms) {
+		keepalive_missed(c);
+		return;
+	}
+	c->asked_ms = 0;
+	if (c->greeting == GREETING_NOT_YET)
+		left_ms = c->keepalive_ms;	/* I9: it would not go out */
+	else if (left_ms <= 0)
+		left_ms = keepalive_ask(c);
+	timer_start(&c->io->loop->timers, t, c->io->loop->now, left_ms);
 }
 
 /* ---- reading ---- */

@@ -30,8 +30,12 @@
  *   I9  In clear text nothing of HTTP/2 goes to a caller before its preface
  *       came, so that one that speaks something else can be told (greeting.h);
  *       unless it is drained: that says GOAWAY.
+ *   I10 Keepalive: a peer of whom nothing came for a while is asked by a PING,
+ *       and when nothing comes within the time for its answer it is gone. Any
+ *       byte is an answer. (Envoy asks also while bytes come; gRPC, A8, does
+ *       as we do.)
  *
- * Test: t/unit/conn.c, t/unit/drain.c, t/sim/, t/mesh/.
+ * Test: t/unit/conn.c, t/unit/keepalive.c, t/unit/drain.c, t/sim/, t/mesh/.
  */
 #ifndef WORKER_IO_CONN_H
 #define WORKER_IO_CONN_H
@@ -91,12 +95,15 @@ struct conn {
 	struct task	 flush, again;
 	struct timer	 timer;		/* of the state; OPEN: idle, drain */
 	struct timer	 block_timer;	/* while a header block comes in */
+	struct timer	 keepalive;	/* I10 */
 	struct tls	*tls;		/* NULL: clear text */
 	struct h2	*h2;		/* NULL in LINGER */
 	struct buf	 early;		/* frames made before it was open */
 	struct buf	 out;		/* what the socket did not take */
 	int64_t		 active_ms;	/* last bytes received */
 	int64_t		 taken_ms;	/* last bytes that the socket took */
+	int64_t		 asked_ms;	/* by our PING; 0 = it was answered */
+	uint32_t	 keepalive_ms, keepalive_timeout_ms;	/* 0 = none */
 	uint32_t	 idle_timeout_ms;	/* 0 = none */
 	uint32_t	 linger_bytes;	/* thrown away */
 	int		 fd;
@@ -119,6 +126,8 @@ struct conn_settings {
 	struct tls_context *tls;	/* NULL: clear text */
 	uint32_t	open_timeout_ms;	/* connect and TLS; 0 = none */
 	uint32_t	idle_timeout_ms;
+	/* I10: how long nothing came, and how long an answer may take. */
+	uint32_t	keepalive_ms, keepalive_timeout_ms;	/* 0 = none */
 };
 
 /* Takes over an accepted socket; c is zeroed memory of the owner, who is the

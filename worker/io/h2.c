@@ -255,6 +255,12 @@ h2_broken(const struct h2 *h)
 	return h->guards.broken;
 }
 
+uint32_t
+h2_goaway_code(const struct h2 *h)
+{
+	return h->goaway_code;
+}
+
 /* Those that wait because calls do; all else in the queue is the peer's
  * doing. */
 static size_t
@@ -464,6 +470,13 @@ h2_leave(struct h2 *h)
 	    nghttp2_session_get_last_proc_stream_id(h->session),
 	    NGHTTP2_NO_ERROR, NULL, 0) != 0)
 		h->failed = true;
+	wake(h);
+}
+
+void
+h2_ping(struct h2 *h)
+{
+	nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, h2_ping_bytes);
 	wake(h);
 }
 

@@ -151,6 +151,8 @@ bool	h2_request(struct h2 *h, struct h2_stream *s, struct headers *head,
 uint32_t h2_streams_max(const struct h2 *h);
 /* Its SETTINGS came: until then h2_streams_max is what most peers say. */
 bool	h2_settled(const struct h2 *h);
+/* Of its first GOAWAY; from the goaway up-call on. */
+uint32_t h2_goaway_code(const struct h2 *h);
 /* Server: the final response. */
 bool	h2_answer(struct h2_stream *s, struct headers *head, bool end);
 /* Copies n bytes; false: no memory. */
@@ -170,6 +172,9 @@ void	h2_consume(struct h2_stream *s, size_t n);
 void	h2_drain(struct h2 *h);
 /* The final GOAWAY now: for a peer that does not answer our PING. */
 void	h2_leave(struct h2 *h);
+/* Asks whether the peer is there; its ACK is a byte like any other, and not
+ * taken for that of h2_drain. */
+void	h2_ping(struct h2 *h);
 /* GOAWAY and over, streams or not. */
 void	h2_terminate(struct h2 *h, enum h2_error code);
 

@@ -39,11 +39,15 @@ struct h2 {
 	struct ended	 ended;		/* server */
 	uint64_t	 later;		/* of ended.later, not dropped */
 	enum leaving	 leaving;
+	uint32_t	 goaway_code;
 	int32_t		 goaway_last;	/* the last the peer will process */
 	bool		 failed, goaway_seen, settled;
 	bool		 out_failed;	/* nghttp2 can't write any more */
 	char		 why[128];
 };
+
+/* Of h2_ping; the PING of h2_drain is all zero. */
+static const uint8_t h2_ping_bytes[8] = "are you";
 
 static inline struct h2_stream *
 stream_of(nghttp2_session *session, int32_t id)

@@ -5,6 +5,8 @@
  */
 #include "worker/io/h2_inside.h"
 
+#include <string.h>
+
 enum { TOO_LARGE_TIMES = 4 };	/* over the limit: the connection goes */
 
 static int
@@ -162,6 +164,14 @@ reset_came(struct h2 *h, struct h2_stream *s, uint32_t code)
 	return s->out_started || guard_reset_by_peer(&h->guards, s->begun);
 }
 
+/* One of h2_ping: it says nothing of whether the notice was seen. */
+static bool
+answers_ping(const nghttp2_frame *frame)
+{
+	return memcmp(frame->ping.opaque_data, h2_ping_bytes,
+	    sizeof(h2_ping_bytes)) == 0;
+}
+
 static int
 on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -195,8 +205,10 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		return verdict(reset_came(h, stream_of(session,
 		    frame->hd.stream_id), frame->rst_stream.error_code));
 	case NGHTTP2_GOAWAY:
-		if (!h->goaway_seen)
+		if (!h->goaway_seen) {
+			h->goaway_code = frame->goaway.error_code;
 			h->events->goaway(h->owner);
+		}
 		h->goaway_seen = true;
 		h->goaway_last = frame->goaway.last_stream_id;
 		break;
@@ -208,7 +220,7 @@ on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		break;
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK &&
-		    h->leaving == PING_QUEUED)
+		    h->leaving == PING_QUEUED && !answers_ping(frame))
 			h2_leave(h);
 		break;
 	}
