@@ -37,10 +37,12 @@ BEGIN {
 	home["nghttp2/"] = "^worker/io/h2[^/]*$"
 	home["openssl/"] = "^worker/io/tls[^/]*$"
 	home["protobuf-c/"] = home["pb-c"] = "^xds/|^master/compile[^/]*$"
-	home["xxhash.h"] = "^master/"
+	home["xxhash.h"] = "^master/|^xds/"
+	home["ares.h"] = "^master/dns\\.c$"
 	home["stdatomic.h"] = home["sys/mman.h"] = "^shm/"
 	home["sys/epoll.h"] = "^worker/io/sys\\.c$"
-	home["sys/wait.h"] = "^master/keeper\\.c$"
+	home["sys/wait.h"] = "^master/keeper\\.c$|" \
+	    "^master/checkpoint_writer\\.c$"
 
 	lines_max = 800
 	function_max = 100
