@@ -180,8 +180,12 @@ $(VENV)/done: $(wildcard t/lib/requirements.txt)
 	t/lib/need venv
 # What t/mesh/460-h2spec.py asks.
 H2SPEC	= build/h2spec/done
-$(H2SPEC): t/lib/h2spec/go.sum
+$(H2SPEC): $(wildcard t/lib/h2spec/*) | $(VENV)/done
 	t/lib/need h2spec
+# What t/lib/plane.py starts.
+PLANE	= build/plane/done
+$(PLANE): $(wildcard t/lib/plane/*) | $(VENV)/done
+	t/lib/need plane
 
 check: run-suites
 check-unit check-sim check-model check-stress check-mesh:
@@ -201,7 +205,7 @@ run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
     $(CRITERION_LIBS),$(UNIT:%.c=$B/%))) $(if \
     $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
     $(filter stress,$(SUITES)),$(STRESS_BIN)) $(if \
-    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done $(H2SPEC) \
+    $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done $(H2SPEC) $(PLANE) \
     $(filter $B/t/bench/publish,$(TEST_BIN))))
 	@CC='$(CC)' t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
 	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)

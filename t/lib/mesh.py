@@ -406,9 +406,9 @@ class Mesh(contextlib.ExitStack):
         assert not proxy.exited(), proxy.log()
         return proxy
 
-    def envoy(self, file):
-        """An Envoy whose listener is open."""
-        port = port_of(file)
+    def envoy(self, file, port=None):
+        """An Envoy whose listener, or this port of it, is open."""
+        port = port or port_of(file)
         binary = os.path.join(ROOT, "build/venv/bin/envoy")
         self.n += 1
         proxy = Proxy(self, [binary, "-c", file, "--concurrency", "1",
