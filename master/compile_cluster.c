@@ -19,6 +19,9 @@
 typedef Envoy__Config__Cluster__V3__Cluster__TypedExtensionProtocolOptionsEntry
     OptionsEntry;
 
+typedef Envoy__Config__Cluster__V3__Cluster__EdsClusterConfig EdsConfig;
+
+#define TYPE(name) ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__##name
 #define LB(name) ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__##name
 #define OPTIONS_CASE(name) \
 	ENVOY__EXTENSIONS__UPSTREAMS__HTTP__V3__HTTP_PROTOCOL_OPTIONS__UPSTREAM_PROTOCOL_OPTIONS_##name
@@ -152,12 +155,10 @@ cluster_http(struct compiler *c, const struct at *up, const Cluster *m,
 
 static const struct rule cluster_rules[] = {
 	{ "name", RULE_SET, .text = "a name" },
-	{ "type", RULE_LATER, .text = "STATIC" },
+	{ "type", RULE_LATER, .text = "STATIC|EDS" },
 	{ "connect_timeout", RULE_RANGE, 1, INT64_MAX, "more than 0s" },
 	{ "lb_policy", RULE_LATER, .text = "ROUND_ROBIN|LEAST_REQUEST|RANDOM" },
 	{ "alt_stat_name", RULE_LATER, .text = NULL },
-	{ "load_assignment", RULE_SET, .text = "the endpoints of a STATIC "
-	    "cluster" },
 	{ NULL, RULE_SET, 0, 0, NULL },
 };
 
@@ -168,8 +169,164 @@ policy(const Cluster *m)
 	    m->lb_policy == LB(RANDOM) ? LB_RANDOM : LB_ROUND_ROBIN;
 }
 
+/* ---- endpoints: in the message, or of EDS */
+
+/* NULL: those of EDS are not there. */
+static const LoadAssignment *
+eds_assignment(struct compiler *c, const struct at *up, const Cluster *m,
+    bool *refused)
+{
+	const struct at own = AT(up, "load_assignment");
+	const struct at eds = AT(up, "eds_cluster_config");
+	const struct at source = AT(&eds, "eds_config");
+	const EdsConfig *config = m->eds_cluster_config;
+
+	*refused = true;
+	if (m->load_assignment != NULL) {
+		refuse(c, &own, "has no place in an EDS cluster, expected "
+		    "nothing");
+		return NULL;
+	}
+	if (find_source(c, &source, config == NULL ? NULL :
+	    config->eds_config) < 0)
+		return NULL;
+	return (const LoadAssignment *)find_message(c, &eds, RESOURCE_ENDPOINT,
+	    *config->service_name == '\0' ? m->name : config->service_name,
+	    refused, NULL);
+}
+
 static int
-compile_cluster(struct compiler *c, const struct at *up, const Cluster *m,
+cluster_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
+    struct name_id id, block_ref *ref)
+{
+	static const struct at top = AT(NULL, "");
+	const struct at own = AT(up, "load_assignment");
+	const LoadAssignment *found;
+	LoadAssignment none;
+	bool refused;
+
+	envoy__config__endpoint__v3__cluster_load_assignment__init(&none);
+	none.cluster_name = m->name;
+	if (m->type != TYPE(EDS))
+		return m->load_assignment == NULL ? refuse(c, &own, "is "
+		    "missing, expected the endpoints of a STATIC cluster") :
+		    compile_endpoints(c, &own, m->load_assignment, up, m, id,
+		    ref);
+	found = eds_assignment(c, up, m, &refused);
+	if (refused)
+		return -1;
+	return compile_endpoints(c, &top, found == NULL ? &none : found, up,
+	    m, id, ref);
+}
+
+/* ---- pages */
+
+/* Where the cluster of a slot is written down, in a page that can be changed.
+ * NULL: refused. */
+static block_ref *
+page_at(struct compiler *c, uint32_t slot)
+{
+	uint32_t page = slot / PAGE_SLOTS;
+	const struct block_list *from = page_view(c, page);
+	size_t bytes = sizeof(*from) + PAGE_SLOTS * sizeof(from->at[0]);
+
+	if (c->pages[page] == NULL) {
+		c->pages[page] = load_alloc(c->stage_memory, bytes);
+		if (c->pages[page] == NULL)
+			return NULL;
+		if (from != NULL)
+			memcpy(c->pages[page], from, bytes);
+		c->pages[page]->n = PAGE_SLOTS;
+	}
+	return &c->pages[page]->at[slot % PAGE_SLOTS];
+}
+
+static uint32_t
+endpoints_all(const struct compiler *c, block_ref cluster)
+{
+	const struct block_cluster *b = arena_at(c->arena, cluster);
+
+	return ((const struct block_balance *)arena_at(c->arena,
+	    b->balance))->endpoints_all;
+}
+
+static block_ref
+tls_of(const struct compiler *c, block_ref cluster)
+{
+	return cluster == 0 ? 0 : ((const struct block_cluster *)arena_at(
+	    c->arena, cluster))->tls;
+}
+
+/* Another cluster, or none (0), stands at the slot. */
+static int
+page_change(struct compiler *c, uint32_t slot, block_ref to)
+{
+	struct generation *g = &c->out->generation;
+	block_ref *at = page_at(c, slot);
+
+	if (at == NULL)
+		return -1;
+	if (tls_of(c, *at) != tls_of(c, to))
+		c->tls_changed = true;
+	if (*at != 0) {
+		g->clusters_n--;
+		/* put_balance counted the new ones. */
+		g->endpoints_n -= endpoints_all(c, *at);
+	}
+	if (to != 0)
+		g->clusters_n++;
+	*at = to;
+	return 0;
+}
+
+static bool
+page_is_empty(const struct block_list *page)
+{
+	for (uint32_t i = 0; i < page->n; i++)
+		if (page->at[i] != 0)
+			return false;
+	return true;
+}
+
+/* Of a changed page, or of one that is as it was. */
+static int
+page_put(struct compiler *c, uint32_t page, block_ref *ref)
+{
+	const struct block_list *all;
+
+	*ref = 0;
+	if (c->pages[page] != NULL)
+		return page_is_empty(c->pages[page]) ? 0 :
+		    put_list(c, BLOCK_PAGE, c->pages[page], ref);
+	if (page_view(c, page) == NULL)
+		return 0;
+	all = arena_at(c->arena, ((const struct block_root *)arena_at(c->arena,
+	    c->stage.newest->generation.root))->clusters);
+	*ref = all->at[page];
+	return 0;
+}
+
+int
+compile_pages(struct compiler *c, block_ref *ref)
+{
+	uint32_t n = CLUSTERS_MAX / PAGE_SLOTS;
+	struct block_list *list = list_new(c, n);
+
+	if (list == NULL)
+		return -1;
+	for (uint32_t i = 0; i < n; i++)
+		if (page_put(c, i, &list->at[i]) < 0)
+			return -1;
+	while (n > 0 && list->at[n - 1] == 0)
+		n--;
+	list->n = n;
+	return put_list(c, BLOCK_PAGES, list, ref);
+}
+
+/* ---- clusters */
+
+static int
+cluster_put(struct compiler *c, const struct at *up, const Cluster *m,
     struct name_id id, block_ref *ref)
 {
 	const struct at tls = AT(up, "transport_socket");
@@ -185,81 +342,58 @@ compile_cluster(struct compiler *c, const struct at *up, const Cluster *m,
 	    0 ||
 	    cluster_http(c, up, m, &b) < 0 ||
 	    compile_transport(c, &tls, m->transport_socket, false, &b.tls) <
-	    0 || compile_endpoints(c, up, m, id, &b.balance) < 0)
+	    0 || cluster_endpoints(c, up, m, id, &b.balance) < 0)
 		return -1;
 	return put_block(c, BLOCK_CLUSTER, &b, sizeof(b), ref);
 }
 
-/* Where the cluster of a slot is written down. NULL: refused. */
-static block_ref *
-page_at(struct compiler *c, uint32_t slot)
+int
+compile_cluster(struct compiler *c, const struct at *at, const Cluster *m)
 {
-	uint32_t page = slot / PAGE_SLOTS;
+	struct name_id id;
+	block_ref ref;
 
-	if (c->pages[page] == NULL &&
-	    (c->pages[page] = list_new(c, PAGE_SLOTS)) == NULL)
-		return NULL;
-	return &c->pages[page]->at[slot % PAGE_SLOTS];
-}
-
-static int
-put_pages(struct compiler *c, block_ref *ref)
-{
-	struct block_list *list;
-	uint32_t i, n = CLUSTERS_MAX / PAGE_SLOTS;
-
-	while (n > 0 && c->pages[n - 1] == NULL)
-		n--;
-	if ((list = list_new(c, n)) == NULL)
+	if (rule_check(c, at, &m->base, cluster_rules) < 0)
 		return -1;
-	for (i = 0; i < n; i++)
-		if (c->pages[i] != NULL && put_list(c, BLOCK_PAGE,
-		    c->pages[i], &list->at[i]) < 0)
-			return -1;
-	return put_list(c, BLOCK_PAGES, list, ref);
-}
-
-static int
-cluster_twice(struct compiler *c, const struct at *up,
-    Cluster *const *all, size_t i)
-{
-	size_t first = 0;
-
-	while (strcmp(all[first]->name, all[i]->name) != 0)
-		first++;
-	const struct at here = AT_ITEM(up, "clusters", i);
-	const struct at there = AT_ITEM(up, "clusters", first);
-	const struct at at = AT(&here, "name"), first_at = AT(&there, "name");
-
-	return refuse_twice(c, &at, &first_at, "cluster", all[i]->name);
+	if (names_take(c->names, NAMES_CLUSTER, m->name, strlen(m->name),
+	    &id) < 0 || (!c->whole && !names_retake(c->names, id)))
+		return refuse(c, at, "there is room for %d clusters, those "
+		    "that this change removes included", CLUSTERS_MAX);
+	if (cluster_put(c, at, m, id, &ref) < 0)
+		return -1;
+	if (c->waits)
+		return 0;		/* rolled back */
+	return page_change(c, id.id, ref) < 0 ? refuse(c, at,
+	    "no memory is left") : 0;
 }
 
 int
-compile_clusters(struct compiler *c, const struct at *up,
-    Cluster *const *clusters, size_t n, block_ref *ref)
+compile_cluster_assign(struct compiler *c, const struct at *at,
+    const Cluster *m, const LoadAssignment *from)
 {
+	const struct block_list *page;
+	struct block_cluster b;
 	struct name_id id;
-	block_ref *page;
-	size_t i;
-	int taken;
+	block_ref ref;
 
-	for (i = 0; i < n; i++) {
-		const struct at at = AT_ITEM(up, "clusters", i);
+	if (names_find(c->names, NAMES_CLUSTER, m->name, strlen(m->name),
+	    &id) < 0)
+		return refuse(c, at, "there is no cluster \"%s\"",
+		    m->name);
+	page = page_view(c, id.id / PAGE_SLOTS);
+	memcpy(&b, arena_at(c->arena, page->at[id.id % PAGE_SLOTS]),
+	    sizeof(b));
+	if (!names_retake(c->names, id) ||
+	    compile_endpoints(c, at, from, at, m, id, &b.balance) < 0 ||
+	    put_block(c, BLOCK_CLUSTER, &b, sizeof(b), &ref) < 0)
+		return -1;
+	return page_change(c, id.id, ref) < 0 ? refuse(c, at,
+	    "no memory is left") : 0;
+}
 
-		if (rule_check(c, &at, &clusters[i]->base, cluster_rules) < 0)
-			return -1;
-		taken = names_take(c->names, NAMES_CLUSTER, clusters[i]->name,
-		    strlen(clusters[i]->name), &id);
-		if (taken < 0)
-			return refuse(c, &at, "there is room for %d clusters, "
-			    "those that this change removes included",
-			    CLUSTERS_MAX);
-		if (taken > 0)
-			return cluster_twice(c, up, clusters, i);
-		if ((page = page_at(c, id.id)) == NULL ||
-		    compile_cluster(c, &at, clusters[i], id, page) < 0)
-			return -1;
-	}
-	c->out->generation.clusters_n = (uint32_t)n;
-	return put_pages(c, ref);
+bool
+compile_cluster_drop(struct compiler *c, struct name_id id)
+{
+	return names_drop(c->names, NAMES_CLUSTER, id) &&
+	    page_change(c, id.id, 0) == 0;
 }

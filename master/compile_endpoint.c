@@ -214,25 +214,25 @@ put_balance(struct compiler *c, struct walk *w, double panic,
 }
 
 int
-compile_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
-    struct name_id cluster, block_ref *ref)
+compile_endpoints(struct compiler *c, const struct at *at,
+    const LoadAssignment *from, const struct at *cluster_at,
+    const Cluster *m, struct name_id cluster, block_ref *ref)
 {
-	const struct at at = AT(up, "load_assignment");
-	struct walk w = { &at, m->load_assignment, cluster, NULL, 0, 0 };
+	struct walk w = { .up = at, .m = from, .cluster = cluster };
 	double panic;
 	size_t i, n = 0;
 
-	if (assignment_check(c, &at, w.m) < 0 ||
-	    panic_percent(c, up, m, &panic) < 0)
+	if (assignment_check(c, at, from) < 0 ||
+	    panic_percent(c, cluster_at, m, &panic) < 0)
 		return -1;
-	for (i = 0; i < w.m->n_endpoints; i++)
-		n += w.m->endpoints[i]->n_lb_endpoints;
+	for (i = 0; i < from->n_endpoints; i++)
+		n += from->endpoints[i]->n_lb_endpoints;
 	if ((w.found = scratch(c, n * sizeof(*w.found))) == NULL)
 		return -1;
-	for (i = 0; i < w.m->n_endpoints; i++) {
-		const struct at item = AT_ITEM(&at, "endpoints", i);
+	for (i = 0; i < from->n_endpoints; i++) {
+		const struct at item = AT_ITEM(at, "endpoints", i);
 
-		if (compile_locality(c, &w, &item, w.m->endpoints[i]) < 0)
+		if (compile_locality(c, &w, &item, from->endpoints[i]) < 0)
 			return -1;
 	}
 	return put_balance(c, &w, panic, ref);

@@ -15,6 +15,8 @@
 
 #define FILTER_CASE(name) \
 	ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_FILTER__CONFIG_TYPE_##name
+#define ROUTES(name) \
+	ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_CONNECTION_MANAGER__ROUTE_SPECIFIER_##name
 #define ROUTER \
 	&envoy__extensions__filters__http__router__v3__router__descriptor
 
@@ -26,8 +28,6 @@ enum {
 static const struct rule hcm_rules[] = {
 	{ "codec_type", RULE_LATER, .text = "AUTO|HTTP2" },
 	{ "stat_prefix", RULE_SET, .text = "a word for statistics" },
-	{ "rds", RULE_LATER, .text = NULL },
-	{ "route_config", RULE_SET, .text = "a RouteConfiguration" },
 	{ "http_filters", RULE_ITEMS, 1, LISTED_MAX, "1..64, the last of "
 	    "them the router" },
 	{ "max_request_headers_kb", RULE_RANGE, 1, 8192, "1..8192" },
@@ -171,13 +171,45 @@ request_id_flags(const ConnectionManager *m)
 	    (m->always_set_request_id_in_response ? HCM_REQUEST_ID_BACK : 0);
 }
 
+/* The routes of its own, which stand in the listener, or those of RDS. */
+static int
+hcm_routes(struct compiler *c, const struct at *up,
+    const ConnectionManager *m, const struct filter_names *filters,
+    block_ref *ref)
+{
+	static const struct at top = AT(NULL, "");
+	const struct at own = AT(up, "route_config"), rds = AT(up, "rds");
+	const struct at name = AT(&rds, "route_config_name");
+	const struct at source = AT(&rds, "config_source");
+	const ProtobufCMessage *found;
+	RouteConfiguration none;
+	bool refused;
+
+	if (m->route_specifier_case == ROUTES(ROUTE_CONFIG))
+		return compile_routes(c, &own, m->route_config, filters,
+		    c->yaml == NULL, ref);
+	if (m->route_specifier_case != ROUTES(RDS))
+		return refuse(c, &own, "is missing, expected a "
+		    "RouteConfiguration");
+	if (find_source(c, &source, m->rds->config_source) < 0)
+		return -1;
+	if (*m->rds->route_config_name == '\0')
+		return refuse(c, &name, "is missing, expected a name");
+	found = find_message(c, &name, RESOURCE_ROUTE,
+	    m->rds->route_config_name, &refused, NULL);
+	if (refused)
+		return -1;
+	envoy__config__route__v3__route_configuration__init(&none);
+	return compile_routes(c, &top, found == NULL ? &none :
+	    (const RouteConfiguration *)found, filters, true, ref);
+}
+
 int
 compile_hcm(struct compiler *c, const struct at *at,
     const ConnectionManager *m, block_ref *ref)
 {
 	const struct at h2 = AT(at, "http2_protocol_options");
 	const struct at common = AT(at, "common_http_protocol_options");
-	const struct at routes = AT(at, "route_config");
 	struct filter_names filters = { 0 };
 	struct block_hcm *b = scratch(c, sizeof(*b) +
 	    m->n_http_filters * sizeof(b->filters[0]));
@@ -193,8 +225,7 @@ compile_hcm(struct compiler *c, const struct at *at,
 	b->flags |= request_id_flags(m);
 	/* The other limit in kb is for what upstreams send. */
 	b->limits.bytes_max = number_or(m->max_request_headers_kb, 60) << 10;
-	if (compile_routes(c, &routes, m->route_config, &filters,
-	    &b->route_config) < 0)
+	if (hcm_routes(c, at, m, &filters, &b->route_config) < 0)
 		return -1;
 	return put_block(c, BLOCK_HCM, b, sizeof(*b) +
 	    b->filters_n * sizeof(b->filters[0]), ref);

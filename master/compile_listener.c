@@ -19,6 +19,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FILTER_CASE(name) \
@@ -122,6 +123,39 @@ listener_filters(struct compiler *c, const struct at *up, const Listener *m)
 	return 0;
 }
 
+/* ---- the list of listeners */
+
+static struct compile_listener *
+listener_of(struct compiler *c, uint32_t owner)
+{
+	struct compile_listener *l = c->out->listeners;
+
+	for (int i = 0; i < c->out->listeners_n; i++)
+		if (l[i].owner == owner)
+			return &l[i];
+	return NULL;
+}
+
+/* Another one has the address. */
+static int
+address_taken(struct compiler *c, const struct at *at,
+    const struct compile_listener *to)
+{
+	const struct compile_listener *l = c->out->listeners;
+	char address[ADDRESS_TEXT_BYTES];
+
+	for (int i = 0; i < c->out->listeners_n; i++) {
+		if (l[i].owner == to->owner ||
+		    l[i].address_len != to->address_len ||
+		    memcmp(&l[i].address, &to->address, to->address_len) != 0)
+			continue;
+		address_text(&to->address, address, sizeof(address));
+		return refuse(c, at, "address \"%s\" is there twice, listener "
+		    "\"%s\" has it", address, l[i].name);
+	}
+	return 0;
+}
+
 /* What the keeper must bind, and the slot for it: by address, so that a
  * listener with another name goes on with the same sockets. */
 static int
@@ -131,7 +165,9 @@ listener_bind(struct compiler *c, const struct at *up, const Listener *m,
 	struct block_address key;
 
 	address_block(&to->address, &key);
-	if (names_take(c->names, NAMES_LISTENER, &key, sizeof(key), id) < 0)
+	if ((to->owner == 0 || listener_of(c, to->owner) == NULL ?
+	    c->out->listeners_n : 0) == LISTENERS_MAX ||
+	    names_take(c->names, NAMES_LISTENER, &key, sizeof(key), id) < 0)
 		return refuse(c, up, "there is room for %d listeners, those "
 		    "that this change removes included", LISTENERS_MAX);
 	to->slot = id->id;
@@ -141,41 +177,9 @@ listener_bind(struct compiler *c, const struct at *up, const Listener *m,
 	return 0;
 }
 
-/* Against the listeners before it. */
 static int
-listener_unique(struct compiler *c, const struct at *list,
-    Listener *const *all, size_t i, const struct compile_listener *to)
-{
-	const struct compile_listener *other;
-	char address[ADDRESS_TEXT_BYTES];
-	size_t j;
-
-	address_text(&to->address, address, sizeof(address));
-	for (j = 0; j < i; j++) {
-		const struct at here = AT_ITEM(list, "listeners", i);
-		const struct at there = AT_ITEM(list, "listeners", j);
-		const struct at name = AT(&here, "name");
-		const struct at first_name = AT(&there, "name");
-		const struct at at = AT(&here, "address");
-		const struct at first = AT(&there, "address");
-
-		other = &c->out->listeners[j];
-		if (*all[i]->name != '\0' &&
-		    strcmp(all[i]->name, all[j]->name) == 0)
-			return refuse_twice(c, &name, &first_name, "listener",
-			    all[i]->name);
-		if (other->address_len == to->address_len &&
-		    memcmp(&other->address, &to->address, to->address_len) ==
-		    0)
-			return refuse_twice(c, &at, &first, "address",
-			    address);
-	}
-	return 0;
-}
-
-static int
-compile_listener(struct compiler *c, const struct at *at, const Listener *m,
-    struct compile_listener *to, block_ref *ref)
+listener_put(struct compiler *c, const struct at *at, const Listener *m,
+    struct compile_listener *to)
 {
 	const struct at chain = AT_ITEM(at, "filter_chains", 0);
 	char address[ADDRESS_TEXT_BYTES];
@@ -196,37 +200,85 @@ compile_listener(struct compiler *c, const struct at *at, const Listener *m,
 	address_block(&to->address, &b.address);
 	b.slot = id.id;
 	b.tag = id.tag;
-	return put_block(c, BLOCK_LISTENER, &b, sizeof(b), ref);
+	return put_block(c, BLOCK_LISTENER, &b, sizeof(b), &to->ref);
+}
+
+/* In the place of its former self, whose address may be another. */
+static bool
+listener_replace(struct compiler *c, const struct compile_listener *to)
+{
+	struct compile_listener *l = listener_of(c, to->owner);
+	bool good = true;
+
+	if (l == NULL)
+		l = &c->out->listeners[c->out->listeners_n++];
+	else {
+		c->out->generation.routes_n -= l->routes_n;
+		if (l->slot != to->slot || l->tag != to->tag)
+			good = names_drop(c->names, NAMES_LISTENER,
+			    (struct name_id){ l->slot, l->tag });
+	}
+	*l = *to;
+	c->tls_changed = true;
+	return good;
 }
 
 int
-compile_listeners(struct compiler *c, const struct at *up,
-    Listener *const *listeners, size_t n, block_ref *ref)
+compile_listener(struct compiler *c, const struct at *at, const Listener *m,
+    uint32_t owner)
 {
-	const struct at all = AT(up, "listeners");
-	struct block_list *list;
-	struct compile_listener *to;
-	size_t i;
+	const struct at address = AT(at, "address");
+	struct compile_listener to = { .owner = owner };
+	uint32_t routes_n = c->out->generation.routes_n;
 
-	if (n > LISTENERS_MAX)
-		return refuse(c, &all, "has %zu items, expected at most %d",
-		    n, LISTENERS_MAX);
-	if ((list = list_new(c, n)) == NULL)
+	if (rule_check(c, at, &m->base, listener_rules) < 0 ||
+	    address_read(c, &address, m->address, &to.address,
+	    &to.address_len) < 0 || address_taken(c, &address, &to) < 0 ||
+	    listener_put(c, at, m, &to) < 0)
 		return -1;
-	for (i = 0; i < n; i++) {
-		const struct at at = AT_ITEM(up, "listeners", i);
-		const struct at address = AT(&at, "address");
+	if (c->waits)
+		return 0;		/* rolled back */
+	to.routes_n = c->out->generation.routes_n - routes_n;
+	return listener_replace(c, &to) ? 0 : refuse(c, at, "no memory is "
+	    "left");
+}
 
-		to = &c->out->listeners[i];
-		if (rule_check(c, &at, &listeners[i]->base, listener_rules) <
-		    0 || address_read(c, &address, listeners[i]->address,
-		    &to->address, &to->address_len) < 0 ||
-		    listener_unique(c, up, listeners, i, to) < 0 ||
-		    compile_listener(c, &at, listeners[i], to, &list->at[i]) <
-		    0)
-			return -1;
-		c->out->listeners_n++;
-	}
+bool
+compile_listener_drop(struct compiler *c, uint32_t owner)
+{
+	struct compile_listener *l = listener_of(c, owner);
+	struct name_id id;
+
+	if (l == NULL)
+		return true;
+	id = (struct name_id){ l->slot, l->tag };
+	c->out->generation.routes_n -= l->routes_n;
+	*l = c->out->listeners[--c->out->listeners_n];
+	c->tls_changed = true;
+	return names_drop(c->names, NAMES_LISTENER, id);
+}
+
+static int
+slot_compare(const void *a, const void *b)
+{
+	const struct compile_listener *x = a, *y = b;
+
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+/* By slot: the order in which they came leaves no trace. */
+int
+compile_listeners(struct compiler *c, block_ref *ref)
+{
+	size_t n = (size_t)c->out->listeners_n;
+	struct block_list *list = list_new(c, n);
+
+	if (list == NULL)
+		return -1;
+	qsort(c->out->listeners, n, sizeof(c->out->listeners[0]),
+	    slot_compare);
+	for (size_t i = 0; i < n; i++)
+		list->at[i] = c->out->listeners[i].ref;
 	c->out->generation.listeners_n = (uint32_t)n;
 	return put_list(c, BLOCK_LISTENERS, list, ref);
 }

@@ -3,6 +3,7 @@
  * else.
  *
  *   compile.c
+ *     ├── compile_put_stage.c  what a stage has in common
  *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
  *     └── compile_listener.c   ── tls
  *           └── compile_hcm.c  ── http, rbac
@@ -43,12 +44,17 @@ typedef Google__Protobuf__UInt32Value UInt32;
 typedef Envoy__Type__Matcher__V3__StringMatcher StringMatcher;
 typedef Envoy__Config__Bootstrap__V3__Bootstrap Bootstrap;
 typedef Envoy__Config__Core__V3__Address Address;
+typedef Envoy__Config__Core__V3__ConfigSource ConfigSource;
 typedef Envoy__Config__Core__V3__SocketAddress SocketAddress;
 typedef Envoy__Config__Core__V3__DataSource DataSource;
 typedef Envoy__Config__Core__V3__HeaderValueOption HeaderValueOption;
 typedef Envoy__Config__Core__V3__TransportSocket TransportSocket;
 typedef Envoy__Config__Core__V3__HttpProtocolOptions CommonHttp;
 typedef Envoy__Config__Core__V3__Http2ProtocolOptions Http2;
+typedef Envoy__Extensions__TransportSockets__Tls__V3__TlsCertificate
+    TlsCertificate;
+typedef Envoy__Extensions__TransportSockets__Tls__V3__CertificateValidationContext
+    Validation;
 typedef Envoy__Config__Cluster__V3__Cluster Cluster;
 typedef Envoy__Config__Cluster__V3__CircuitBreakers CircuitBreakers;
 typedef Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds Thresholds;
@@ -80,16 +86,21 @@ typedef Envoy__Extensions__Upstreams__Http__V3__HttpProtocolOptions
     HttpOptions;
 
 struct compiler {
-	struct image	*image;
+	struct compile_stage stage;
+	struct image	*image;		/* of the stage, as names, sources */
 	const struct arena *arena;	/* of the image */
 	struct names	*names;
 	struct sources	*sources;
-	struct block_list *keys;	/* scratch: in the arena of secrets */
-	uint32_t	 keys_cap;
-	const struct yaml *yaml;
+	struct load_arena *stage_memory;	/* of pages */
+	struct compiled	*out;		/* in the making: c->made */
+	struct compiled	 made;
+	struct block_list *pages[CLUSTERS_MAX / PAGE_SLOTS];	/* changed */
+	bool		 whole;		/* compile(): nothing is kept */
+	bool		 tls_changed;	/* there may be other keys */
+	/* Of the resource that is compiled. */
+	const struct yaml *yaml;	/* NULL: not from a file */
 	struct load_arena *memory;	/* thrown away with the messages */
-	struct compiled	*out;
-	struct block_list *pages[CLUSTERS_MAX / PAGE_SLOTS];	/* scratch */
+	bool		 waits;
 	char		*why;
 	size_t		 why_len;
 };
@@ -188,10 +199,56 @@ int	source_certificates(struct compiler *c, const struct at *at,
 /* A private key goes into the arena of secrets: *key is where, *file whence,
  * and *hash tells one content from another. */
 int	source_key(struct compiler *c, const struct at *at,
-	    const DataSource *s, const char **file, block_ref *key,
-	    uint64_t *hash);
+	    const DataSource *s, const char **file, struct compile_key *key);
 /* The list of all keys of this generation, in the arena of secrets. */
 int	source_keys_end(struct compiler *c, block_ref *ref);
+
+/* ---- compile_find.c: other resources */
+
+/* The message of a resource, or NULL: it waits for it (c->waits), does without,
+ * or it is refused (*refused). */
+const ProtobufCMessage *find_message(struct compiler *c,
+	    const struct at *at, enum resource_kind kind, const char *name,
+	    bool *refused, struct compile_key *key);
+/* Slot of a cluster. lenient: one that is not there is CLUSTER_NONE, and
+ * waited for. -1: refused. */
+int	find_cluster(struct compiler *c, const struct at *at,
+	    const char *name, bool lenient, uint32_t *slot);
+/* Only what we can follow: a ConfigSource. */
+int	find_source(struct compiler *c, const struct at *at,
+	    const ConfigSource *m);
+/* The clusters of a page, changed or not; NULL: it is empty. */
+const struct block_list *page_view(const struct compiler *c, uint32_t page);
+
+/* ---- compile_tls.c, compile_secret.c */
+
+struct tls_certificate {		/* pointers are the messages' */
+	const char	*chain, *key_file;	/* key_file: whence, for humans */
+	size_t		 chain_len;
+	struct compile_key key;
+};
+
+/* A certificate and its key, which was taken out before (known) or stands in
+ * the message. They are a pair. */
+int	compile_certificate(struct compiler *c, const struct at *at,
+	    const TlsCertificate *m, const struct compile_key *known,
+	    struct tls_certificate *t);
+int	compile_validation_check(struct compiler *c, const struct at *at,
+	    const Validation *m);
+/* What OpenSSL says to it, before it is used. */
+struct tls_settings;
+int	secret_check(struct compiler *c, const struct at *at,
+	    const struct tls_settings *s);
+/* See compile_secret; m is a Secret. */
+int	secret_take(struct compiler *c, const ProtobufCMessage *m,
+	    uint8_t **out, size_t *out_len, struct compile_key *key);
+/* By name; *found NULL: it is waited for. */
+int	find_certificate(struct compiler *c, const struct at *at,
+	    const Envoy__Extensions__TransportSockets__Tls__V3__SdsSecretConfig
+	    *m, const TlsCertificate **found, struct compile_key *key);
+int	find_validation(struct compiler *c, const struct at *at,
+	    const Envoy__Extensions__TransportSockets__Tls__V3__SdsSecretConfig
+	    *m, const Validation **found);
 
 /* ---- compile_rbac.c */
 
@@ -246,6 +303,7 @@ struct levels {
 	struct level	 config, host, route, share;
 	struct block_plan retry;	/* the virtual host's word on retries */
 	bool		 most_specific;	/* the last word is the route's */
+	bool		 lenient;	/* a cluster may not be there */
 	uint32_t	 body_bytes_max;	/* of a direct response */
 };
 
@@ -278,18 +336,29 @@ int	draft_put(struct compiler *c, struct plan_draft *d, block_ref *ref);
 
 /* ---- one function per kind of resource */
 
-int	compile_clusters(struct compiler *c, const struct at *up,
-	    Cluster *const *clusters, size_t n, block_ref *ref);
-int	compile_endpoints(struct compiler *c, const struct at *up,
+/* One cluster, under its id, and where it is written down. */
+int	compile_cluster(struct compiler *c, const struct at *at,
+	    const Cluster *m);
+/* The endpoints of m are those of from, which stands at its own place. */
+int	compile_endpoints(struct compiler *c, const struct at *at,
+	    const LoadAssignment *from, const struct at *cluster_at,
 	    const Cluster *m, struct name_id cluster, block_ref *ref);
-int	compile_listeners(struct compiler *c, const struct at *up,
-	    Listener *const *listeners, size_t n, block_ref *ref);
+/* The balance of a live cluster, and all else of it as it is. */
+int	compile_cluster_assign(struct compiler *c, const struct at *at,
+	    const Cluster *m, const LoadAssignment *from);
+bool	compile_cluster_drop(struct compiler *c, struct name_id id);
+int	compile_pages(struct compiler *c, block_ref *ref);
+int	compile_listener(struct compiler *c, const struct at *at,
+	    const Listener *m, uint32_t owner);
+bool	compile_listener_drop(struct compiler *c, uint32_t owner);
+int	compile_listeners(struct compiler *c, block_ref *ref);
 int	compile_hcm(struct compiler *c, const struct at *at,
 	    const ConnectionManager *m, block_ref *ref);
-/* filters: of the listener that has these routes. */
+/* filters: of the listener that has these routes. lenient: a cluster may not
+ * be there, if m does not say that all must. */
 int	compile_routes(struct compiler *c, const struct at *at,
 	    const RouteConfiguration *m, const struct filter_names *filters,
-	    block_ref *ref);
+	    bool lenient, block_ref *ref);
 int	compile_header(struct compiler *c, const struct at *at,
 	    const HeaderMatcher *m, struct block_header_match *b);
 /* Where a route leads: to->path is there already. */

@@ -10,7 +10,7 @@
  * needs neither its route nor its generation. Shares that differ in nothing
  * have one plan: equal blocks are one.
  *
- * A cluster that is not there is refused.
+ * A cluster that is not there is refused, or waited for: compile_find.c.
  *
  * Source: config.route.v3.RouteAction, WeightedCluster, DirectResponseAction.
  * Test: t/unit/compile.c.
@@ -125,44 +125,6 @@ plan_host(struct compiler *c, const struct at *up, const char *host,
 	    draft_text(c, d, host, strlen(host), &d->plan.host);
 }
 
-/* ---- clusters */
-
-static int
-cluster_unknown(struct compiler *c, const struct at *at, const char *name)
-{
-	const struct block_cluster *b;
-	const char *best = NULL;
-	size_t i, j;
-
-	for (i = 0; i < CLUSTERS_MAX / PAGE_SLOTS; i++)
-		for (j = 0; c->pages[i] != NULL && j < PAGE_SLOTS; j++) {
-			if (c->pages[i]->at[j] == 0)
-				continue;
-			b = arena_at(c->arena, c->pages[i]->at[j]);
-			yaml_nearer(name, block_text(c->arena, b->name),
-			    &best);
-		}
-	return best != NULL ? refuse(c, at, "there is no cluster \"%s\", did "
-	    "you mean \"%s\"?", name, best) : refuse(c, at, "there is no "
-	    "cluster \"%s\", expected the name of one of the %u clusters",
-	    name, c->out->generation.clusters_n);
-}
-
-/* Slot and name; where it stands. */
-static int
-cluster_find(struct compiler *c, const struct at *at, const char *name,
-    uint32_t *slot)
-{
-	struct name_id id;
-
-	if (name == NULL || *name == '\0')
-		return refuse(c, at, "is missing, expected a cluster's name");
-	if (names_find(c->names, NAMES_CLUSTER, name, strlen(name), &id) < 0)
-		return cluster_unknown(c, at, name);
-	*slot = id.id;
-	return 0;
-}
-
 /* ---- plans of clusters */
 
 struct target {
@@ -219,7 +181,7 @@ share_compile(struct compiler *c, const struct at *up, const ClusterWeight *m,
 		t.host = m->host_rewrite_literal;
 		t.host_at = up;
 	}
-	return cluster_find(c, &at, m->name, &to->cluster) < 0 ? -1 :
+	return find_cluster(c, &at, m->name, l.lenient, &to->cluster) < 0 ? -1 :
 	    target_plan(c, &t, &l, &to->plan);
 }
 
@@ -296,7 +258,8 @@ route_compile(struct compiler *c, const struct at *up, const RouteAction *m,
 
 	if (m->cluster_specifier_case == SPECIFIER(WEIGHTED_CLUSTERS))
 		return split_compile(c, up, &t, l, to);
-	return cluster_find(c, &cluster, t.cluster, &to->cluster) < 0 ? -1 :
+	return find_cluster(c, &cluster, t.cluster, l->lenient,
+	    &to->cluster) < 0 ? -1 :
 	    target_plan(c, &t, l, &to->plan);
 }
 

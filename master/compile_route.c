@@ -240,11 +240,13 @@ hosts_unique(struct compiler *c, const struct at *up,
 
 static int
 compile_hosts(struct compiler *c, const struct at *up,
-    const RouteConfiguration *m, const struct overrides *own,
+    const RouteConfiguration *m, const struct overrides *own, bool lenient,
     struct block_route_config *b)
 {
 	const struct levels l = {
 	    .config = LEVEL(up, m),
+	    .lenient = m->validate_clusters == NULL ? lenient :
+	    !m->validate_clusters->value,
 	    .most_specific = m->most_specific_header_mutations_wins,
 	    .body_bytes_max = number_or(m->max_direct_response_body_size_bytes,
 	    BODY_BYTES_MAX),
@@ -263,22 +265,19 @@ compile_hosts(struct compiler *c, const struct at *up,
 	    put_list(c, BLOCK_HOSTS, list, &b->hosts);
 }
 
-static const struct rule config_rules[] = {
-	{ "validate_clusters", RULE_LATER, .text = "true" },
-	{ NULL, RULE_SET, 0, 0, NULL },
-};
+static const struct rule no_rules = { NULL, RULE_SET, 0, 0, NULL };
 
 int
 compile_routes(struct compiler *c, const struct at *at,
     const RouteConfiguration *m, const struct filter_names *filters,
-    block_ref *ref)
+    bool lenient, block_ref *ref)
 {
 	struct overrides own = { .filters = filters };
 	struct block_route_config *b;
 	struct domain *domains;
 	size_t i, n, bytes;
 
-	if (rule_check(c, at, &m->base, config_rules) < 0 ||
+	if (rule_check(c, at, &m->base, &no_rules) < 0 ||
 	    (domains = domains_read(c, at, m, &n)) == NULL)
 		return -1;
 	bytes = sizeof(*b) + n * sizeof(b->domains[0]);
@@ -286,7 +285,7 @@ compile_routes(struct compiler *c, const struct at *at,
 	    put_text(c, m->name, &b->name) < 0 ||
 	    compile_overrides(c, at, m->typed_per_filter_config,
 	    m->n_typed_per_filter_config, &own) < 0 ||
-	    compile_hosts(c, at, m, &own, b) < 0)
+	    compile_hosts(c, at, m, &own, lenient, b) < 0)
 		return -1;
 	b->ignore_port = m->ignore_port_in_host_matching ? 1 : 0;
 	b->domains_n = (uint32_t)n;

@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "worker/io/tls.h"
+
 typedef Envoy__Extensions__TransportSockets__Tls__V3__CommonTlsContext
     CommonTls;
 typedef Envoy__Extensions__TransportSockets__Tls__V3__DownstreamTlsContext
@@ -25,10 +27,8 @@ typedef Envoy__Extensions__TransportSockets__Tls__V3__DownstreamTlsContext
 typedef Envoy__Extensions__TransportSockets__Tls__V3__UpstreamTlsContext
     Upstream;
 typedef Envoy__Extensions__TransportSockets__Tls__V3__TlsParameters Params;
-typedef Envoy__Extensions__TransportSockets__Tls__V3__TlsCertificate
-    Certificate;
-typedef Envoy__Extensions__TransportSockets__Tls__V3__CertificateValidationContext
-    Validation;
+typedef Envoy__Extensions__TransportSockets__Tls__V3__CommonTlsContext__CombinedCertificateValidationContext
+    Combined;
 typedef Envoy__Extensions__TransportSockets__Tls__V3__SubjectAltNameMatcher
     SanMatcher;
 
@@ -38,8 +38,8 @@ typedef Envoy__Extensions__TransportSockets__Tls__V3__SubjectAltNameMatcher
 	&envoy__extensions__transport_sockets__tls__v3__upstream_tls_context__descriptor
 #define RAW_BUFFER \
 	&envoy__extensions__transport_sockets__raw_buffer__v3__raw_buffer__descriptor
-#define VALIDATION_CASE \
-	ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_VALIDATION_CONTEXT
+#define CONTEXT(name) \
+	ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_##name
 #define SAN_TYPE(name) \
 	ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__##name
 
@@ -163,25 +163,64 @@ tls_params(struct compiler *c, const struct at *at, const Params *m,
 
 /* ---- certificates */
 
+/* They are a pair, and can be used. */
 static int
-tls_certificate(struct compiler *c, const struct at *at, const Certificate *m,
-    struct draft *d)
+pair_check(struct compiler *c, const struct at *at,
+    const struct tls_certificate *t)
+{
+	const struct block_text *key = arena_at(&c->image->secrets,
+	    t->key.ref);
+	const struct tls_settings s = { .server = true,
+	    .version_min = TLS_1_2, .version_max = TLS_1_3,
+	    .certificate_chain = t->chain,
+	    .certificate_chain_len = t->chain_len,
+	    .private_key = key->bytes, .private_key_len = key->len };
+
+	return secret_check(c, at, &s);
+}
+
+int
+compile_certificate(struct compiler *c, const struct at *at,
+    const TlsCertificate *m, const struct compile_key *known,
+    struct tls_certificate *t)
 {
 	static const struct rule rules[] = {
 		{ "certificate_chain", RULE_SET, .text = "a source of PEM" },
-		{ "private_key", RULE_SET, .text = "a filename" },
 		{ NULL, RULE_SET, 0, 0, NULL },
 	};
 	const struct at chain = AT(at, "certificate_chain");
 	const struct at key = AT(at, "private_key");
 
-	if (rule_check(c, at, &m->base, rules) < 0 ||
-	    source_certificates(c, &chain, m->certificate_chain,
-	    &d->certificate_chain.bytes, &d->certificate_chain.len) < 0 ||
-	    source_key(c, &key, m->private_key, &d->private_key_file.bytes,
-	    &d->private_key, &d->key_hash) < 0)
+	memset(t, 0, sizeof(*t));
+	t->key_file = "";
+	if (rule_check(c, at, &m->base, rules) < 0)
 		return -1;
-	d->private_key_file = text_of(d->private_key_file.bytes);
+	if (m->private_key == NULL && (known == NULL || known->ref == 0))
+		return refuse(c, &key, "is missing, expected a filename");
+	if (source_certificates(c, &chain, m->certificate_chain, &t->chain,
+	    &t->chain_len) < 0)
+		return -1;
+	if (known != NULL && known->ref != 0)
+		t->key = *known;
+	else if (source_key(c, &key, m->private_key, &t->key_file,
+	    &t->key) < 0)
+		return -1;
+	return pair_check(c, at, t);
+}
+
+static int
+tls_certificate(struct compiler *c, const struct at *at,
+    const TlsCertificate *m, const struct compile_key *known,
+    struct draft *d)
+{
+	struct tls_certificate t;
+
+	if (compile_certificate(c, at, m, known, &t) < 0)
+		return -1;
+	d->certificate_chain = (struct text){ t.chain, t.chain_len };
+	d->private_key_file = text_of(t.key_file);
+	d->private_key = t.key.ref;
+	d->key_hash = t.key.hash;
 	return 0;
 }
 
@@ -244,33 +283,110 @@ static const struct rule validation_rules[] = {
 	{ NULL, RULE_SET, 0, 0, NULL },
 };
 
+/* What m says is added to what another context said. */
 static int
-tls_validation(struct compiler *c, const struct at *at, const Validation *m,
+sans_add(struct compiler *c, const struct at *at, const Validation *m,
     struct draft *d)
 {
-	const struct at ca = AT(at, "trusted_ca");
 	const struct at names = AT(at, "match_typed_subject_alt_names");
 	size_t i, n = m->n_match_typed_subject_alt_names;
+	struct san *to;
 
-	if (rule_check(c, at, &m->base, validation_rules) < 0)
+	if (n == 0)
+		return 0;
+	if (d->sans_n + n > TLS_SANS_MAX)
+		return refuse(c, &names, "are %zu together, expected at most "
+		    "%d", d->sans_n + n, TLS_SANS_MAX);
+	if ((to = scratch(c, (d->sans_n + n) * sizeof(*to))) == NULL)
 		return -1;
-	if (m->trusted_ca == NULL)
-		return n == 0 ? 0 : refuse(c, &names, "names in a certificate "
-		    "that nobody checks prove nothing, expected a trusted_ca");
-	if (source_certificates(c, &ca, m->trusted_ca, &d->trusted_ca.bytes,
-	    &d->trusted_ca.len) < 0 ||
-	    (d->sans = scratch(c, n * sizeof(*d->sans))) == NULL)
-		return -1;
+	if (d->sans_n > 0)
+		memcpy(to, d->sans, d->sans_n * sizeof(*to));
 	for (i = 0; i < n; i++) {
 		const struct at item = AT_ITEM(at,
 		    "match_typed_subject_alt_names", i);
 
 		if (tls_san(c, &item, m->match_typed_subject_alt_names[i],
-		    &d->sans[i]) < 0)
+		    &to[d->sans_n + i]) < 0)
 			return -1;
 	}
-	d->sans_n = n;
+	d->sans = to;
+	d->sans_n += n;
 	return 0;
+}
+
+static int
+ca_check(struct compiler *c, const struct at *at, const struct draft *d)
+{
+	const struct tls_settings s = { .version_min = TLS_1_2,
+	    .version_max = TLS_1_3, .trusted_ca = d->trusted_ca.bytes,
+	    .trusted_ca_len = d->trusted_ca.len };
+
+	return secret_check(c, at, &s);
+}
+
+static int
+tls_validation(struct compiler *c, const struct at *at, const Validation *m,
+    struct draft *d)
+{
+	const struct at ca = AT(at, "trusted_ca");
+
+	if (rule_check(c, at, &m->base, validation_rules) < 0)
+		return -1;
+	if (m->trusted_ca != NULL && (source_certificates(c, &ca,
+	    m->trusted_ca, &d->trusted_ca.bytes, &d->trusted_ca.len) < 0 ||
+	    ca_check(c, &ca, d) < 0))
+		return -1;
+	return sans_add(c, at, m, d);
+}
+
+static int
+names_checked(struct compiler *c, const struct at *at, const struct draft *d)
+{
+	const struct at names = AT(at, "match_typed_subject_alt_names");
+
+	return d->sans_n == 0 || d->trusted_ca.bytes != NULL ? 0 : refuse(c,
+	    &names, "names in a certificate that nobody checks prove nothing, "
+	    "expected a trusted_ca");
+}
+
+/* Of a secret: with which default it is combined is not known yet. */
+int
+compile_validation_check(struct compiler *c, const struct at *at,
+    const Validation *m)
+{
+	struct draft d = { 0 };
+
+	return tls_validation(c, at, m, &d);
+}
+
+static int
+validation_sds(struct compiler *c, const struct at *at,
+    const Envoy__Extensions__TransportSockets__Tls__V3__SdsSecretConfig *m,
+    struct draft *d)
+{
+	static const struct at top = AT(NULL, "");
+	const struct at context = AT(&top, "validation_context");
+	const Validation *found;
+
+	if (m == NULL)
+		return refuse(c, at, "is missing, expected a secret's name");
+	if (find_validation(c, at, m, &found) < 0)
+		return -1;
+	return found == NULL ? 0 : tls_validation(c, &context, found, d);
+}
+
+static int
+validation_combined(struct compiler *c, const struct at *at,
+    const Combined *m, struct draft *d)
+{
+	const struct at own = AT(at, "default_validation_context");
+	const struct at sds = AT(at, "validation_context_sds_secret_config");
+
+	if (m->default_validation_context != NULL && tls_validation(c, &own,
+	    m->default_validation_context, d) < 0)
+		return -1;
+	return validation_sds(c, &sds, m->validation_context_sds_secret_config,
+	    d);
 }
 
 /* ---- contexts */
@@ -288,33 +404,80 @@ alpn_check(struct compiler *c, const struct at *up, const CommonTls *m)
 	    refuse(c, &at, "godwit speaks HTTP/2, expected h2 among them");
 }
 
+/* One certificate at most, in the message or by name. */
 static int
-tls_common(struct compiler *c, const struct at *up, const CommonTls *m,
-    struct draft *d)
+common_certificate(struct compiler *c, const struct at *at,
+    const CommonTls *m, struct draft *d)
 {
 	static const struct rule rules[] = {
 		{ "tls_certificates", RULE_ITEMS, 0, 1, "at most one: several "
 		    "are not built yet" },
+		{ "tls_certificate_sds_secret_configs", RULE_ITEMS, 0, 1,
+		    "at most one: several are not built yet" },
 		{ NULL, RULE_SET, 0, 0, NULL },
 	};
+	static const struct at top = AT(NULL, ""), secret = AT(&top,
+	    "tls_certificate");
+	const struct at own = AT_ITEM(at, "tls_certificates", 0);
+	const struct at sds = AT_ITEM(at,
+	    "tls_certificate_sds_secret_configs", 0);
+	const TlsCertificate *found;
+	struct compile_key key;
+
+	if (rule_check(c, at, &m->base, rules) < 0)
+		return -1;
+	if (m->n_tls_certificates > 0)
+		return m->n_tls_certificate_sds_secret_configs > 0 ?
+		    refuse(c, &sds, "is one too many beside "
+		    "tls_certificates, expected one of the two") :
+		    tls_certificate(c, &own, m->tls_certificates[0], NULL, d);
+	if (m->n_tls_certificate_sds_secret_configs == 0)
+		return 0;
+	if (find_certificate(c, &sds,
+	    m->tls_certificate_sds_secret_configs[0], &found, &key) < 0)
+		return -1;
+	return found == NULL ? 0 : tls_certificate(c, &secret, found, &key, d);
+}
+
+static int
+common_validation(struct compiler *c, const struct at *at,
+    const CommonTls *m, struct draft *d)
+{
+	const struct at own = AT(at, "validation_context");
+	const struct at sds = AT(at, "validation_context_sds_secret_config");
+	const struct at both = AT(at, "combined_validation_context");
+
+	switch (m->validation_context_type_case) {
+	case CONTEXT(VALIDATION_CONTEXT):
+		return tls_validation(c, &own, m->validation_context, d) < 0 ?
+		    -1 : names_checked(c, &own, d);
+	case CONTEXT(VALIDATION_CONTEXT_SDS_SECRET_CONFIG):
+		return validation_sds(c, &sds,
+		    m->validation_context_sds_secret_config, d) < 0 ? -1 :
+		    names_checked(c, &sds, d);
+	case CONTEXT(COMBINED_VALIDATION_CONTEXT):
+		if (validation_combined(c, &both,
+		    m->combined_validation_context, d) < 0)
+			return -1;
+		return c->waits ? 0 : names_checked(c, &both, d);
+	default:
+		return 0;
+	}
+}
+
+static int
+tls_common(struct compiler *c, const struct at *up, const CommonTls *m,
+    struct draft *d)
+{
 	const struct at at = AT(up, "common_tls_context");
 	const struct at params = AT(&at, "tls_params");
-	const struct at certificate = AT_ITEM(&at, "tls_certificates", 0);
-	const struct at validation = AT(&at, "validation_context");
 
 	if (m == NULL)
 		return tls_params(c, &at, NULL, d);
-	if (rule_check(c, &at, &m->base, rules) < 0 ||
-	    alpn_check(c, &at, m) < 0 ||
-	    tls_params(c, &params, m->tls_params, d) < 0)
-		return -1;
-	if (m->n_tls_certificates > 0 &&
-	    tls_certificate(c, &certificate, m->tls_certificates[0], d) < 0)
-		return -1;
-	if (m->validation_context_type_case == VALIDATION_CASE)
-		return tls_validation(c, &validation, m->validation_context,
-		    d);
-	return 0;
+	return alpn_check(c, &at, m) < 0 ||
+	    tls_params(c, &params, m->tls_params, d) < 0 ||
+	    common_certificate(c, &at, m, d) < 0 ? -1 :
+	    common_validation(c, &at, m, d);
 }
 
 static const struct rule downstream_rules[] = {
@@ -338,6 +501,8 @@ tls_downstream(struct compiler *c, const struct at *at, const Downstream *m,
 	if (rule_check(c, at, &m->base, downstream_rules) < 0 ||
 	    tls_common(c, at, m->common_tls_context, d) < 0)
 		return -1;
+	if (c->waits)
+		return 0;
 	if (d->certificate_chain.bytes == NULL)
 		return refuse(c, &common, "a server needs a certificate, "
 		    "expected tls_certificates");
@@ -366,7 +531,7 @@ tls_upstream(struct compiler *c, const struct at *at, const Upstream *m,
 		return -1;
 	if (*m->sni != '\0')
 		d->sni = text_of(m->sni);
-	if (d->trusted_ca.bytes == NULL)
+	if (d->trusted_ca.bytes == NULL && !c->waits)
 		warn_at(c, at, "nothing checks the server's certificate "
 		    "(no trusted_ca)");
 	return 0;

@@ -29,6 +29,7 @@ static const struct {
 	[CONTROL_BOUND] = { 0, text_good },
 	[CONTROL_REFUSED] = { 0, text_good },
 	[CONTROL_MOVED] = { 2, text_good },
+	[CONTROL_JOURNAL] = { 1, text_good },
 	[CONTROL_PUBLISHED] = { 0, text_good },
 	[CONTROL_SETTLED] = { 0, text_good },
 	[CONTROL_SERVE] = { 1, text_good },

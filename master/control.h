@@ -16,6 +16,12 @@
  *            ──SERVE + admin.sock──>                 once per master
  *            <──FAIL──                               a bad file: all stays
  *
+ *   a change of the control plane
+ *     other listeners   from LISTENER on as above, but nobody asked
+ *     all others        master ──PUBLISHED──> keeper, which needs do nothing
+ *
+ *   a new journal (journal.h): master ──JOURNAL + journal──> keeper
+ *
  *   USR1        keeper ──REOPEN + file──> master
  *   compaction  master ──MOVED + arena, secrets──> keeper
  *   godwit -s   caller ──COMMAND──> keeper ──TEXT × n, OK | FAIL──> caller
@@ -38,12 +44,13 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define CONTROL_LAYOUT 0x67770002u
+#define CONTROL_LAYOUT 0x67770003u
 
 enum control_kind {
 	CONTROL_LISTENER, CONTROL_STAGE, CONTROL_WORDS, CONTROL_ROW,
 	CONTROL_BOUND,
-	CONTROL_REFUSED, CONTROL_MOVED, CONTROL_PUBLISHED, CONTROL_SETTLED,
+	CONTROL_REFUSED, CONTROL_MOVED, CONTROL_JOURNAL,
+	CONTROL_PUBLISHED, CONTROL_SETTLED,
 	CONTROL_SERVE, CONTROL_RELOAD, CONTROL_REOPEN, CONTROL_FAIL,
 	CONTROL_COMMAND,
 	CONTROL_TEXT, CONTROL_OK,
@@ -61,6 +68,7 @@ struct control_settings {
 	uint32_t	drain_time_ms;
 	uint32_t	stuck_alarm_ms, stuck_kill_ms;
 	uint32_t	log_level;	/* enum log_level */
+	uint32_t	asked;		/* 1: by RELOAD, or at the start */
 	uint32_t	user_set;	/* 0: the children stay who we are */
 	uint32_t	uid, gid;
 	uint32_t	groups_n;
@@ -81,6 +89,8 @@ struct control {
 	uint32_t	layout;		/* CONTROL_LAYOUT; control_send's */
 	uint32_t	kind;		/* enum control_kind */
 	uint64_t	generation;	/* STAGE, MOVED, PUBLISHED, SETTLED */
+	int32_t		slot_refused;	/* REFUSED: of a listener, or -1 */
+	int32_t		pad;
 	union {
 		struct control_listener	listener;	/* LISTENER */
 		struct control_settings	settings;	/* STAGE */

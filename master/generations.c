@@ -19,7 +19,10 @@
 
 static const char bootstrap_type[] = "envoy.config.bootstrap.v3.Bootstrap";
 
-enum { MESSAGES_BYTES_MAX = 1 << 30, FILE_BYTES_MAX = 64 << 20 };
+enum {
+	MESSAGES_BYTES_MAX = 1 << 30, FILE_BYTES_MAX = 64 << 20,
+	MISSING_MS = 15000,	/* Envoy's initial_fetch_timeout */
+};
 
 /* ---- reading */
 
@@ -108,6 +111,69 @@ settings_make(const struct conf *c, struct control_settings *s, char *why,
 
 /* ---- compiling */
 
+static int64_t
+now_ms(void)
+{
+	return clock_now().ns / 1000000;
+}
+
+/* Where a stage begins: as the newest generation. */
+static int
+stage_begin(struct generations *g, struct sources *sources,
+    const struct yaml *yaml, int64_t now_ms, char *why, size_t why_len)
+{
+	const struct compile_stage s = { .image = &g->image,
+	    .names = g->names, .sources = sources, .newest = &g->newest,
+	    .yaml = yaml,
+	    .number = g->newest.generation.number + 1 };
+
+	return resources_begin(g->resources, &s, now_ms) == 0 ? 0 :
+	    why_set(why, why_len, "no memory");
+}
+
+/* What can come from a control plane, and is waited for then. */
+static void
+dynamic_tell(struct generations *g, const struct dynamic *d)
+{
+	for (int kind = 0; kind < RESOURCE_KINDS; kind++)
+		resources_dynamic(g->resources, (enum resource_kind)kind,
+		    d->ads || g->dynamic_always);
+}
+
+/* The key of a secret in a dead master's arena, if it is still there. */
+static const struct block_text *
+kept_key(const struct generations *g, const struct compile_key *key)
+{
+	const struct arena *a = &g->kept_secrets;
+	uint64_t off = (uint64_t)key->ref * ARENA_UNIT_BYTES;
+	const struct block_text *t;
+
+	if (key->ref == 0 || off > a->size_bytes - sizeof(*t))
+		return NULL;
+	t = arena_at(a, key->ref);
+	return t->len < a->size_bytes - off - sizeof(*t) &&
+	    compile_hash(t->bytes, t->len) == key->hash ? t : NULL;
+}
+
+static void
+replay_one(void *arg, const struct journal_entry *e)
+{
+	struct generations *g = arg;
+	const struct block_text *key = kept_key(g, &e->key);
+
+	/* Its certificate is of no use without it, and a newer one follows. */
+	if (e->key.ref == 0 || key != NULL)
+		resources_replay(g->resources, e, key == NULL ? NULL :
+		    key->bytes, key == NULL ? 0 : key->len);
+}
+
+/* What the dead master had of a control plane. */
+static int
+replay(struct generations *g, char *why, size_t why_len)
+{
+	return journal_read(g->kept_journal_fd, replay_one, g, why, why_len);
+}
+
 /* On 0 blocks and names are staged. */
 static int
 blocks_make(struct generations *g, const struct yaml *tree,
@@ -121,10 +187,21 @@ blocks_make(struct generations *g, const struct yaml *tree,
 		return why_set(why, why_len, "no memory");
 	bootstrap = load_message(m, load_type_find(bootstrap_type), tree,
 	    yaml_root(tree), "", why, why_len);
-	if (bootstrap != NULL)
-		rc = compile(&g->staged, &g->image, g->names, sources,
-		    g->newest.generation.number + 1, &g->staged_conf, tree,
-		    bootstrap, m, why, why_len);
+	if (bootstrap != NULL && compile_dynamic(tree, bootstrap,
+	    &g->staged_dynamic, why, why_len) == 0 &&
+	    (rc = stage_begin(g, sources, tree,
+	    now_ms(), why, why_len)) == 0) {
+		dynamic_tell(g, &g->staged_dynamic);
+		rc = resources_file(g->resources, tree, bootstrap, why,
+		    why_len);
+		if (rc == 0 && g->kept_journal_fd != -1)
+			rc = replay(g, why, why_len);
+		if (rc == -1)
+			resources_abort(g->resources);
+		else
+			rc = resources_end(g->resources, &g->staged_conf,
+			    &g->staged, why, why_len);
+	}
 	load_arena_free(m);
 	return rc;
 }
@@ -181,6 +258,23 @@ stage(struct generations *g, struct sources *sources, char *why,
 
 /* ---- stages */
 
+/* A file is refused, or dropped: what comes is what came before. */
+static void
+dynamic_drop(struct generations *g)
+{
+	dynamic_fini(&g->staged_dynamic);
+	dynamic_tell(g, &g->dynamic);
+}
+
+static void
+staged_abort(struct generations *g)
+{
+	compile_abort(&g->image, g->names);
+	resources_abort(g->resources);
+	if (g->staged_file)
+		dynamic_drop(g);
+}
+
 int
 generations_stage(struct generations *g, int *kept_fd, char *why,
     size_t why_len)
@@ -189,17 +283,20 @@ generations_stage(struct generations *g, int *kept_fd, char *why,
 	int rc;
 
 	assert(!g->is_staged);
+	g->staged_file = true;
 	if (sources == NULL && (sources = sources_disk()) == NULL)
 		return why_set(why, why_len, "no memory");
 	rc = stage(g, sources, why, why_len);
 	if (rc == 0 && kept_fd != NULL) {
 		*kept_fd = sources_keep(sources, why, why_len);
 		if (*kept_fd == -1) {
-			compile_abort(&g->image, g->names);
+			staged_abort(g);
 			rc = -1;
 		}
 	}
 	g->is_staged = rc == 0;
+	if (rc == -1)
+		dynamic_drop(g);
 	if (sources != g->kept)
 		sources_free(sources);
 	/* The tree and the messages were 20 times the file, and lie between
@@ -214,6 +311,7 @@ kept_forget(struct generations *g)
 {
 	sources_free(g->kept);
 	g->kept = NULL;
+	g->kept_journal_fd = -1;
 	arena_close(&g->kept_secrets);
 }
 
@@ -243,9 +341,15 @@ generations_publish(struct generations *g)
 	assert(g->is_staged);
 	g->is_staged = false;
 	compile_commit(&g->staged, &g->image, g->names);
+	resources_commit(g->resources);
 	put(g, &g->staged);
 	g->conf = g->staged_conf;
-	kept_forget(g);
+	if (g->staged_file) {
+		dynamic_fini(&g->dynamic);
+		g->dynamic = g->staged_dynamic;
+		memset(&g->staged_dynamic, 0, sizeof(g->staged_dynamic));
+		kept_forget(g);
+	}
 }
 
 void
@@ -253,7 +357,7 @@ generations_drop(struct generations *g)
 {
 	assert(g->is_staged);
 	g->is_staged = false;
-	compile_abort(&g->image, g->names);
+	staged_abort(g);
 }
 
 int
@@ -265,17 +369,87 @@ generations_next(struct generations *g, char *why, size_t why_len)
 	return 0;
 }
 
+/* ---- changes of a control plane */
+
+int
+generations_change_begin(struct generations *g, int64_t ms, char *why,
+    size_t why_len)
+{
+	assert(!g->is_staged && g->change_sources == NULL);
+	g->change_sources = sources_disk();
+	if (g->change_sources == NULL)
+		return why_set(why, why_len, "no memory");
+	if (stage_begin(g, g->change_sources, NULL, ms, why, why_len) == 0)
+		return 0;
+	sources_free(g->change_sources);
+	g->change_sources = NULL;
+	return -1;
+}
+
+int
+generations_change_end(struct generations *g, char *why, size_t why_len)
+{
+	int rc = resources_end(g->resources, NULL, &g->staged, why, why_len);
+
+	g->staged_file = false;
+	sources_free(g->change_sources);
+	g->change_sources = NULL;
+	g->is_staged = rc == 0;
+	g->staged_conf = g->conf;
+	return rc;
+}
+
 int
 generations_assign(struct generations *g, const ProtobufCMessage *m,
     char *why, size_t why_len)
 {
-	struct compiled next = g->newest;
-
-	if (compile_change(&next, &g->image, g->names, m, why, why_len) == -1)
+	if (generations_change_begin(g, now_ms(), why, why_len) == -1)
 		return -1;
-	compile_commit(&next, &g->image, g->names);
-	put(g, &next);
+	if (resources_reassign(g->resources, m, why, why_len) == -1) {
+		resources_abort(g->resources);
+		sources_free(g->change_sources);
+		g->change_sources = NULL;
+		return -1;
+	}
+	if (generations_change_end(g, why, why_len) != 0)
+		return -1;
+	generations_publish(g);
 	return 0;
+}
+
+bool
+generations_journal_renew(struct generations *g)
+{
+	struct journal j;
+	char why[256];
+
+	if (!journal_is_worn(&g->journal) || g->is_staged)
+		return false;
+	if (journal_open(&j, why, sizeof(why)) == -1) {
+		log_error("%s", why);
+		return false;
+	}
+	resources_journal_write(g->resources, &j);
+	journal_fresh(&j);
+	journal_close(&g->journal);
+	g->journal = j;
+	return true;
+}
+
+bool
+generations_same_listeners(const struct generations *g)
+{
+	const struct compiled *a = &g->staged, *b = &g->newest;
+
+	if (a->listeners_n != b->listeners_n)
+		return false;
+	for (int i = 0; i < a->listeners_n; i++)
+		if (a->listeners[i].slot != b->listeners[i].slot ||
+		    a->listeners[i].tag != b->listeners[i].tag ||
+		    a->listeners[i].backlog != b->listeners[i].backlog ||
+		    strcmp(a->listeners[i].name, b->listeners[i].name) != 0)
+			return false;
+	return true;
 }
 
 /* ---- room */
@@ -286,6 +460,18 @@ generations_reclaim(struct generations *g, uint64_t oldest)
 	image_reclaim(&g->image, oldest);
 	if (g->before.arena.fd != -1 && oldest >= g->moved)
 		image_close(&g->before);
+}
+
+/* Their blocks are elsewhere, in the same order. */
+static void
+listeners_moved(const struct generations *g, struct compiled *next)
+{
+	const struct arena *a = &g->image.arena;
+	const struct block_root *root = arena_at(a, next->generation.root);
+	const struct block_list *list = arena_at(a, root->listeners);
+
+	for (int i = 0; i < next->listeners_n; i++)
+		next->listeners[i].ref = list->at[i];
 }
 
 int
@@ -306,6 +492,7 @@ generations_compact(struct generations *g, char *why, size_t why_len)
 	image_settle(&g->image);
 	g->moved = next.generation.number;
 	next.generation.live_bytes = heap_allocated(g->image.blocks);
+	listeners_moved(g, &next);
 	put(g, &next);
 	g->compactions++;
 	return 1;
@@ -317,14 +504,25 @@ static int
 open_empty(struct generations *g, const struct options *o, char *why,
     size_t why_len)
 {
+	const struct resources_settings settings = {
+	    .missing_ms = MISSING_MS, .linger_ms = MISSING_MS };
+
 	memset(g, 0, sizeof(*g));
 	g->options = o;
 	g->before.arena.fd = g->before.secrets.fd = g->kept_secrets.fd = -1;
+	g->journal.fd = -1;
 	if (image_open(&g->image, why, why_len) == -1)
 		return -1;
 	image_settle(&g->image);
 	g->names = names_new();
-	return g->names == NULL ? why_set(why, why_len, "no memory") : 0;
+	g->resources = resources_new(&settings);
+	g->kept_journal_fd = -1;
+	if (journal_open(&g->journal, why, why_len) == -1)
+		return -1;
+	if (g->resources != NULL)
+		resources_journal(g->resources, &g->journal);
+	return g->names == NULL || g->resources == NULL ? why_set(why, why_len,
+	    "no memory") : 0;
 }
 
 int
@@ -336,22 +534,23 @@ generations_open(struct generations *g, const struct options *o, char *why,
 
 int
 generations_open_kept(struct generations *g, const struct options *o,
-    int kept_fd, int arena_fd, int secrets_fd, char *why, size_t why_len)
+    const int fds[GENERATIONS_KEPT_N], char *why, size_t why_len)
 {
 	int fd;
 
 	if (open_empty(g, o, why, why_len) == -1 ||
-	    inherit(g->names, arena_fd, &g->newest.generation.number, why,
-	    why_len) == -1)
+	    inherit(g->names, fds[GENERATIONS_ARENA],
+	    &g->newest.generation.number, why, why_len) == -1)
 		return -1;
-	fd = dup(secrets_fd);
+	g->kept_journal_fd = fds[GENERATIONS_JOURNAL];
+	fd = dup(fds[GENERATIONS_SECRETS]);
 	if (fd == -1 || arena_open(&g->kept_secrets, fd, why, why_len) == -1) {
 		if (fd != -1)
 			close(fd);
 		g->kept_secrets.fd = -1;
 		return -1;
 	}
-	g->kept = sources_kept(kept_fd, &g->kept_secrets, why, why_len);
+	g->kept = sources_kept(fds[GENERATIONS_KEPT], &g->kept_secrets, why, why_len);
 	return g->kept == NULL ? -1 : 0;
 }
 
@@ -361,6 +560,10 @@ generations_close(struct generations *g)
 	if (g->is_staged)
 		generations_drop(g);
 	kept_forget(g);
+	dynamic_fini(&g->dynamic);
+	dynamic_fini(&g->staged_dynamic);
+	resources_free(g->resources);
+	journal_close(&g->journal);
 	names_free(g->names);
 	image_close(&g->image);
 	image_close(&g->before);

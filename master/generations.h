@@ -25,6 +25,7 @@
 #include "master/compile.h"
 #include "master/control.h"
 #include "master/options.h"
+#include "master/resources.h"
 
 struct generations {
 	const struct options *options;
@@ -32,23 +33,35 @@ struct generations {
 	struct image	 image;
 	struct image	 before;	/* I3; arena.fd -1: none */
 	struct names	*names;
+	struct resources *resources;
 	struct compiled	 newest;	/* generation.number 0: none yet */
 	uint64_t	 moved;		/* the first one in this arena */
 	uint64_t	 compactions;
 	/* Between stage and publish or drop. */
 	bool		 is_staged;
+	bool		 staged_file;	/* it is a file, not a change */
+	bool		 dynamic_always;	/* tests: with no control plane too */
 	struct compiled	 staged;
 	struct conf	 staged_conf;
+	struct dynamic	 dynamic, staged_dynamic;	/* of conf's file */
 	/* Asked, if set, when the settings are known and nothing that the file
 	 * names was read yet. -1 refuses the file. */
 	int		(*conf_known)(void *arg, const struct conf *c,
 			    const struct control_settings *s, char *why,
 			    size_t why_len);
 	void		*conf_known_arg;
+	struct journal	 journal;	/* of what a control plane sends */
+	int		 kept_journal_fd;	/* of a dead master; -1: none */
+	struct sources	*change_sources;	/* of generations_change */
 	/* Of a successor: what its first stage reads instead of the disk. */
 	struct sources	*kept;
 	struct arena	 kept_secrets;
 };
+
+/* What is left of a dead master: its arenas, its file, its control plane's
+ * resources (journal.h; -1: nothing). */
+enum { GENERATIONS_KEPT, GENERATIONS_ARENA, GENERATIONS_SECRETS,
+    GENERATIONS_JOURNAL, GENERATIONS_KEPT_N };
 
 /* An empty image. -1: why. */
 int	generations_open(struct generations *g, const struct options *o,
@@ -57,8 +70,7 @@ int	generations_open(struct generations *g, const struct options *o,
  * kept, and goes on with the numbers and names of the arena of arena_fd. The
  * descriptors stay the caller's. -1: why. */
 int	generations_open_kept(struct generations *g, const struct options *o,
-	    int kept_fd, int arena_fd, int secrets_fd, char *why,
-	    size_t why_len);
+	    const int fds[GENERATIONS_KEPT_N], char *why, size_t why_len);
 void	generations_close(struct generations *g);
 
 /* Reads the file and compiles it. *kept_fd, when it is not NULL, becomes the
@@ -71,10 +83,23 @@ void	generations_drop(struct generations *g);
 /* stage and publish. -1: why. */
 int	generations_next(struct generations *g, char *why, size_t why_len);
 
+/*
+ * A change that a control plane sends: between begin and end the caller puts
+ * and removes in g->resources. end: 0: staged, as by generations_stage; 1:
+ * nothing is to be published; -1: why.
+ */
+int	generations_change_begin(struct generations *g, int64_t now_ms,
+	    char *why, size_t why_len);
+int	generations_change_end(struct generations *g, char *why,
+	    size_t why_len);
 /* One cluster's endpoints are now those of m, the whole Cluster: publishes
  * the next generation, at the cost of what changed. -1: why. */
 int	generations_assign(struct generations *g, const ProtobufCMessage *m,
 	    char *why, size_t why_len);
+/* The journal was worn, and a new one is in its place. */
+bool	generations_journal_renew(struct generations *g);
+/* Whether what is staged has the same listeners to bind as the newest. */
+bool	generations_same_listeners(const struct generations *g);
 
 /* Every living worker uses `oldest` or a newer generation. */
 void	generations_reclaim(struct generations *g, uint64_t oldest);

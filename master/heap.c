@@ -310,18 +310,45 @@ heap_put(struct heap *h, enum block_kind kind, const void *bytes, size_t n)
 	return e->ref;
 }
 
-/* Parents were put after their children, so from the last to the first. */
-static void
-made_drop(struct heap *h)
+void
+heap_hold(struct heap *h, block_ref ref)
+{
+	h->entries[find_by_ref(h, ref)].refs++;
+}
+
+/* In a stage that made it, it is in made[] still: heap_rollback sees that it
+ * is nobody's any more. */
+void
+heap_let_go(struct heap *h, block_ref ref)
+{
+	release(h, find_by_ref(h, ref));
+}
+
+uint32_t
+heap_mark(const struct heap *h)
 {
 	assert(h->open);
-	h->open = false;
-	while (h->made_n > 0) {
+	return h->made_n;
+}
+
+/* Parents were put after their children, so from the last to the first. */
+void
+heap_rollback(struct heap *h, uint32_t mark)
+{
+	assert(h->open && mark <= h->made_n);
+	while (h->made_n > mark) {
 		uint32_t i = h->made[--h->made_n];
 
 		if (h->entries[i].refs == 0)
 			block_end(h, i);
 	}
+}
+
+static void
+made_drop(struct heap *h)
+{
+	heap_rollback(h, 0);
+	h->open = false;
 }
 
 void

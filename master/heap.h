@@ -71,6 +71,13 @@ block_ref	heap_put(struct heap *h, enum block_kind kind,
 void	heap_commit(struct heap *h, enum block_kind kind, block_ref root,
 	    uint64_t number);
 void	heap_abort(struct heap *h);
+/* Keeps a block whatever generations reach it, and lets it go again. */
+void	heap_hold(struct heap *h, block_ref ref);
+void	heap_let_go(struct heap *h, block_ref ref);
+/* Within a stage: frees the blocks put since the mark, which no block put
+ * before names. */
+uint32_t	heap_mark(const struct heap *h);
+void	heap_rollback(struct heap *h, uint32_t mark);
 
 /* Lets go of the generations before oldest; never of the newest. */
 void	heap_reclaim(struct heap *h, uint64_t oldest);

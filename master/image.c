@@ -98,6 +98,19 @@ image_abort(struct image *m)
 	heap_abort(m->keys);
 }
 
+struct image_mark
+image_mark(const struct image *m)
+{
+	return (struct image_mark){ heap_mark(m->blocks), heap_mark(m->keys) };
+}
+
+void
+image_rollback(struct image *m, struct image_mark mark)
+{
+	heap_rollback(m->blocks, mark.blocks);
+	heap_rollback(m->keys, mark.keys);
+}
+
 void
 image_reclaim(struct image *m, uint64_t oldest)
 {

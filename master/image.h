@@ -39,6 +39,10 @@ void	image_begin(struct image *m);
 void	image_commit(struct image *m, block_ref root, block_ref secrets,
 	    uint64_t number);
 void	image_abort(struct image *m);
+/* Within a stage: frees what was put since the mark. */
+struct image_mark { uint32_t blocks, keys; };
+struct image_mark image_mark(const struct image *m);
+void	image_rollback(struct image *m, struct image_mark mark);
 
 /* The struct was copied to where it stays: its books follow. */
 void	image_settle(struct image *m);

@@ -494,7 +494,8 @@ static int
 keeper_open(struct keeper *k)
 {
 	k->now = k->born = clock_now();
-	k->arena_fd = k->secrets_fd = k->kept_fd = k->control_fd = -1;
+	k->arena_fd = k->secrets_fd = k->kept_fd = k->journal_fd =
+	    k->control_fd = -1;
 	k->common_fd = -1;
 	k->admin_fd = k->dir.lock_fd = -1;
 	k->stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -528,6 +529,8 @@ keeper_close(struct keeper *k)
 		close(k->secrets_fd);
 	if (k->kept_fd != -1)
 		close(k->kept_fd);
+	if (k->journal_fd != -1)
+		close(k->journal_fd);
 	if (k->signal_fd != -1)
 		close(k->signal_fd);
 	notify_close(&k->notify);

@@ -44,6 +44,7 @@ keeper_master_start(struct keeper *k)
 	r.start.arena_fd = k->arena_fd;
 	r.start.secrets_fd = k->secrets_fd;
 	r.kept_fd = k->kept_fd;
+	r.journal_fd = k->journal_fd;
 	if (keeper_spawn(k, &k->master, &r, k->argv + 1, fds) == -1)
 		return -1;
 	k->masters++;
@@ -136,12 +137,26 @@ accept_staged(struct keeper *k, int kept_fd)
 }
 
 static void
+refused_say(struct keeper *k, const char *why)
+{
+	struct control m = { .kind = CONTROL_REFUSED,
+	    .slot_refused = k->slot_refused };
+
+	snprintf(m.text, sizeof(m.text), "%s", why);
+	if (control_send(k->master.control_fd, &m, NULL) == -1)
+		log_error("the master can't be told what is refused: %s",
+		    strerror(errno));
+}
+
+static void
 stage_said(struct keeper *k, const struct control *m, int kept_fd)
 {
 	struct control_settings before = k->settings;
 	char why[512];
 
 	settings_take(k, &m->settings);
+	k->change_asked = m->settings.asked != 0;
+	k->slot_refused = -1;
 	if (bind_all(k, why, sizeof(why)) == 0) {
 		accept_staged(k, kept_fd);
 		return;
@@ -154,8 +169,11 @@ stage_said(struct keeper *k, const struct control *m, int kept_fd)
 	}
 	k->settings = before;
 	log_level_set((enum log_level)before.log_level);
-	(void)say(k, CONTROL_REFUSED, why);
-	keeper_reload_done(k, why);
+	refused_say(k, why);
+	if (k->change_asked)
+		keeper_reload_done(k, why);
+	else
+		keeper_reload_next(k);
 }
 
 /* Workers that are born from now on live there; the others are led there. */
@@ -205,7 +223,8 @@ settled_said(struct keeper *k)
 	keeper_sockets_prune(k);
 	keeper_workers_count(k);
 	keeper_title(k);
-	keeper_reload_done(k, NULL);
+	if (k->change_asked)
+		keeper_reload_done(k, NULL);
 	keeper_reload_next(k);
 }
 
@@ -242,10 +261,16 @@ said(struct keeper *k, const struct control *m, const int *fds)
 	case CONTROL_MOVED:
 		moved_said(k, fds);
 		return true;
+	case CONTROL_JOURNAL:
+		if (k->journal_fd != -1)
+			close(k->journal_fd);
+		k->journal_fd = fds[0];
+		return true;
 	case CONTROL_PUBLISHED:
-		if (k->change != CHANGE_BOUND)
-			return false;
-		published_said(k, m->generation);
+		if (k->change == CHANGE_BOUND)
+			published_said(k, m->generation);
+		else
+			k->generation = m->generation;
 		return true;
 	case CONTROL_SETTLED:
 		if (k->change != CHANGE_SETTLING)

@@ -96,7 +96,9 @@ keeper_sockets_bind(struct keeper *k, char *why, size_t why_len)
 	int rc = 0;
 
 	for (int i = 0; i < k->wanted_n && rc == 0; i++)
-		rc = bind_one(k, &k->wanted[i], slots, why, why_len);
+		if ((rc = bind_one(k, &k->wanted[i], slots, why, why_len)) ==
+		    -1)
+			k->slot_refused = (int32_t)k->wanted[i].slot;
 	for (g = k->listeners; g < k->listeners + KEEPER_LISTENERS; g++) {
 		if (g->fds_n == 0)
 			continue;

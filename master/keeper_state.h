@@ -106,12 +106,15 @@ struct keeper {
 	uint64_t	 generation;
 	int		 arena_fd, secrets_fd;	/* -1: not yet */
 	int		 kept_fd;	/* of what was accepted last; -1 */
+	int		 journal_fd;	/* of its control plane; -1 */
 	int		 common_fd;	/* words that all workers write; -1 */
 	struct words	*words;		/* the same, mapped */
 
 	struct keeper_dir dir;
 	int		 control_fd, admin_fd;	/* listening; -1: not yet */
 	struct keeper_client clients[KEEPER_CLIENTS];
+	bool		 change_asked;	/* the one under way, by a reload */
+	int32_t		 slot_refused;	/* what it could not bind, or -1 */
 	bool		 reload_running;
 	bool		 reload_again;
 

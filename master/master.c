@@ -2,6 +2,7 @@
 #include "master/master.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "master/admin.h"
 #include "master/control.h"
 #include "master/generations.h"
+#include "master/subscription.h"
 #include "shm/log.h"
 #include "shm/title.h"
 #include "worker/io/pass.h"
@@ -39,6 +41,12 @@ struct master {
 	struct words	*words;		/* that all workers write */
 	struct word_doubts doubts;	/* of word_heal */
 	bool		 is_home;	/* the keeper has our arena */
+	bool		 asked;		/* what is staged, by a reload */
+	bool		 reload_wanted;	/* as soon as we are idle */
+	uint64_t	 follow_number;
+	int		 kept_fd;	/* of the file that was accepted last */
+	struct io	 io;
+	struct subscription *subscription;
 };
 
 /* ---- words to the keeper */
@@ -72,6 +80,15 @@ say_moved(struct master *m)
 	say(m, &c, fds);
 }
 
+/* What a successor of ours reads; from now on it is ours. */
+static void
+say_journal(struct master *m)
+{
+	struct control c = { .kind = CONTROL_JOURNAL };
+
+	say(m, &c, &m->generations.journal.fd);
+}
+
 /* ---- staging: what the keeper must have before it is published */
 
 static int
@@ -88,8 +105,18 @@ stage_say(struct master *m, int kept_fd, char *why, size_t why_len)
 	if (generations_settings(&m->generations, &c.settings, why,
 	    why_len) == -1)
 		return -1;
+	c.settings.asked = m->asked;
 	say(m, &c, &kept_fd);
 	return 0;
+}
+
+/* The keeper keeps the same. */
+static void
+kept_take(struct master *m, int fd)
+{
+	if (m->kept_fd != -1)
+		close(m->kept_fd);
+	m->kept_fd = fd;
 }
 
 static int
@@ -97,13 +124,23 @@ stage(struct master *m, char *why, size_t why_len)
 {
 	int kept_fd, rc;
 
+	m->asked = true;
 	if (generations_stage(&m->generations, &kept_fd, why, why_len) == -1)
 		return -1;
 	rc = stage_say(m, kept_fd, why, why_len);
-	close(kept_fd);
 	if (rc == -1)
 		generations_drop(&m->generations);
+	kept_take(m, kept_fd);
 	return rc;
+}
+
+static bool
+idle(void *arg)
+{
+	const struct master *m = arg;
+
+	return !m->generations.is_staged && !timer_started(&m->follow) &&
+	    !m->reload_wanted && m->admin_fd != -1;
 }
 
 static void
@@ -111,12 +148,13 @@ reload(struct master *m)
 {
 	char why[CONTROL_TEXT_BYTES];
 
-	if (m->generations.is_staged || timer_started(&m->follow)) {
-		log_error("the keeper asked for a reload out of turn");
-		m->loop.stop = true;
-	} else if (stage(m, why, sizeof(why)) == -1 &&
-	    control_say(m->control_fd, CONTROL_FAIL, why) == -1)
+	m->reload_wanted = m->generations.is_staged ||
+	    timer_started(&m->follow);
+	if (m->reload_wanted || stage(m, why, sizeof(why)) == 0)
+		return;
+	if (control_say(m->control_fd, CONTROL_FAIL, why) == -1)
 		log_warn("the keeper does not hear: %s", strerror(errno));
+	subscription_go(m->subscription);
 }
 
 /* ---- publishing */
@@ -135,10 +173,21 @@ wake_all(const struct master *m)
 }
 
 static void
-bound(struct master *m)
+published_say(struct master *m, bool is_file)
 {
 	char text[256];
 
+	generations_text(&m->generations, text, sizeof(text));
+	title_set("master", text);
+	if (is_file)
+		log_info("%s, from %s", text, m->generations.options->file);
+	else
+		log_debug("%s, from the control plane", text);
+}
+
+static void
+bound(struct master *m)
+{
 	if (!m->generations.is_staged) {
 		log_error("the keeper bound what nobody asked for");
 		m->loop.stop = true;
@@ -147,14 +196,15 @@ bound(struct master *m)
 	generations_publish(&m->generations);
 	log_level_set((enum log_level)log_level_find(
 	    m->generations.conf.log_level));
-	if (!m->is_home)
+	if (!m->is_home) {
 		say_moved(m);
+		say_journal(m);
+	}
 	m->is_home = true;
 	say_kind(m, CONTROL_PUBLISHED);
 	wake_all(m);
-	generations_text(&m->generations, text, sizeof(text));
-	log_info("%s, from %s", text, m->generations.options->file);
-	title_set("master", text);
+	published_say(m, m->asked);
+	m->follow_number = m->generations.newest.generation.number;
 	m->follow_until = mono_after_ms(clock_now(), FOLLOW_MS);
 	timer_start(&m->loop.timers, &m->follow, m->loop.now, 0);
 }
@@ -163,7 +213,7 @@ bound(struct master *m)
 static void
 late_say(const struct master *m)
 {
-	uint64_t number = m->generations.newest.generation.number;
+	uint64_t number = m->follow_number;
 
 	for (int i = 0; i < m->rows_n; i++)
 		if (row_oldest(&m->rows[i], 1) < number)
@@ -173,6 +223,26 @@ late_say(const struct master *m)
 			    (unsigned long long)number, FOLLOW_MS);
 }
 
+/* All workers use what was staged: the next change may come. */
+static void
+journal_care(struct master *m)
+{
+	if (generations_journal_renew(&m->generations))
+		say_journal(m);
+}
+
+static void
+settled(struct master *m)
+{
+	journal_care(m);
+	if (m->asked)
+		subscription_follow(m->subscription);
+	else
+		subscription_bound(m->subscription, NULL, NULL);
+	if (m->reload_wanted)
+		reload(m);
+}
+
 static void
 follow_step(struct timer *t)
 {
@@ -180,7 +250,7 @@ follow_step(struct timer *t)
 	uint64_t oldest = row_oldest(m->rows, m->rows_n);
 	bool late = mono_between_ms(m->loop.now, m->follow_until) <= 0;
 
-	if (oldest < m->generations.newest.generation.number && !late) {
+	if (oldest < m->follow_number && !late) {
 		timer_start(&m->loop.timers, t, m->loop.now, FOLLOW_STEP_MS);
 		return;
 	}
@@ -188,6 +258,58 @@ follow_step(struct timer *t)
 	if (late)
 		late_say(m);
 	say_kind(m, CONTROL_SETTLED);
+	settled(m);
+}
+
+/* ---- changes of the control plane */
+
+static enum subscription_end
+change_staged(void *arg, char *why, size_t why_len)
+{
+	struct master *m = arg;
+
+	m->asked = false;
+	if (generations_same_listeners(&m->generations)) {
+		generations_publish(&m->generations);
+		say_kind(m, CONTROL_PUBLISHED);
+		wake_all(m);
+		published_say(m, false);
+		journal_care(m);
+		return SUBSCRIPTION_DONE;
+	}
+	if (stage_say(m, m->kept_fd, why, why_len) == 0)
+		return SUBSCRIPTION_STAGED;
+	generations_drop(&m->generations);
+	return SUBSCRIPTION_FAILED;
+}
+
+/* The name of the listener that would have had the slot. */
+static void
+listener_name(const struct master *m, int32_t slot, char *name, size_t n)
+{
+	struct control_listener l;
+
+	snprintf(name, n, "?");
+	for (int i = 0; i < generations_listeners_n(&m->generations); i++) {
+		generations_listener(&m->generations, i, &l);
+		if ((int32_t)l.slot == slot)
+			snprintf(name, n, "%s", l.name);
+	}
+}
+
+static void
+refused(struct master *m, const struct control *c)
+{
+	char name[sizeof(c->listener.name)];
+
+	if (!m->generations.is_staged)
+		return;
+	listener_name(m, c->slot_refused, name, sizeof(name));
+	generations_drop(&m->generations);
+	if (!m->asked)
+		subscription_bound(m->subscription, name, c->text);
+	else
+		subscription_go(m->subscription);
 }
 
 /* ---- room */
@@ -269,6 +391,7 @@ serve(struct master *m, int admin_fd)
 	if (m->responder == NULL)
 		log_error("nobody answers on admin.sock: %s",
 		    strerror(errno));
+	subscription_go(m->subscription);
 }
 
 static void
@@ -285,8 +408,7 @@ control_said(struct master *m, const struct control *c, const int *fds)
 		bound(m);
 		break;
 	case CONTROL_REFUSED:
-		if (m->generations.is_staged)
-			generations_drop(&m->generations);
+		refused(m, c);
 		break;
 	case CONTROL_SERVE:
 		serve(m, fds[0]);
@@ -344,15 +466,20 @@ static int
 start(struct master *m, const struct options *o, const struct role *r,
     char *why, size_t why_len)
 {
+	const struct subscription_owner owner = { idle, change_staged, m };
+	const int fds[GENERATIONS_KEPT_N] = { r->kept_fd, r->start.arena_fd,
+	    r->start.secrets_fd, r->journal_fd };
 	int rc = r->kept_fd == -1 ?
 	    generations_open(&m->generations, o, why, why_len) :
-	    generations_open_kept(&m->generations, o, r->kept_fd,
-	    r->start.arena_fd, r->start.secrets_fd, why, why_len);
+	    generations_open_kept(&m->generations, o, fds, why, why_len);
 
 	if (rc == -1)
 		return -1;
 	m->generations.conf_known = drop;
 	m->generations.conf_known_arg = m;
+	m->subscription = subscription_new(&m->io, &m->generations, &owner);
+	if (m->subscription == NULL)
+		return why_set(why, why_len, "no memory");
 	return stage(m, why, why_len);
 }
 
@@ -370,6 +497,8 @@ loop_start(struct master *m, char *why, size_t why_len)
 	m->room.fire = room_step;
 	timer_start(&m->loop.timers, &m->room, m->loop.now, ROOM_MS);
 	m->admin = (struct admin){ &m->generations, m->rows, &m->rows_n };
+	if (io_init(&m->io, &m->loop) == -1)
+		return why_set(why, why_len, "no memory");
 	if (pass_nonblocking(m->control_fd) == -1 ||
 	    loop_watch(&m->loop, m->control_fd, &m->control) == -1)
 		return why_set(why, why_len, "epoll: %s", strerror(errno));
@@ -389,6 +518,10 @@ master_close(struct master *m)
 	}
 	timer_stop(&m->loop.timers, &m->follow);
 	timer_stop(&m->loop.timers, &m->room);
+	subscription_free(m->subscription);
+	if (m->io.loop != NULL)
+		io_fini(&m->io);
+	kept_take(m, -1);
 	if (m->words != NULL)
 		word_close(m->words);
 	generations_close(&m->generations);
@@ -409,7 +542,7 @@ master_run(const struct options *o, const struct role *r)
 		return 1;
 	}
 	m->control_fd = r->start.control_fd;
-	m->admin_fd = -1;
+	m->admin_fd = m->kept_fd = -1;
 	if (loop_start(m, why, sizeof(why)) == -1 ||
 	    start(m, o, r, why, sizeof(why)) == -1) {
 		log_error("%s", why);

@@ -1,6 +1,10 @@
-/* master/names.c - see names.h. Chained hash tables, one per kind, and a map
- * of free ids; the stage in which a name was last taken says what commit and
- * abort have to do. */
+/*
+ * master/names.c - see names.h. Chained hash tables, one per kind, and a map
+ * of free ids.
+ *
+ * Rounds count names_begin and names_retake. When a name was last taken says
+ * what commit does with it; what a part changed, oldest first, is in undo[].
+ */
 #include "master/names.h"
 
 #include <assert.h>
@@ -17,8 +21,11 @@ struct name {
 	LIST_ENTRY(name) sibling;	/* of an endpoint: in its cluster */
 	LIST_HEAD(, name) endpoints;	/* of a cluster */
 	uint64_t	 hash;
-	uint64_t	 stage;		/* in which it was last taken */
+	uint64_t	 taken;		/* last, in this round */
 	uint64_t	 since;		/* the stage that made it */
+	uint64_t	 retaken;	/* the endpoints of a cluster, last */
+	bool		 touched;	/* by this part: dropped or retaken */
+	bool		 dropped;
 	struct name_id	 id;
 	size_t		 key_len;
 	uint8_t		 key[];
@@ -31,12 +38,24 @@ struct table {
 	uint32_t	 ids_max, lowest;	/* no id below lowest is free */
 };
 
+/* What a part did, and how it was before. */
+struct undo {
+	struct name	*name;
+	enum names_kind	 kind;
+	bool		 made;		/* it was not there */
+	bool		 touched, dropped;
+	uint64_t	 taken, retaken;
+	uint32_t	 tag;		/* the last one given */
+};
+
 struct names {
 	struct table	 tables[NAMES_KINDS];
-	uint64_t	 stage;		/* counts names_begin */
+	uint64_t	 round, stage;	/* stage: the round of its begin */
 	uint32_t	 tag, tag_before;	/* the last one given */
 	bool		 open;		/* between begin and commit or abort */
-	struct name	*part;		/* the stage is of this cluster only */
+	bool		 part;		/* what is not taken stays */
+	struct undo	*undo;
+	size_t		 undo_n, undo_cap;
 	struct name	**clusters;	/* by id; NULL: nobody's */
 };
 
@@ -103,6 +122,7 @@ names_free(struct names *n)
 	for (kind = 0; kind < NAMES_KINDS; kind++)
 		table_fini(&n->tables[kind]);
 	free(n->clusters);
+	free(n->undo);
 	free(n);
 }
 
@@ -231,13 +251,13 @@ name_end(struct names *n, enum names_kind kind, struct name *name)
 	free(name);
 }
 
-/* Frees a name whose last stage is another one than this (commit), or that
- * this stage made (abort). */
+/* Frees a name that this stage did not take (commit), or that it made
+ * (abort). */
 static void
 name_sweep(struct names *n, enum names_kind kind, struct name *name,
     bool commit)
 {
-	if (commit ? name->stage != n->stage : name->since == n->stage)
+	if (commit ? name->taken < n->stage : name->since == n->stage)
 		name_end(n, kind, name);
 }
 
@@ -255,16 +275,47 @@ table_sweep(struct names *n, enum names_kind kind, bool commit)
 		}
 }
 
+/* Those of a cluster that were last taken before round. */
 static void
-part_sweep(struct names *n, bool commit)
+endpoints_sweep(struct names *n, struct name *cluster, uint64_t round)
 {
 	struct name *name, *next;
 
-	for (name = LIST_FIRST(&n->part->endpoints); name != NULL;
+	for (name = LIST_FIRST(&cluster->endpoints); name != NULL;
 	    name = next) {
 		next = LIST_NEXT(name, sibling);
-		name_sweep(n, NAMES_ENDPOINT, name, commit);
+		if (name->taken < round)
+			name_end(n, NAMES_ENDPOINT, name);
 	}
+}
+
+/* Whether this undo is the first to touch a name that can be dropped. */
+static bool
+touches(const struct undo *u)
+{
+	return u->kind != NAMES_ENDPOINT && u->name->touched && !u->touched;
+}
+
+/* Each touched name once: endpoints that go, then names that go. */
+static void
+part_commit(struct names *n)
+{
+	const struct undo *u;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n->undo_n; i++)
+		if (touches(&n->undo[i]))
+			n->undo[kept++] = n->undo[i];
+	for (u = n->undo; u < n->undo + kept; u++)
+		if (u->kind == NAMES_CLUSTER)
+			endpoints_sweep(n, u->name, u->name->dropped ?
+			    UINT64_MAX : u->name->retaken);
+	for (u = n->undo; u < n->undo + kept; u++) {
+		u->name->touched = false;
+		if (u->name->dropped)
+			name_end(n, u->kind, u->name);
+	}
+	n->undo_n = 0;
 }
 
 /* Endpoints first: they are in their cluster's list. */
@@ -273,13 +324,8 @@ sweep(struct names *n, bool commit)
 {
 	int kind;
 
-	assert(n->open);
-	n->open = false;
-	if (n->part != NULL)
-		part_sweep(n, commit);
-	else
-		for (kind = NAMES_KINDS - 1; kind >= 0; kind--)
-			table_sweep(n, (enum names_kind)kind, commit);
+	for (kind = NAMES_KINDS - 1; kind >= 0; kind--)
+		table_sweep(n, (enum names_kind)kind, commit);
 }
 
 /* ---- a stage */
@@ -289,17 +335,65 @@ names_begin(struct names *n)
 {
 	assert(!n->open);
 	n->open = true;
-	n->part = NULL;
-	n->stage++;
+	n->part = false;
+	n->stage = ++n->round;
 	n->tag_before = n->tag;
 }
 
 void
-names_begin_cluster(struct names *n, struct name_id cluster)
+names_begin_part(struct names *n)
 {
 	names_begin(n);
-	n->part = n->clusters[cluster.id];
-	assert(n->part != NULL && n->part->id.tag == cluster.tag);
+	n->part = true;
+	n->undo_n = 0;
+}
+
+/* How the name was, before it changes. False: no memory, which refuses all
+ * that follows. */
+static bool
+undo_put(struct names *n, enum names_kind kind, struct name *name, bool made)
+{
+	size_t cap = n->undo_cap == 0 ? 64 : n->undo_cap * 2;
+	struct undo *to;
+
+	if (!n->part)
+		return true;
+	if (n->undo_n == n->undo_cap) {
+		to = realloc(n->undo, cap * sizeof(*to));
+		if (to == NULL)
+			return false;
+		n->undo = to;
+		n->undo_cap = cap;
+	}
+	n->undo[n->undo_n++] = (struct undo){ name, kind, made,
+	    name->touched, name->dropped, name->taken, name->retaken,
+	    n->tag };
+	return true;
+}
+
+size_t
+names_mark(const struct names *n)
+{
+	assert(n->open && n->part);
+	return n->undo_n;
+}
+
+void
+names_rollback(struct names *n, size_t mark)
+{
+	const struct undo *u;
+
+	assert(n->open && n->part && mark <= n->undo_n);
+	while (n->undo_n > mark) {
+		u = &n->undo[--n->undo_n];
+		u->name->touched = u->touched;
+		u->name->dropped = u->dropped;
+		u->name->taken = u->taken;
+		u->name->retaken = u->retaken;
+		n->tag = u->tag;
+		if (u->made)
+			name_end(n, u->kind, u->name);
+	}
 }
 
 /* A new name, in this stage; want NULL: of the next id and tag. NULL: no id
@@ -313,7 +407,7 @@ name_new(struct names *n, enum names_kind kind, uint64_t hash,
 
 	if (name == NULL)
 		return NULL;
-	name->since = name->stage = n->stage;
+	name->since = name->taken = n->stage;
 	if (want == NULL) {
 		if (++n->tag == 0)
 			n->tag = 1;
@@ -324,21 +418,47 @@ name_new(struct names *n, enum names_kind kind, uint64_t hash,
 	return name;
 }
 
-/* Found or made, and taken; *again: it was taken already. */
+/* Takes what is not there yet; owner: of an endpoint. */
+static struct name *
+take_new(struct names *n, enum names_kind kind, uint64_t hash,
+    const void *key, size_t key_len, struct name *owner)
+{
+	uint32_t tag = n->tag;
+	struct name *name = name_new(n, kind, hash, key, key_len, NULL);
+
+	if (name == NULL)
+		return NULL;
+	if (owner != NULL)
+		LIST_INSERT_HEAD(&owner->endpoints, name, sibling);
+	if (undo_put(n, kind, name, true)) {
+		if (n->part)
+			n->undo[n->undo_n - 1].tag = tag;
+		return name;
+	}
+	name_end(n, kind, name);
+	n->tag = tag;
+	return NULL;
+}
+
+/* Found or made, and taken; *again: it was taken already since `round`. */
 static struct name *
 take(struct names *n, enum names_kind kind, const void *key, size_t key_len,
-    bool *again, bool *made)
+    struct name *owner, bool *again)
 {
 	uint64_t hash = XXH64(key, key_len, 0);
+	uint64_t since = n->part && owner != NULL ? owner->retaken : n->stage;
 	struct name *name = table_find(&n->tables[kind], hash, key, key_len);
 
 	assert(n->open);
-	*again = name != NULL && name->stage == n->stage;
-	*made = name == NULL;
+	*again = name != NULL && name->taken >= since;
 	if (name == NULL)
-		name = name_new(n, kind, hash, key, key_len, NULL);
-	if (name != NULL)
-		name->stage = n->stage;
+		name = take_new(n, kind, hash, key, key_len, owner);
+	else if (!undo_put(n, kind, name, false))
+		return NULL;
+	if (name != NULL) {
+		name->taken = n->round;
+		name->dropped = false;
+	}
 	return name;
 }
 
@@ -346,11 +466,11 @@ int
 names_take(struct names *n, enum names_kind kind, const void *key,
     size_t key_len, struct name_id *id)
 {
-	bool again, made;
 	struct name *name;
+	bool again;
 
-	assert(kind != NAMES_ENDPOINT && n->part == NULL);
-	if ((name = take(n, kind, key, key_len, &again, &made)) == NULL)
+	assert(kind != NAMES_ENDPOINT);
+	if ((name = take(n, kind, key, key_len, NULL, &again)) == NULL)
 		return -1;
 	*id = name->id;
 	return again ? 1 : 0;
@@ -362,17 +482,57 @@ names_take_endpoint(struct names *n, struct name_id cluster,
 {
 	const struct endpoint_key key = { cluster.tag, *address };
 	struct name *owner = n->clusters[cluster.id], *name;
-	bool again, made;
+	bool again;
 
 	assert(owner != NULL && owner->id.tag == cluster.tag);
-	assert(n->part == NULL || n->part == owner);
-	name = take(n, NAMES_ENDPOINT, &key, sizeof(key), &again, &made);
+	assert(!n->part || owner->retaken >= n->stage);
+	name = take(n, NAMES_ENDPOINT, &key, sizeof(key), owner, &again);
 	if (name == NULL)
 		return -1;
-	if (made)
-		LIST_INSERT_HEAD(&owner->endpoints, name, sibling);
 	*id = name->id;
 	return again ? 1 : 0;
+}
+
+static struct name *
+name_of(const struct names *n, enum names_kind kind, struct name_id id)
+{
+	const struct table *t = &n->tables[kind];
+	struct name *name;
+
+	if (kind == NAMES_CLUSTER)
+		return n->clusters[id.id];
+	for (size_t i = 0; i < t->buckets_n; i++)
+		for (name = t->buckets[i]; name != NULL; name = name->next)
+			if (name->id.id == id.id)
+				return name;
+	return NULL;
+}
+
+bool
+names_drop(struct names *n, enum names_kind kind, struct name_id id)
+{
+	struct name *name = name_of(n, kind, id);
+
+	assert(n->open && n->part && kind != NAMES_ENDPOINT);
+	assert(name != NULL && name->id.tag == id.tag);
+	if (!undo_put(n, kind, name, false))
+		return false;
+	name->dropped = name->touched = true;
+	return true;
+}
+
+bool
+names_retake(struct names *n, struct name_id cluster)
+{
+	struct name *name = n->clusters[cluster.id];
+
+	assert(n->open && n->part);
+	assert(name != NULL && name->id.tag == cluster.tag);
+	if (!undo_put(n, NAMES_CLUSTER, name, false))
+		return false;
+	name->retaken = ++n->round;
+	name->touched = true;
+	return true;
 }
 
 int
@@ -382,7 +542,7 @@ names_find(const struct names *n, enum names_kind kind, const void *key,
 	const struct name *name = table_find(&n->tables[kind],
 	    XXH64(key, key_len, 0), key, key_len);
 
-	if (name == NULL || name->stage != n->stage)
+	if (name == NULL || (n->part ? name->dropped : name->taken < n->stage))
 		return -1;
 	*id = name->id;
 	return 0;
@@ -391,14 +551,24 @@ names_find(const struct names *n, enum names_kind kind, const void *key,
 void
 names_commit(struct names *n)
 {
-	sweep(n, true);
+	assert(n->open);
+	n->open = false;
+	if (n->part)
+		part_commit(n);
+	else
+		sweep(n, true);
 }
 
 /* The tags go back as well: a refused file leaves no trace in the next. */
 void
 names_abort(struct names *n)
 {
-	sweep(n, false);
+	assert(n->open);
+	if (n->part)
+		names_rollback(n, 0);
+	else
+		sweep(n, false);
+	n->open = false;
 	n->tag = n->tag_before;
 }
 
@@ -442,7 +612,7 @@ names_seed(struct names *n, enum names_kind kind, const void *key,
 {
 	uint64_t hash = XXH64(key, key_len, 0);
 
-	assert(n->open && kind != NAMES_ENDPOINT);
+	assert(n->open && !n->part && kind != NAMES_ENDPOINT);
 	return table_find(&n->tables[kind], hash, key, key_len) == NULL &&
 	    name_new(n, kind, hash, key, key_len, &id) != NULL ? 0 : -1;
 }
@@ -457,7 +627,7 @@ names_seed_endpoint(struct names *n, struct name_id cluster,
 	    n->clusters[cluster.id] : NULL;
 	struct name *name;
 
-	assert(n->open);
+	assert(n->open && !n->part);
 	if (owner == NULL || owner->id.tag != cluster.tag ||
 	    table_find(&n->tables[NAMES_ENDPOINT], hash, &key,
 	    sizeof(key)) != NULL || (name = name_new(n, NAMES_ENDPOINT, hash,

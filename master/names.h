@@ -4,8 +4,10 @@
  *   names_begin -> names_take ... -> names_commit   names not taken are freed
  *                                \-> names_abort    all is as it was before
  *
- *   names_begin_cluster: the same for the endpoints of one cluster only, so
- *   that a change of them costs what they are, not what all are.
+ *   names_begin_part: the same, but what is not taken stays: names_drop says
+ *   what goes, names_retake that a cluster's endpoints are taken anew. So a
+ *   change costs what changes. In it names_rollback undoes all since a mark,
+ *   for a resource that is refused while its siblings are good.
  *
  * Endpoints belong to their cluster and go with it. The successor of a dead
  * master begins with names_seed: what the workers know keeps its ids.
@@ -23,6 +25,9 @@
 #ifndef MASTER_NAMES_H
 #define MASTER_NAMES_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "shm/block.h"	/* how many of each */
 
 enum names_kind { NAMES_LISTENER, NAMES_CLUSTER, NAMES_ENDPOINT, NAMES_KINDS };
@@ -37,16 +42,26 @@ struct names	*names_new(void);
 void	names_free(struct names *n);
 
 void	names_begin(struct names *n);
-/* A stage of the endpoints of this cluster alone. */
-void	names_begin_cluster(struct names *n, struct name_id cluster);
+void	names_begin_part(struct names *n);
 /* The id of a key, which may be any bytes. 0: taken; 1: it was taken already
- * since names_begin; -1: no id is left (or no memory). */
+ * since names_begin (an endpoint of a part: since names_retake); -1: no id is left (or no memory). */
 int	names_take(struct names *n, enum names_kind kind, const void *key,
 	    size_t key_len, struct name_id *id);
 /* The same for an endpoint of a cluster that was taken, now or before. */
 int	names_take_endpoint(struct names *n, struct name_id cluster,
 	    const struct block_address *address, struct name_id *id);
-/* The id of a key that was taken since names_begin, or -1. */
+/* Of a part: this name goes, a cluster with its endpoints, unless it is taken
+ * after all. False: no memory. */
+bool	names_drop(struct names *n, enum names_kind kind,
+	    struct name_id id);
+/* Of a part: the endpoints of this cluster that are not taken from now on go.
+ * False: no memory. */
+bool	names_retake(struct names *n, struct name_id cluster);
+size_t	names_mark(const struct names *n);
+void	names_rollback(struct names *n, size_t mark);
+
+/* The id of a key that is there when this stage is committed as it is now, or
+ * -1. */
 int	names_find(const struct names *n, enum names_kind kind,
 	    const void *key, size_t key_len, struct name_id *id);
 void	names_commit(struct names *n);

@@ -44,6 +44,7 @@ static const struct {
 	{ "arena", offsetof(struct role, start.arena_fd) },
 	{ "secrets", offsetof(struct role, start.secrets_fd) },
 	{ "kept", offsetof(struct role, kept_fd) },
+	{ "journal", offsetof(struct role, journal_fd) },
 	{ "common", offsetof(struct role, start.common_fd) },
 	{ "row", offsetof(struct role, start.row_fd) },
 	{ "wake", offsetof(struct role, start.wake_fd) },

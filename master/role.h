@@ -31,9 +31,10 @@ enum role_kind { ROLE_NONE, ROLE_MASTER, ROLE_WORKER };
 struct role {
 	enum role_kind	kind;
 	/* The first master has control_fd only, its successors arena_fd,
-	 * secrets_fd and kept_fd too: what is left of the one before. */
+	 * secrets_fd, kept_fd and journal_fd too: what is left of the one before. */
 	struct worker_start start;
 	int		kept_fd;	/* see sources.h */
+	int		journal_fd;	/* see journal.h */
 };
 
 /* All descriptors -1, no sockets. */

@@ -37,6 +37,7 @@ enum {
 	PAGE_SLOTS = 256,		/* cluster slots per page */
 	LISTENERS_MAX = 64,		/* slots 0..63, also in a row */
 	CLUSTERS_MAX = 65536,
+	CLUSTER_NONE = CLUSTERS_MAX,	/* the slot of one that is not there */
 	ENDPOINTS_MAX = 1 << 20,	/* ids of endpoints, of all clusters */
 	FILTERS_MAX = 8,		/* of one hcm */
 };

@@ -9,6 +9,7 @@
 #include "xds/load.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHUNK_BYTES = 64 << 10, ALIGN_BYTES = 16 };
 
@@ -31,6 +32,13 @@ load_arena_new(size_t bytes_max)
 	if (m != NULL)
 		m->bytes_max = bytes_max;
 	return m;
+}
+
+void
+load_arena_wipe(struct load_arena *m)
+{
+	for (struct chunk *c = m->chunks; c != NULL; c = c->next)
+		explicit_bzero(c->bytes, c->used);
 }
 
 void

@@ -138,7 +138,7 @@ generation_make(struct bench *b, uint32_t n)
 	    yaml_root(y), "", why, sizeof(why));
 	image_settle(&b->image);
 	if (bootstrap == NULL || compile(&b->out, &b->image, b->names, NULL,
-	    1, &conf, y, bootstrap, m, why, sizeof(why)) < 0)
+	    1, &conf, y, bootstrap, 0, why, sizeof(why)) < 0)
 		die(why);
 	compile_commit(&b->out, &b->image, b->names);
 	yaml_close(y);

@@ -151,7 +151,7 @@ split_read(struct reader *r, block_ref ref)
 	WANT(b->n >= 1 && b->total >= 1);
 	WANT(b->shares[b->n - 1].below == b->total);
 	for (uint32_t i = 0; i < b->n; i++) {
-		WANT(b->shares[i].cluster < CLUSTERS_MAX);
+		WANT(b->shares[i].cluster <= CLUSTER_NONE);
 		WANT(b->shares[i].plan != 0);
 		READ(plan_read(r, b->shares[i].plan));
 	}

@@ -366,8 +366,8 @@ begin(struct publisher *p)
 		reload_write(p);
 	rc = s->arena_fd == -1 ? generations_open(&p->generations,
 	    &p->options, why, sizeof(why)) : generations_open_kept(
-	    &p->generations, &p->options, s->kept_fd, s->arena_fd,
-	    s->secrets_fd, why, sizeof(why));
+	    &p->generations, &p->options, (int[]){ s->kept_fd, s->arena_fd,
+	    s->secrets_fd, -1 }, why, sizeof(why));
 	if (rc == -1)
 		die("its birth", why);
 	stage_and_publish(p);

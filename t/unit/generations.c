@@ -123,8 +123,8 @@ Test(generations, refused)
 	file_write("workers: 2, drain_time_ms: 7", "ba", 0, "c");
 	cr_assert_eq(generations_next(&g, why, sizeof(why)), 0, "%s", why);
 	cr_assert_eq(published(&g, slots), 2);
-	cr_assert_eq(slots[1], first[0]);
-	cr_assert_eq(slots[0], first[1]);
+	cr_assert_eq(slots[0], first[0]);
+	cr_assert_eq(slots[1], first[1]);
 	cr_assert_eq(generations_root(&g)->settings.drain_time_ms, 7);
 	end(&g);
 }
@@ -162,9 +162,9 @@ Test(generations, descriptors)
 	begin(&g);
 	cr_assert_eq(generations_stage(&g, &kept_fd, why, sizeof(why)), 0,
 	    "%s", why);
-	cr_assert_eq(generations_open_kept(&next, &options, kept_fd,
-	    g.image.arena.fd, g.image.secrets.fd, why, sizeof(why)), 0, "%s",
-	    why);
+	cr_assert_eq(generations_open_kept(&next, &options, (int[]){ kept_fd,
+	    g.image.arena.fd, g.image.secrets.fd, -1 }, why, sizeof(why)), 0,
+	    "%s", why);
 	cr_assert_eq(generations_next(&next, why, sizeof(why)), 0, "%s", why);
 	cr_assert_eq(generations_root(&next)->number, 2);
 	generations_close(&next);

@@ -145,9 +145,9 @@ Test(generations_move, a_successor_goes_on_from_what_was_kept)
 	/* Somebody edits meanwhile; one more file is the next one's. */
 	unit_write(unit_key, "rubbish");
 	unit_write(unit_file, "rubbish: [");
-	cr_assert_eq(generations_open_kept(&next, &unit_options, kept,
-	    g.image.arena.fd, g.image.secrets.fd, why, sizeof(why)), 0, "%s",
-	    why);
+	cr_assert_eq(generations_open_kept(&next, &unit_options, (int[]){
+	    kept, g.image.arena.fd, g.image.secrets.fd, g.journal.fd }, why,
+	    sizeof(why)), 0, "%s", why);
 	close(kept);
 	cr_assert_eq(names_tag(next.names), tag);
 	cr_assert_eq(generations_stage(&next, &kept, why, sizeof(why)), 0,
@@ -220,17 +220,18 @@ Test(generations_move, a_successor_of_rubbish)
 			    bad[i];
 			why[0] = '\0';
 			cr_assert_eq(generations_open_kept(&next,
-			    &unit_options, fds[KEPT], fds[ARENA],
-			    fds[SECRETS], why, sizeof(why)), -1, "%d %d",
-			    kind, i);
+			    &unit_options, (int[]){ fds[KEPT], fds[ARENA],
+			    fds[SECRETS], -1 }, why, sizeof(why)), -1,
+			    "%d %d", kind, i);
 			cr_assert_not_null(strstr(why, whys[kind]),
 			    "%d %d: %s", kind, i, why);
 			generations_close(&next);
 			cr_assert_eq(unit_descriptors_n(), before, "%d %d",
 			    kind, i);
 		}
-	cr_assert_eq(generations_open_kept(&next, &unit_options, good[KEPT],
-	    good[ARENA], good[SECRETS], why, sizeof(why)), 0, "%s", why);
+	cr_assert_eq(generations_open_kept(&next, &unit_options, (int[]){
+	    good[KEPT], good[ARENA], good[SECRETS], -1 }, why, sizeof(why)),
+	    0, "%s", why);
 	generations_close(&next);
 	for (int i = 0; i < 4; i++)
 		close(bad[i]);

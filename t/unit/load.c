@@ -469,13 +469,12 @@ Test(load, any)
 		  "envoy.config.cluster.v3.Cluster\" value: \"\\x0a\\x01c\"" },
 		{ "#\n{" URL "envoy.config.cluster.v3.Cluster, nam: c}",
 		  "f:2:64: nam: unknown field; did you mean name? expected "
-		  "one of name, type, connect_timeout, "
+		  "one of name, type, eds_cluster_config, connect_timeout, "
 		  "per_connection_buffer_limit_bytes, lb_policy, "
 		  "circuit_breakers, "
 		  "http_protocol_options, http2_protocol_options, "
 		  "transport_socket, metadata, common_lb_config, "
-		  "alt_stat_name, common_http_protocol_options, "
-		  "load_assignment, type..." },
+		  "alt_stat_name, common_http_protocol_options, l..." },
 	};
 
 	CHECK(&google__protobuf__any__descriptor, s);

@@ -261,7 +261,8 @@ Test(names, a_stage_of_one_cluster_frees_only_there)
 	struct two t;
 	struct names *n = two_open(&t);
 
-	names_begin_cluster(n, t.a);
+	names_begin_part(n);
+	names_retake(n, t.a);
 	for (uint8_t i = 1; i < PART; i++)
 		cr_assert(same(take_endpoint(n, t.a, i), t.of_a[i]), "%u", i);
 	cr_assert_eq(names_take_endpoint(n, t.a, &two, &id), 1);
@@ -276,7 +277,8 @@ Test(names, a_stage_of_one_cluster_frees_only_there)
 	cr_assert(same(id, t.b));
 
 	/* What it freed is there for the next stage, of whichever cluster. */
-	names_begin_cluster(n, t.b);
+	names_begin_part(n);
+	names_retake(n, t.b);
 	for (uint8_t i = 0; i < PART; i++)
 		cr_assert(same(take_endpoint(n, t.b, i), t.of_b[i]), "%u", i);
 	id = take_endpoint(n, t.b, 9);
@@ -301,7 +303,8 @@ Test(names, an_aborted_stage_of_one_cluster_leaves_no_trace)
 	struct names *n = two_open(&t), *never = two_open(&never_t);
 
 	for (uint8_t round = 0; round < 20; round++) {
-		names_begin_cluster(n, t.a);
+		names_begin_part(n);
+	names_retake(n, t.a);
 		take_endpoint(n, t.a, 1);
 		take_endpoint(n, t.a, (uint8_t)(100 + round));
 		take_endpoint(n, t.a, (uint8_t)(200 + round));
@@ -341,7 +344,8 @@ Test(names, churn_in_one_cluster_after_another)
 	names_commit(n);
 	for (uint8_t stage = 0; stage < STAGES / 2; stage++)
 		for (int c = 0; c < 2; c++) {
-			names_begin_cluster(n, of[c]);
+			names_begin_part(n);
+	names_retake(n, of[c]);
 			newest = names_tag(n);
 			for (uint8_t i = 0; i < EACH; i++) {
 				id = take_endpoint(n, of[c],
@@ -488,5 +492,119 @@ Test(names, tags_go_on_from_where_they_are_set)
 	cr_assert_eq(take(n, "b").tag, UINT32_MAX);
 	names_commit(n);
 	cr_assert_eq(names_tag(n), UINT32_MAX);
+	names_free(n);
+}
+
+/* ---- parts: several clusters, and a resource that is refused */
+
+/* Everything that can be told of t's names, by a whole stage that takes none
+ * but in the end stays as it was. */
+static void
+as_before(struct names *n, const struct two *t, uint32_t tag)
+{
+	cr_assert_eq(names_tag(n), tag);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 2);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 2 * PART);
+	names_begin(n);
+	cr_assert(same(take(n, "a"), t->a));
+	for (uint8_t i = 0; i < PART; i++)
+		cr_assert(same(take_endpoint(n, t->a, i), t->of_a[i]), "%u",
+		    i);
+	b_stayed(n, t);
+	names_abort(n);
+}
+
+/* A part that makes a cluster, drops one, and retakes one. */
+static void
+change(struct names *n, const struct two *t)
+{
+	struct name_id c = take(n, "c");
+
+	names_retake(n, c);
+	take_endpoint(n, c, 1);
+	names_drop(n, NAMES_CLUSTER, t->a);
+	names_retake(n, t->b);
+	take_endpoint(n, t->b, 3);
+	take_endpoint(n, t->b, 9);
+}
+
+Test(names, a_part_keeps_what_it_does_not_name)
+{
+	struct name_id id;
+	struct two t;
+	struct names *n = two_open(&t);
+
+	names_begin_part(n);
+	change(n, &t);
+	cr_assert_eq(names_find(n, NAMES_CLUSTER, "a", 1, &id), -1);
+	cr_assert_eq(names_find(n, NAMES_CLUSTER, "b", 1, &id), 0);
+	cr_assert_eq(names_find(n, NAMES_CLUSTER, "c", 1, &id), 0);
+	cr_assert_eq(id.id, 2, "a's id is free in the next stage");
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 2);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 3);
+	cr_assert_eq(names_known(n, NAMES_CLUSTER, "a", 1, &id), -1);
+	names_begin_part(n);
+	cr_assert_eq(take(n, "d").id, t.a.id);
+	names_retake(n, t.b);
+	cr_assert(same(take_endpoint(n, t.b, 3), t.of_b[3]));
+	names_commit(n);
+	names_free(n);
+}
+
+Test(names, a_rollback_leaves_no_trace_and_the_rest_is_committed)
+{
+	struct name_id id;
+	struct two t;
+	struct names *n = two_open(&t);
+	uint32_t tag = names_tag(n);
+	size_t mark;
+
+	for (int round = 0; round < 20; round++) {
+		names_begin_part(n);
+		mark = names_mark(n);
+		change(n, &t);
+		names_rollback(n, mark);
+		cr_assert_eq(names_find(n, NAMES_CLUSTER, "a", 1, &id), 0);
+		cr_assert_eq(names_find(n, NAMES_CLUSTER, "c", 1, &id), -1);
+		if (round % 2 == 0)
+			names_commit(n);
+		else
+			names_abort(n);
+		as_before(n, &t, tag);
+	}
+	/* What was retaken well stays so when the next try is refused. */
+	names_begin_part(n);
+	names_retake(n, t.b);
+	take_endpoint(n, t.b, 2);
+	mark = names_mark(n);
+	names_retake(n, t.b);
+	take_endpoint(n, t.b, 0);
+	take_endpoint(n, t.b, 7);
+	names_rollback(n, mark);
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), PART + 1);
+	names_begin_part(n);
+	names_retake(n, t.b);
+	cr_assert(same(take_endpoint(n, t.b, 2), t.of_b[2]));
+	names_abort(n);
+	names_free(n);
+}
+
+Test(names, what_is_dropped_and_taken_again_stays)
+{
+	struct two t;
+	struct names *n = two_open(&t);
+	uint32_t tag = names_tag(n);
+
+	names_begin_part(n);
+	names_drop(n, NAMES_CLUSTER, t.a);
+	cr_assert(same(take(n, "a"), t.a));
+	names_commit(n);
+	as_before(n, &t, tag);
+	names_begin_part(n);
+	change(n, &t);
+	names_abort(n);
+	as_before(n, &t, tag);
 	names_free(n);
 }

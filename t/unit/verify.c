@@ -290,7 +290,7 @@ static const struct wrong {
 	    "a route has not the length of its path" },
 	{ SET(host, host, routes[1].flags, MATCH_ANY_CASE), HOST,
 	    "a route of any case is not in lower case" },
-	{ SET(host, host, routes[2].cluster, CLUSTERS_MAX), HOST,
+	{ SET(host, host, routes[2].cluster, CLUSTER_NONE + 1), HOST,
 	    "a route's cluster is beyond the last slot" },
 	{ SET(host, host, routes[2].plan, 0), HOST,
 	    "a route's plan is missing" },

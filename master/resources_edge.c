@@ -1,0 +1,183 @@
+/*
+ * master/resources_edge.c - who names whom: see resources_inside.h.
+ *
+ * A compilation finds what a version names; if that version is accepted, what
+ * was found becomes its edges, and what nobody named before is wanted from now
+ * on. Each name once, however many routes lead there.
+ */
+#include "master/resources_inside.h"
+
+#include <stdlib.h>
+
+void
+edges_begin(struct resources *r)
+{
+	LIST_INIT(&r->found);
+	r->walk++;
+}
+
+void
+edges_find(struct resources *r, struct resource *to, bool waits)
+{
+	struct edge *e;
+
+	if (to->seen == r->walk)
+		return;
+	if ((e = calloc(1, sizeof(*e))) == NULL) {
+		r->no_memory = true;
+		return;
+	}
+	to->seen = r->walk;
+	to->edges_n++;
+	e->to = to;
+	e->waits = waits;
+	LIST_INSERT_HEAD(&r->found, e, out);
+}
+
+void
+edges_free(struct resources *r, struct edges *all)
+{
+	struct resource *to;
+	struct edge *e;
+
+	while ((e = LIST_FIRST(all)) != NULL) {
+		LIST_REMOVE(e, out);
+		to = e->to;
+		to->edges_n--;
+		free(e);
+		resource_tidy(r, to);
+	}
+}
+
+void
+edges_drop(struct resources *r)
+{
+	edges_free(r, &r->found);
+}
+
+bool
+edges_live(const struct resource *at)
+{
+	const struct edge *e;
+
+	LIST_FOREACH(e, &at->in, in)
+		if (e->which == LIVE)
+			return true;
+	return false;
+}
+
+/* What is waited for is missing after a while. */
+static void
+waited_for(struct resources *r, struct resource *to)
+{
+	if (to->waits_since_ms != 0)
+		return;
+	to->waits_since_ms = r->now_ms;
+	if (r->settings.missing_ms > 0 && to->due_ms == 0)
+		resource_due(r, to, r->now_ms + r->settings.missing_ms);
+}
+
+static void
+attach(struct resources *r, struct resource *from, struct edges *all,
+    enum which which)
+{
+	struct edge *e;
+
+	LIST_FOREACH(e, all, out) {
+		e->from = from;
+		e->which = which;
+		if (LIST_EMPTY(&e->to->in) && r->settings.want != NULL)
+			r->settings.want(r->settings.arg, e->to->kind,
+			    e->to->name, true);
+		LIST_INSERT_HEAD(&e->to->in, e, in);
+		if (e->waits)
+			waited_for(r, e->to);
+	}
+}
+
+/* Nobody waits or names it any more. */
+static void
+left(struct resources *r, struct resource *to)
+{
+	if (LIST_EMPTY(&to->in)) {
+		to->waits_since_ms = 0;
+		if (!to->gone)
+			resource_due(r, to, 0);
+		to->missing = false;
+		if (r->settings.want != NULL)
+			r->settings.want(r->settings.arg, to->kind, to->name,
+			    false);
+	}
+	if ((to->gone && !edges_live(to)) || (LIST_EMPTY(&to->in) &&
+	    to->version[LIVE] != NULL && !resource_about(to->kind)->whole))
+		resource_dirty(r, to, false);
+}
+
+static void
+detach(struct resources *r, struct edges *all)
+{
+	struct edge *e;
+
+	LIST_FOREACH(e, all, out) {
+		LIST_REMOVE(e, in);
+		left(r, e->to);
+	}
+}
+
+static void
+move(struct edges *to, struct edges *from)
+{
+	struct edge *e;
+
+	while ((e = LIST_FIRST(from)) != NULL) {
+		LIST_REMOVE(e, out);
+		LIST_INSERT_HEAD(to, e, out);
+	}
+}
+
+/* The new ones first, so that what both name stays wanted. */
+void
+edges_set(struct resources *r, struct resource *at, enum which which)
+{
+	struct undo *u = at->undo;
+	struct edges before;
+
+	LIST_INIT(&before);
+	move(&before, &at->out[which]);
+	move(&at->out[which], &r->found);
+	attach(r, at, &at->out[which], which);
+	detach(r, &before);
+	if (!u->saved[which])
+		move(&u->out[which], &before);
+	u->saved[which] = true;
+	edges_free(r, &before);
+}
+
+void
+edges_clear(struct resources *r, struct resource *at, enum which which)
+{
+	edges_begin(r);
+	edges_set(r, at, which);
+}
+
+void
+edges_commit(struct resources *r, struct undo *u)
+{
+	for (int which = 0; which < WHICHES; which++)
+		edges_free(r, &u->out[which]);
+}
+
+void
+edges_abort(struct resources *r, struct undo *u)
+{
+	struct resource *at = u->resource;
+
+	for (enum which which = LIVE; which < WHICHES; which++) {
+		if (!u->saved[which])
+			continue;
+		edges_begin(r);
+		move(&r->found, &u->out[which]);
+		u->saved[which] = true;		/* what is there goes */
+		edges_set(r, at, which);
+	}
+}
