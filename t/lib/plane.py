@@ -1,5 +1,5 @@
-"""t/lib/plane.py - control planes for the mesh tests: t/lib/plane (Go) at work,
-the resources that it serves, and the bootstrap of who asks it.
+"""t/lib/plane.py - control planes for the mesh tests: t/lib/plane (Go) at
+work, the resources that it serves, and the bootstrap of who asks it.
 
     test --set, update, remove--> Plane --xDS--> godwit, Envoy
          <--acks, nacks, events---      <-------

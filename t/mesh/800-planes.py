@@ -26,8 +26,9 @@ class Mesh:
         self.plane.set(
             clusters=[cluster("greeter", source=self.source)],
             endpoints=[assignment("greeter", [self.a.port])],
-            listeners=[listener("callers", self.port, "routes", self.source,
-                                tls=secrets and plane.server_tls("own", "ca"))],
+            listeners=[listener(
+                "callers", self.port, "routes", self.source,
+                tls=secrets and plane.server_tls("own", "ca"))],
             routes=[route("routes", [("/demo.Greeter/", "greeter")])],
             secrets=secrets)
         self.envoy = plane.envoy(m, self.plane.port, NODE, delta=delta,

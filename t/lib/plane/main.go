@@ -13,7 +13,8 @@
 //
 // What go-control-plane does by itself, and tests must know:
 //   - SotW: a NACK says the old version, and a version that is not the
-//     snapshot's is answered at once: with the same again, for ever.
+//     snapshot's is answered at once: with the same again, for ever (Envoy:
+//     some 500 times a second).
 //   - -ads: EDS, RDS and SDS are answered only when the client asks for all
 //     resources of the snapshot by name; otherwise it waits in silence.
 //   - SotW: one endpoint changed sends all assignments that were asked for.
