@@ -222,7 +222,8 @@ keys_add(struct compiler *c, struct keys *k, block_ref tls)
 	if (k->n == k->cap) {
 		if ((to = scratch(c, cap * sizeof(*to))) == NULL)
 			return false;
-		memcpy(to, k->at, k->n * sizeof(*to));
+		if (k->n > 0)
+			memcpy(to, k->at, k->n * sizeof(*to));
 		k->at = to;
 		k->cap = cap;
 	}

@@ -70,7 +70,7 @@ edges_live(const struct resource *at)
 static void
 waited_for(struct resources *r, struct resource *to)
 {
-	if (to->waits_since_ms != 0)
+	if (!r->open || to->waits_since_ms != 0 || !resource_touch(r, to))
 		return;
 	to->waits_since_ms = r->now_ms;
 	if (r->settings.missing_ms > 0 && to->due_ms == 0)
@@ -100,16 +100,18 @@ static void
 left(struct resources *r, struct resource *to)
 {
 	if (LIST_EMPTY(&to->in)) {
-		to->waits_since_ms = 0;
-		if (!to->gone)
-			resource_due(r, to, 0);
-		to->missing = false;
+		if (r->open && resource_touch(r, to)) {
+			to->waits_since_ms = 0;
+			if (!to->gone)
+				resource_due(r, to, 0);
+			to->missing = false;
+		}
 		if (r->settings.want != NULL)
 			r->settings.want(r->settings.arg, to->kind, to->name,
 			    false);
 	}
-	if ((to->gone && !edges_live(to)) || (LIST_EMPTY(&to->in) &&
-	    to->version[LIVE] != NULL && !resource_about(to->kind)->whole))
+	if (r->open && ((to->gone && !edges_live(to)) || (LIST_EMPTY(&to->in) &&
+	    to->version[LIVE] != NULL && !resource_about(to->kind)->whole)))
 		resource_dirty(r, to, false);
 }
 
@@ -135,6 +137,23 @@ move(struct edges *to, struct edges *from)
 	}
 }
 
+/* Routes are found by the listeners that they are compiled with; they don't
+ * wait for themselves. */
+static void
+self_drop(struct resources *r, struct resource *at)
+{
+	struct edge *e, *next;
+
+	for (e = LIST_FIRST(&r->found); e != NULL; e = next) {
+		next = LIST_NEXT(e, out);
+		if (e->to != at)
+			continue;
+		LIST_REMOVE(e, out);
+		at->edges_n--;
+		free(e);
+	}
+}
+
 /* The new ones first, so that what both name stays wanted. */
 void
 edges_set(struct resources *r, struct resource *at, enum which which)
@@ -143,6 +162,7 @@ edges_set(struct resources *r, struct resource *at, enum which which)
 	struct edges before;
 
 	LIST_INIT(&before);
+	self_drop(r, at);
 	move(&before, &at->out[which]);
 	move(&at->out[which], &r->found);
 	attach(r, at, &at->out[which], which);

@@ -66,7 +66,7 @@ struct undo {
 	struct edges	 out[WHICHES];	/* not attached */
 	bool		 saved[WHICHES];	/* out is */
 	bool		 missing, gone;
-	int64_t		 due_ms;
+	int64_t		 due_ms, waits_since_ms;
 };
 
 struct resources {

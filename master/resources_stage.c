@@ -30,7 +30,8 @@ resource_touch(struct resources *r, struct resource *at)
 	*u = (struct undo){ .resource = at,
 	    .version = { at->version[LIVE], at->version[NEXT] },
 	    .refused = at->refused, .why = at->why,
-	    .missing = at->missing, .gone = at->gone, .due_ms = at->due_ms };
+	    .missing = at->missing, .gone = at->gone, .due_ms = at->due_ms,
+	    .waits_since_ms = at->waits_since_ms };
 	for (int which = 0; which < WHICHES; which++) {
 		LIST_INIT(&u->out[which]);
 		if (at->version[which] != NULL)
@@ -79,7 +80,6 @@ undo(struct resources *r, struct undo *u)
 {
 	struct resource *at = u->resource;
 
-	edges_abort(r, u);
 	version_set(at, LIVE, u->version[LIVE]);
 	version_set(at, NEXT, u->version[NEXT]);
 	version_put(at->refused);
@@ -90,6 +90,7 @@ undo(struct resources *r, struct undo *u)
 	u->why = NULL;
 	at->missing = u->missing;
 	at->gone = u->gone;
+	at->waits_since_ms = u->waits_since_ms;
 	resource_due(r, at, u->due_ms);
 	undo_free(r, u);
 }
@@ -107,6 +108,8 @@ resources_abort(struct resources *r)
 	if (r->journal != NULL)
 		journal_abort(r->journal);
 	edges_drop(r);
+	SLIST_FOREACH(u, &r->undos, link)
+		edges_abort(r, u);
 	while ((u = SLIST_FIRST(&r->undos)) != NULL) {
 		SLIST_REMOVE_HEAD(&r->undos, link);
 		undo(r, u);
