@@ -151,6 +151,10 @@ int	compile_end(struct compiler *c, struct compiled *out,
 /* The stage is dropped before its end. */
 void	compile_cancel(struct compiler *c);
 
+/* The setting ems becomes a cluster and dynamic_resources of the message, which
+ * load_message made in m. -1: why. */
+int	compile_ems(struct load_arena *m, const ProtobufCMessage *bootstrap,
+	    const struct conf *conf, char *why, size_t why_len);
 /* What the file says about control planes; the caller's, also on -1: why. */
 int	compile_dynamic(const struct yaml *y,
 	    const ProtobufCMessage *bootstrap, struct dynamic *d, char *why,

@@ -187,7 +187,8 @@ blocks_make(struct generations *g, const struct yaml *tree,
 		return why_set(why, why_len, "no memory");
 	bootstrap = load_message(m, load_type_find(bootstrap_type), tree,
 	    yaml_root(tree), "", why, why_len);
-	if (bootstrap != NULL && compile_dynamic(tree, bootstrap,
+	if (bootstrap != NULL && compile_ems(m, bootstrap, &g->staged_conf,
+	    why, why_len) == 0 && compile_dynamic(tree, bootstrap,
 	    &g->staged_dynamic, why, why_len) == 0 &&
 	    (rc = stage_begin(g, sources, tree,
 	    now_ms(), why, why_len)) == 0) {

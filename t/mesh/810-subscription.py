@@ -201,3 +201,20 @@ def test_a_reload_beside_it(m):
             assert m.caller(own).call().code == ("UNAVAILABLE", "OK")[
                 (i + 1) % 2]
     assert not calls.failed(), calls.failed()[0]
+
+
+def test_a_file_of_three_lines(m):
+    """Who we are, where, whom to follow."""
+    service, port = m.service("a"), free_port()
+    p = Plane(m, tls="ems", client_certificates=True)
+    p.set(clusters=[cluster("greeter", [service.port])],
+          listeners=[listener("callers", port, route(
+              "routes", [("/demo.Greeter/", "greeter")]))])
+    tls = m.certificates()
+    file = m.write("sidecar.yaml", f"""\
+node: {{id: cart-1, locality: {{region: us}}}}
+godwit: {{ems: "127.0.0.1:{p.port}", ems_ca: {tls}/ca.pem,
+  ems_certificate: {tls}/us-local.pem, ems_key: {tls}/us-local.key}}
+""")
+    g = m.godwit(file)
+    until(lambda: m.caller(port).call().code == "OK", g.log)
