@@ -138,6 +138,8 @@ dynamic_tell(struct generations *g, const struct dynamic *d)
 	for (int kind = 0; kind < RESOURCE_KINDS; kind++)
 		resources_dynamic(g->resources, (enum resource_kind)kind,
 		    d->ads || g->dynamic_always);
+	resources_named(g->resources, RESOURCE_CLUSTER, d->ads &&
+	    !d->clusters);
 }
 
 /* The key of a secret in a dead master's arena, if it is still there. */

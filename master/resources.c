@@ -199,6 +199,8 @@ resources_new(const struct resources_settings *s)
 	if (r == NULL)
 		return NULL;
 	r->settings = *s;
+	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
+		r->named[kind] = !resource_about(kind)->whole;
 	TAILQ_INIT(&r->dirty);
 	TAILQ_INIT(&r->due);
 	SLIST_INIT(&r->undos);

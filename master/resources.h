@@ -96,6 +96,9 @@ void	resources_abort(struct resources *r);
 void	resources_dynamic(struct resources *r, enum resource_kind kind,
 	    bool on);
 
+/* They are sent by name only: one that nobody names is not heard of any more. */
+void	resources_named(struct resources *r, enum resource_kind kind,
+	    bool on);
 /* What was accepted is written there from now on; NULL: nowhere. */
 void	resources_journal(struct resources *r, struct journal *j);
 /* All that is not a file's, into j: its owner commits. */

@@ -111,7 +111,7 @@ left(struct resources *r, struct resource *to)
 			    false);
 	}
 	if (r->open && ((to->gone && !edges_live(to)) || (LIST_EMPTY(&to->in) &&
-	    to->version[LIVE] != NULL && !resource_about(to->kind)->whole)))
+	    to->version[LIVE] != NULL && r->named[to->kind])))
 		resource_dirty(r, to, false);
 }
 

@@ -89,6 +89,7 @@ struct resources {
 	struct resource_version *trying_version;
 	uint32_t	 file;		/* counts resources_file */
 	bool		 dynamic[RESOURCE_KINDS];	/* somebody sends them */
+	bool		 named[RESOURCE_KINDS];	/* by name only */
 	bool		 open;
 	bool		 changed;
 	bool		 no_memory;

@@ -151,9 +151,12 @@ resources_is_open(const struct resources *r)
 static bool
 forget(struct resources *r, struct resource *at)
 {
-	if (!LIST_EMPTY(&at->in) || resource_about(at->kind)->whole ||
+	if (!LIST_EMPTY(&at->in) || !r->named[at->kind] ||
 	    resource_of_file(at))
 		return false;
+	if (at->kind == RESOURCE_CLUSTER && at->version[LIVE] != NULL)
+		resource_drop_cluster(r, at);
+	at->missing = false;
 	version_set(at, LIVE, NULL);
 	version_set(at, NEXT, NULL);
 	edges_clear(r, at, NEXT);
@@ -242,6 +245,12 @@ resources_end(struct resources *r, const struct conf *conf,
 		return 0;
 	resources_abort(r);
 	return -1;
+}
+
+void
+resources_named(struct resources *r, enum resource_kind kind, bool on)
+{
+	r->named[kind] = on;
 }
 
 void

@@ -316,11 +316,11 @@ changed(void *arg)
 		return;
 	subscribe_status(s->subscribe, &t);
 	if (t.state == SUBSCRIBE_STREAMING)
-		log_info("control plane %s: connected to %s", t.server,
+		log_info("control plane \"%s\": connected to %s", t.server,
 		    t.address);
 	else if (t.state == SUBSCRIBE_WAITING && t.why[0] != '\0')
-		log_warn("control plane %s: %s; tried again, what is there "
-		    "goes on", t.server, t.why);
+		log_warn("control plane \"%s\": %s; it is tried again, "
+		    "what it sent goes on", t.server, t.why);
 }
 
 static bool

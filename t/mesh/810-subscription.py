@@ -1,11 +1,13 @@
 """The subscription: godwit follows a control plane of go-control-plane, state
 of the world and delta, through all that one does and all that befalls it."""
+import json
 import os
+import re
 import signal
 import threading
 
 import plane
-from mesh import free_port, occupy, until
+from mesh import free_port, http_get, occupy, until
 from plane import Plane, assignment, cluster, listener, route
 
 NODE = "godwit"
@@ -218,3 +220,38 @@ godwit: {{ems: "127.0.0.1:{p.port}", ems_ca: {tls}/ca.pem,
 """)
     g = m.godwit(file)
     until(lambda: m.caller(port).call().code == "OK", g.log)
+
+
+def test_clusters_by_name(m):
+    """Without a cds_config only what routes name is asked for, and forgotten
+    with the last route that names it."""
+    port, names = free_port(), ("a", "b")
+    services = {n: m.service(n) for n in names}
+    p = Plane(m)
+
+    def set(name):
+        p.set(clusters=[cluster(n) for n in ("unused", *names)],
+              endpoints=[assignment(n, [s.port]) for n, s in
+                         services.items()],
+              listeners=[listener("callers", port, "routes")],
+              routes=[route("routes", [("/demo.Greeter/", name)])])
+    set("a")
+    file = plane.bootstrap(m, p.port, NODE, delta=True)
+    with open(file) as f:
+        text = f.read()
+    it = json.loads(text)
+    del it["dynamic_resources"]["cds_config"]
+    g = m.godwit(m.write("named.json", json.dumps(it)))
+    caller = m.caller(port)
+    for name in "aba":
+        set(name)
+        until(lambda: caller.call(b"").body == name.encode() + b":", name)
+        until(lambda: clusters(g) == 2, "the control plane's and this one")
+    asked = {n for r in p.requests("clusters", NODE) for n in
+             r.get("subscribe") or r.get("names") or ()}
+    assert asked == {"a", "b"}, asked
+
+
+def clusters(g):
+    _, text = http_get(f"{g.run_dir}/admin.sock", "/generations")
+    return int(re.search(r"clusters: (\d+)", text)[1])
