@@ -138,6 +138,8 @@ ads_wildcard(struct ads *a, enum resource_kind kind, bool on)
 	if (k->wildcard == on)
 		return;
 	k->wildcard = on;
+	k->wildcard_again = on && k->wildcard_told != ADS_NO_WILDCARD;
+	k->widened |= on && a->stream > 0 && k->version[0] != '\0';
 	for (n = TAILQ_FIRST(&k->names); !on && n != NULL; n = next) {
 		next = TAILQ_NEXT(n, all);
 		if (!n->wanted) {
@@ -190,8 +192,10 @@ ads_hold(struct ads *a, enum resource_kind kind, const char *name,
 static void
 kind_begin(struct ads_kind *k)
 {
-	k->asked = k->named = false;
-	k->wildcard_told = ADS_NO_WILDCARD;
+	struct ads_name *n;
+
+	TAILQ_FOREACH(n, &k->names, all)
+		n->settled = false;
 	k->responses_n = 0;
 	k->news = ads_wants(k);
 }
@@ -223,11 +227,13 @@ kind_end(struct ads *a, struct ads_kind *k)
 		ads_reply_free(k, TAILQ_FIRST(&k->replies));
 	free(k->nonce);
 	k->nonce = NULL;
+	k->asked = k->named = k->wildcard_again = false;
+	k->wildcard_told = ADS_NO_WILDCARD;
 	for (n = TAILQ_FIRST(&k->names); n != NULL; n = next) {
 		next = TAILQ_NEXT(n, all);
 		if (n->version == NULL)
 			ads_due_clear(a, n);
-		n->told = n->again = n->settled = false;
+		n->told = n->again = false;
 		ads_name_tidy(a, n);
 	}
 }
@@ -287,6 +293,7 @@ has_news(const struct ads *a, struct ads_kind *k)
 		k->news = k->news && ads_wants(k);
 	else if (a->settings.delta)
 		k->news = k->news && (!TAILQ_EMPTY(&k->changes) ||
+		    k->wildcard_again ||
 		    k->wildcard != (k->wildcard_told != ADS_NO_WILDCARD));
 	return k->news;
 }

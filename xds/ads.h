@@ -11,17 +11,20 @@
  *         ──ads_refuse(item), then ads_answer     (within update, or later)
  *
  * Invariants
- *   A1  Every response is answered exactly once, ACK or NACK, with its nonce;
- *       nothing is fed between an update and its answer.
+ *   A1  Every response is answered exactly once, ACK or NACK, with its nonce
+ *       (SotW: the newest, for those before it); nothing is fed between an
+ *       update and its answer.
  *   A2  What we acknowledged is what we hold. What was refused is named in the
  *       NACK, each item with its reason; its good siblings are held.
  *   A3  A request is made when it is taken, not when it is due: it says what
  *       is wanted then, and two changes are one request.
  *   A4  An unchanged response that was refused is refused again only after a
- *       pause (1 s, doubling to 30 s): no server can make us spin.
+ *       pause (1 s, doubling to 30 s): no server can make us spin. (SotW: or
+ *       with the next change of what is wanted, which can't go without it.)
  *
  * Source: xDS protocol document, gRFC A27 A40 A46 A57 A88,
- * reference/envoy-xds.md section 2. Test: t/unit/ads.c.
+ * reference/envoy-xds.md section 2. Test: t/unit/ads.c, ads_delta.c,
+ * ads_random.c.
  */
 #ifndef XDS_ADS_H
 #define XDS_ADS_H
@@ -86,7 +89,8 @@ bool	ads_subscribe(struct ads *a, enum resource_kind kind,
 	    const char *name);
 void	ads_unsubscribe(struct ads *a, enum resource_kind kind,
 	    const char *name);
-/* All of them, whatever they are called: LDS and CDS. */
+/* All of them, whatever they are called: LDS and CDS. Not while an update of
+ * this kind waits for its answer. */
 void	ads_wildcard(struct ads *a, enum resource_kind kind, bool on);
 /* What we hold already, of a checkpoint: said to the server at reconnect
  * (version_info, initial_resource_versions). */

@@ -9,8 +9,9 @@
  *                       names beside it
  *
  * A name that was left and is wanted anew before we said so is subscribed
- * again: the server must send it, since we have dropped our copy. A request
- * that answers nothing has no nonce.
+ * again: the server must send it, since we have dropped our copy. What is left
+ * and may still be covered by a new "*" is left one request before that, for
+ * the same reason. A request that answers nothing has no nonce.
  *
  * Source: xDS protocol document, "Incremental xDS"; reference/envoy-xds.md
  * 2.3, 2.4. Test: t/unit/ads_delta.c.
@@ -33,6 +34,8 @@ struct lists {
 	char		**subscribe, **unsubscribe;
 	Entry		*entries, **initial;
 	size_t		 subscribe_n, unsubscribe_n, initial_n;
+	bool		 star;		/* subscribed here */
+	bool		 more;		/* it takes another request */
 };
 
 static void
@@ -76,7 +79,8 @@ gather_first(const struct ads_kind *k, struct lists *l)
 
 	if (!lists_make(l, k->wanted_n, k->held_n))
 		return false;
-	if (k->wildcard && k->wanted_n > 0)
+	l->star = k->wildcard && k->wanted_n > 0;
+	if (l->star)
 		l->subscribe[l->subscribe_n++] = star;
 	TAILQ_FOREACH(n, &k->names, all) {
 		if (n->wanted)
@@ -85,6 +89,12 @@ gather_first(const struct ads_kind *k, struct lists *l)
 			add_version(l, n);
 	}
 	return true;
+}
+
+static bool
+is_wild(const struct ads_kind *k)
+{
+	return k->wildcard && !k->wildcard_again;
 }
 
 static bool
@@ -103,10 +113,15 @@ gather_later(const struct ads_kind *k, struct lists *l)
 		else if (!n->wanted && n->told)
 			l->unsubscribe[l->unsubscribe_n++] = n->text;
 	}
-	if (k->wildcard && (k->wildcard_told == ADS_NO_WILDCARD ||
-	    (k->wildcard_told == ADS_LEGACY && l->subscribe_n > 0)))
+	l->more = k->wildcard_again || (is_wild(k) && l->unsubscribe_n > 0 &&
+	    k->wildcard_told == ADS_NO_WILDCARD);
+	l->star = is_wild(k) && !l->more && (k->wildcard_told ==
+	    ADS_NO_WILDCARD || (k->wildcard_told == ADS_LEGACY &&
+	    l->subscribe_n > 0));
+	if (l->star)
 		l->subscribe[l->subscribe_n++] = star;
-	if (!k->wildcard && k->wildcard_told != ADS_NO_WILDCARD)
+	if ((!k->wildcard || k->wildcard_again) &&
+	    k->wildcard_told != ADS_NO_WILDCARD)
 		l->unsubscribe[l->unsubscribe_n++] = star;
 	return true;
 }
@@ -126,14 +141,15 @@ tell(struct ads *a, struct ads_kind *k, const struct lists *said,
 		while ((n = TAILQ_FIRST(&k->changes)) != NULL)
 			ads_name_told(a, n, now_ms);
 	}
-	if (!k->wildcard)
-		k->wildcard_told = ADS_NO_WILDCARD;
-	else if (k->asked ? said->subscribe_n > 0 : k->wanted_n > 0)
+	if (said->star)
 		k->wildcard_told = ADS_EXPLICIT;
+	else if (!is_wild(k))
+		k->wildcard_told = ADS_NO_WILDCARD;
 	else if (!k->asked)
 		k->wildcard_told = ADS_LEGACY;
 	k->asked = true;
-	k->news = false;
+	k->news = said->more;
+	k->wildcard_again = false;
 }
 
 static bool

@@ -44,6 +44,7 @@ struct ads_name {
 	size_t		 due_at;	/* place in the heap, 0: none */
 	uint64_t	 seen, gone;	/* the last response that has it, that
 					 * removes it */
+	uint64_t	 anew;		/* wanted since this one was shown */
 	bool		 wanted;	/* subscribed by name */
 	bool		 told;		/* the server knows that */
 	bool		 again;		/* told, left, wanted anew */
@@ -81,6 +82,7 @@ struct ads_kind {
 	bool		 wildcard;	/* wanted */
 	char		*version;	/* accepted; never NULL */
 	bool		 emptied;	/* an empty start was refused */
+	bool		 widened;	/* wildcard since that version */
 	TAILQ_HEAD(, ads_reply) replies;
 	size_t		 replies_n;
 	struct ads_pause pauses[ADS_PAUSES];
@@ -89,7 +91,8 @@ struct ads_kind {
 	bool		 asked;		/* a request was taken */
 	bool		 news;		/* what is wanted changed */
 	bool		 named;		/* SotW: names were sent */
-	enum ads_wildcard wildcard_told;	/* delta */
+	enum ads_wildcard wildcard_told;
+	bool		 wildcard_again;	/* told, left, wanted anew */
 	uint64_t	 responses_n;
 	/* For status. */
 	uint64_t	 accepted_n, rejected_n;
@@ -223,6 +226,15 @@ static inline bool
 ads_wants(const struct ads_kind *k)
 {
 	return k->wildcard || k->wanted_n > 0;
+}
+
+/* Whether the server sends all of this kind. In delta only what it was told
+ * counts: of a name that it believes to be left it won't say when it goes. */
+static inline bool
+ads_is_covered(const struct ads *a, const struct ads_kind *k)
+{
+	return k->wildcard && (!a->settings.delta || !k->asked ||
+	    (k->wildcard_told != ADS_NO_WILDCARD && !k->wildcard_again));
 }
 
 #endif

@@ -71,7 +71,7 @@ judge(struct ads *a, const struct ads_response *r, struct ads_part *p)
 		n->seen = a->serial;
 	if (n != NULL && n->gone == a->serial)
 		p->why = "it is both sent and removed";
-	if (!k->wildcard && (n == NULL || !n->wanted))
+	if (!ads_is_covered(a, k) && (n == NULL || !n->wanted))
 		p->is_ignored = true;
 	else if (p->is_heartbeat && p->why == NULL && (n == NULL ||
 	    n->version == NULL || strcmp(n->version, p->version) != 0))

@@ -187,6 +187,9 @@ ads_name_want(struct ads *a, struct ads_name *n, bool wanted)
 	n->wanted = wanted;
 	n->again = wanted && n->told;
 	n->settled = false;
+	/* The owner dropped what it is being shown, or never had it. */
+	if (wanted && a->is_pending && !k->wildcard)
+		n->anew = a->serial;
 	k->wanted_n += wanted ? 1 : (size_t)-1;
 	if (n->version != NULL)
 		k->both_n += wanted ? 1 : (size_t)-1;

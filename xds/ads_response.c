@@ -55,8 +55,9 @@ accept(struct ads *a, const struct ads_response *r, const struct ads_part *p)
 	struct ads_kind *k = &a->kinds[r->kind];
 	struct ads_name *n = ads_name_find(k, p->name);
 
-	if (!k->wildcard && (n == NULL || !n->wanted))
-		return true;		/* no longer wanted */
+	if (!ads_is_covered(a, k) &&
+	    (n == NULL || !n->wanted || n->anew == a->serial))
+		return true;		/* no longer wanted, or sent again */
 	if (p->is_heartbeat) {
 		if (n != NULL && n->version != NULL)
 			set_ttl(a, n, r->at_ms, p->ttl_ms);
@@ -81,7 +82,7 @@ settle(struct ads *a, const struct ads_response *r, const struct ads_part *p)
 {
 	struct ads_name *n = ads_name_find(&a->kinds[r->kind], p->name);
 
-	if (n == NULL || n->version != NULL)
+	if (n == NULL || n->version != NULL || n->anew == a->serial)
 		return;
 	n->settled = true;
 	ads_due_clear(a, n);
@@ -114,8 +115,7 @@ end_removed(struct ads *a, const struct ads_response *r)
 		if (n == NULL || n->version == NULL)
 			continue;
 		ads_name_drop(a, n);
-		/* A stream that comes later asks anew. */
-		n->settled = a->is_up;
+		n->settled = true;
 		ads_name_tidy(a, n);
 	}
 }
@@ -153,6 +153,7 @@ end_version(struct ads *a, const struct ads_response *r, const char *why)
 	if (why == NULL) {
 		k->accepted_n++;
 		replace(&k->version, r->version);
+		k->widened &= k->news;	/* not told yet */
 		return;
 	}
 	k->rejected_n++;

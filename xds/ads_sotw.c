@@ -10,8 +10,8 @@
  *
  * Two things take two requests. A stream on which only the legacy form was
  * sent leaves the wildcard by saying "*" first, since [] would mean it still.
- * And a name that was left and is wanted anew is left out once: else the
- * server would see no change and not send it, and we have dropped our copy.
+ * And a name, or "*", that was left and is wanted anew is left out once: else
+ * the server would see no change and not send it, and we have dropped our copy.
  *
  * Source: xDS protocol document, "How the client specifies what resources to
  * return"; reference/envoy-xds.md 2.3. Test: t/unit/ads.c.
@@ -29,13 +29,20 @@ static char star[] = "*";
 struct sotw_names {
 	char		**names;
 	size_t		 n;
+	bool		 star;		/* it is the first */
 	bool		 more;		/* it takes another request */
 };
 
 static bool
+is_wild(const struct ads_kind *k)
+{
+	return k->wildcard && !k->wildcard_again;
+}
+
+static bool
 says_star(const struct ads_kind *k)
 {
-	if (k->wildcard)
+	if (is_wild(k))
 		return k->wanted_n > 0 || k->named;
 	return k->asked && !k->named && k->wanted_n == 0;
 }
@@ -49,10 +56,10 @@ gather(const struct ads_kind *k, struct sotw_names *to)
 	    sizeof(*to->names)) };
 	if (to->names == NULL)
 		return false;
-	if (says_star(k)) {
+	to->star = says_star(k);
+	if (to->star)
 		to->names[to->n++] = star;
-		to->more = !k->wildcard;
-	}
+	to->more = k->wildcard_again || (to->star && !k->wildcard);
 	TAILQ_FOREACH(n, &k->names, all) {
 		if (n->wanted && !n->again)
 			to->names[to->n++] = n->text;
@@ -75,6 +82,10 @@ tell(struct ads *a, struct ads_kind *k, const struct sotw_names *said,
 		else
 			ads_name_told(a, n, now_ms);
 	}
+	k->wildcard_told = said->star || is_wild(k) ? ADS_EXPLICIT :
+	    ADS_NO_WILDCARD;
+	if (!said->star)
+		k->wildcard_again = false;
 	k->named |= said->n > 0;
 	k->asked = true;
 	k->news = said->more;
@@ -92,7 +103,8 @@ ads_sotw_request(struct ads *a, enum resource_kind kind,
 	if (!gather(k, &names))
 		return false;
 	envoy__service__discovery__v3__discovery_request__init(&m);
-	m.version_info = k->version;
+	if (k->asked || !k->widened)	/* else: of less than is wanted */
+		m.version_info = k->version;
 	if (!a->settings.node_once || !a->node_told) {
 		m.node.data = a->node;
 		m.node.len = a->settings.node_len;

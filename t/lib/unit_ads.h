@@ -42,7 +42,7 @@ enum {
 
 struct play {
 	struct ads	*ads;
-	bool		 delta, is_woken, is_later;
+	bool		 delta, is_woken, is_later, is_quiet;
 	int64_t		 now_ms;
 	char		 log[PLAY_LOG_BYTES];
 	size_t		 log_n;
@@ -53,6 +53,8 @@ play_say(struct play *p, const char *format, ...)
 {
 	va_list args;
 
+	if (p->is_quiet)
+		return;
 	va_start(args, format);
 	p->log_n += (size_t)vsnprintf(p->log + p->log_n,
 	    sizeof(p->log) - p->log_n, format, args);
@@ -92,7 +94,7 @@ play_update(void *arg, struct ads *a, struct ads_update *u)
 	    play_or_none(u->version));
 	for (size_t i = 0; i < u->items_n; i++) {
 		play_say(p, " %s", u->items[i].name);
-		if (strcmp(u->items[i].version, u->version) != 0)
+		if (p->delta || strcmp(u->items[i].version, u->version) != 0)
 			play_say(p, "/%s", u->items[i].version);
 		if (play_is_bad(&u->items[i]))
 			ads_refuse(a, &u->items[i], "it is bad");
@@ -213,22 +215,19 @@ play_take_all(struct play *p)
 	p->is_woken = false;
 }
 
-/* ---- the server writes; what it packs is given back at the end of a test's
- * process */
+/* ---- the server writes */
 
 static size_t
 play_put(uint8_t *to, uint8_t tag, const char *text)
 {
-	size_t n = strlen(text), at = 0;
+	size_t n = strlen(text);
 
-	to[at++] = tag;
 	cr_assert_lt(n, 1 << 14);
-	to[at++] = (uint8_t)(n | 0x80);		/* two bytes: also legal */
-	to[at++] = (uint8_t)(n >> 7);
 	to[0] = tag;
-	to[1] = (uint8_t)((n & 0x7f) | 0x80);
-	memcpy(to + at, text, n);
-	return at + n;
+	to[1] = (uint8_t)(n | 0x80);	/* always two bytes: also legal */
+	to[2] = (uint8_t)(n >> 7);
+	memcpy(to + 3, text, n);
+	return 3 + n;
 }
 
 /* A message with a name and something in it, in an Any. */
@@ -266,8 +265,8 @@ static Envoy__Service__Discovery__V3__Resource *
 play_resource(const char *type, char *word)
 {
 	Envoy__Service__Discovery__V3__Resource *r = calloc(1, sizeof(*r));
-	char *ttl = play_cut(word, '~'), *version = play_cut(word, '/');
-	char *inside = play_cut(word, '='), *other = play_cut(word, '>');
+	char *ttl = play_cut(word, '~'), *inside = play_cut(word, '=');
+	char *version = play_cut(word, '/'), *other = play_cut(word, '>');
 	size_t n = strlen(word);
 	bool is_heartbeat = n > 0 && word[n - 1] == '?';
 
@@ -497,8 +496,6 @@ play_line(struct play *p, char *line)
 
 	if (rest != NULL)
 		*rest++ = '\0';
-	if (*line == '\0')
-		return;
 	if (strcmp(line, "begin") == 0)
 		ads_begin(p->ads, p->now_ms);
 	else if (strcmp(line, "end") == 0)
@@ -554,7 +551,8 @@ play_lines(struct play *p, const char *lines)
 	for (line = strtok_r(copy, ";", &save); line != NULL;
 	    line = strtok_r(NULL, ";", &save)) {
 		line += strspn(line, " ");
-		play_line(p, line);
+		if (*line != '\0')
+			play_line(p, line);
 	}
 	free(copy);
 }

@@ -5,6 +5,7 @@
  */
 #include "xds/ads.h"
 
+#include "t/lib/chance.h"
 #include "t/lib/unit_ads.h"
 
 /* ---- asking */
@@ -49,6 +50,10 @@ Test(ads, what_is_asked)
 		    "take; take", "node: EDS _ _ [a b] | update EDS 1: a b | "
 		    "node: EDS 1 n1 [a b] | node: EDS 1 n1 [b] | "
 		    "node: EDS 1 n1 [a b] | -" },
+		{ "the wildcard left and wanted anew: sent again", "begin; "
+		    "wild CDS; take; unwild CDS; wild CDS; take; take",
+		    "node: CDS _ _ [] | node: CDS _ _ [*] | "
+		    "node: CDS _ _ [] | node: CDS _ _ [*] | -" },
 		{ "when no stream is up", "sub EDS a; take; begin; end; take",
 		    "- | -" },
 	};
@@ -233,6 +238,13 @@ Test(ads, an_empty_start)
 	    "node: CDS 1 n1 [] NACK(%s) | node: CDS 1 _ [] | "
 	    "update CDS 9: -a -b | node: CDS 9 n1 []", why);
 	PLAY(cases);
+	cases[0].what = "a full one, and an empty start is refused anew";
+	cases[0].lines = CDS_A "end; begin; take; CDS 9 n1; CDS 9 n2; CDS 10 "
+	    "n3 a b; end; begin; take; CDS 9 n1; at 1000; take";
+	snprintf(want, sizeof(want), CDS_A_LOG "node: CDS 1 _ [] | update "
+	    "CDS 9: -a -b | update CDS 10: a b | node: CDS 10 _ [] | "
+	    "node: CDS 10 n1 [] NACK(%s)", why);
+	PLAY(cases);
 	cases[0].what = "not when it comes later, and anew after a full one";
 	cases[0].lines = CDS_A "end; begin; take; CDS 2 n1 a b; take; "
 	    "CDS 3 n2; take; CDS 4 n3 a b; take; end; begin; take; "
@@ -271,6 +283,10 @@ Test(ads, reconnect)
 		{ "wanted meanwhile", "sub EDS a; begin; take; end; unsub EDS "
 		    "a; sub EDS b; begin; take; end; unsub EDS b; begin; take",
 		    "node: EDS _ _ [a] | node: EDS _ _ [b] | -" },
+		{ "a version is of all that is wanted", "begin; sub CDS a; "
+		    "take; CDS 1 n1 a; take; wild CDS; end; begin; take",
+		    "node: CDS _ _ [a] | update CDS 1: a | node: CDS 1 n1 [a] "
+		    "| node: CDS _ _ [* a]" },
 		{ "of a checkpoint", "hold CDS a 7; hold CDS b 7; hold EDS a "
 		    "3; hold EDS b 4; wild CDS; sub EDS a; sub EDS b; begin; "
 		    "take; status EDS", "node: CDS 7 _ [] | node: EDS _ _ [a "
@@ -341,6 +357,12 @@ Test(ads, refused_again_after_a_pause)
 		    NACK("n1") BAD_LOG "- | update CDS 3: a | "
 		    "node: CDS 3 n3 [] | update CDS 4: a | "
 		    "node: CDS 3 n4 [] NACK(a: it is bad)" },
+		{ "heartbeats of two names are not the same", "begin; wild "
+		    "CDS; take; CDS 1 n1 <a?>; take; CDS 1 n2 <b?>; take",
+		    "node: CDS _ _ [] | node: CDS _ n1 [] NACK(a: it has no "
+		    "body, and its version \"1\" is not what is held) | "
+		    "node: CDS _ n2 [] NACK(b: it has no body, and its "
+		    "version \"1\" is not what is held)" },
 		{ "two in turn", "begin; wild CDS; take; " BAD("n1") "CDS 2 "
 		    "n2 b=bad; take; " BAD("n3") "CDS 2 n4 b=bad; take; at "
 		    "1000; take", "node: CDS _ _ [] | " BAD_LOG NACK("n1")
@@ -413,6 +435,8 @@ Test(ads, missing)
 		    "update EDS 1: a | node: EDS 1 _ [a]" },
 		{ "not what a checkpoint holds", "hold EDS a 1; begin; sub "
 		    "EDS a; take; at 99999", "node: EDS 1 _ [a]" },
+		{ "nor when it comes late", "begin; sub EDS a; take; hold EDS "
+		    "a 1; at 99999", "node: EDS _ _ [a]" },
 		{ "not what came and was refused", "begin; sub EDS a; take; "
 		    "EDS 1 n1 a=bad; at 99999", "node: EDS _ _ [a] | update "
 		    "EDS 1: a" },
@@ -500,25 +524,75 @@ Test(ads, ttl)
 
 /* ---- hostile and large */
 
+/* Names of two-byte letters, so that a cut may fall within one. */
 Test(ads, long_reasons_are_cut)
 {
-	enum { N = 500 };
 	struct play *p = malloc(sizeof(*p));
-	char line[N * 16] = "CDS 1 n1", *nack;
+	char line[16000], *nack;
+
+	for (int shift = 0; shift < 4; shift++) {
+		snprintf(line, sizeof(line), "CDS 1 n1 %.*s=bad", shift + 1,
+		    "abcd");
+		for (int i = 0; i < 60; i++) {
+			sprintf(line + strlen(line), " %d", i);
+			for (int j = 0; j < 50; j++)
+				strcat(line, "\xc3\xa9");
+			strcat(line, "=bad");
+		}
+		play_open(p, 0, 0);
+		play_lines(p, "begin; wild CDS; take");
+		play_lines(p, line);
+		p->log_n = 0;
+		play_lines(p, "take");
+		nack = strstr(p->log, "NACK(") + 5;
+		cr_assert_gt(strlen(nack), 4000);
+		cr_assert_leq(strlen(nack), 4096 + 1);
+		cr_assert_not_null(strstr(nack, "... (truncated))"));
+		cr_assert_null(strchr(nack, '?'), "%s", nack);
+		ads_free(p->ads);
+	}
+	free(p);
+}
+
+/* Each TTL ends in its own millisecond, however they were set anew. */
+Test(ads, many_ttls)
+{
+	enum { N = 300, TTL_MAX = 500, TURNS = 2000 };
+	struct chance chance = { 1 };
+	struct play *p = malloc(sizeof(*p));
+	int64_t ends[N] = { 0 };
+	char line[64];
+	int ended = 0;
 
 	play_open(p, 0, 0);
-	/* Two-byte letters, so that a cut may fall within one. */
-	for (int i = 0; i < 60; i++)
-		sprintf(line + strlen(line), " %060d\xc3\xa9\xc3\xa9%s=bad",
-		    i, i % 2 == 0 ? "" : "x");
 	play_lines(p, "begin; wild CDS; take");
-	play_lines(p, line);
-	p->log_n = 0;
-	play_lines(p, "take");
-	nack = strstr(p->log, "NACK(") + 5;
-	cr_assert_gt(strlen(nack), 4000);
-	cr_assert_leq(strlen(nack), 4096 + 1);
-	cr_assert_not_null(strstr(nack, "... (truncated))"));
+	for (int i = 0; i < N; i++) {
+		snprintf(line, sizeof(line), "sub EDS a%d", i);
+		play_lines(p, line);
+	}
+	for (p->now_ms = 1; p->now_ms < TURNS; p->now_ms++) {
+		p->log_n = 0;
+		p->log[0] = '\0';
+		ads_step(p->ads, p->now_ms);
+		for (int i = 0; i < N; i++) {
+			snprintf(line, sizeof(line), " -a%d ", i);
+			strcat(p->log, " ");
+			cr_assert_eq(ends[i] == p->now_ms, strstr(p->log,
+			    line) != NULL, "%d at %d", i, (int)p->now_ms);
+			ended += ends[i] == p->now_ms;
+		}
+		for (int j = 0; j < 2; j++) {
+			int i = (int)chance_below(&chance, N);
+			uint32_t ttl = chance_below(&chance, TTL_MAX) + 1;
+
+			p->log_n = 0;
+			snprintf(line, sizeof(line), "EDS 1 n <a%d~%u>", i,
+			    (unsigned)ttl);
+			play_lines(p, line);
+			ends[i] = p->now_ms + ttl;
+		}
+	}
+	cr_assert_gt(ended, TURNS / 4);
 	ads_free(p->ads);
 	free(p);
 }
