@@ -15,7 +15,7 @@
  *       for as long as it is in the answer. (Envoy takes the first of each
  *       answer, and servers turn those around.)
  *
- * Test: t/unit/resolve.c, t/mesh/820-dns.py.
+ * Test: t/mesh/820-dns.py; of the set, t/unit/resources_name.c.
  */
 #ifndef MASTER_RESOLVE_H
 #define MASTER_RESOLVE_H

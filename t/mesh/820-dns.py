@@ -145,13 +145,16 @@ def test_masters_death(m):
     follows them as its predecessor did."""
     n = Named(m, [A, B], OTHER)
     n.until_served_by("a", "b")
-    n.names.set(NAME, SILENCE)
-    n.names.set(OTHER, SILENCE)
     with Calling(n):
-        for _ in range(3):
+        for answer in SILENCE, None, SILENCE:
+            n.names.set(NAME, answer)
+            n.names.set(OTHER, answer)
             generation = n.godwit.generation()
             os.kill(n.godwit.children()["master"], signal.SIGKILL)
             until(lambda: n.godwit.generation() > generation, "a successor")
+            before = n.names.queries[NAME]
+            until(lambda: n.names.queries[NAME] > before + 3 * (not answer),
+                  "it asks, and is told")
             n.until_served_by("a", "b")
         n.names.set(NAME, [B])
         n.until_served_by("b")
