@@ -5,6 +5,7 @@
  *   compile.c
  *     ├── compile_put_stage.c  what a stage has in common
  *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
+ *     │                           └── compile_dns.c
  *     └── compile_listener.c   ── tls
  *           └── compile_hcm.c  ── http, rbac
  *                 └── compile_route.c ── compile_match.c, compile_index.c, rbac

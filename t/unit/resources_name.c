@@ -373,7 +373,38 @@ Test(resources_name, who_is_not_named_is_not_kept)
 	stage_end("x", false);
 	cr_assert_not(resources_find(now.resources, RESOURCE_NAME,
 	    "x 0 5000 0 0 0", &v));
+	tell("+ a " STRICT " | x");
+	stage_begin();
+	resources_remove(now.resources, RESOURCE_CLUSTER, "a");
+	cr_assert_eq(resources_put(now.resources, RESOURCE_NAME,
+	    "x 0 5000 0 0 0", "", NULL, 0, FROM_DNS, why, sizeof(why)), 0);
+	stage_end("x", false);
+	cr_assert_not(resources_find(now.resources, RESOURCE_NAME,
+	    "x 0 5000 0 0 0", &v));
 	world_close();
+}
+
+/* Who has none is in the journal too: a successor does not wait once more for
+ * what nobody answers. */
+Test(resources_name, none_is_an_answer)
+{
+	static const char *const rows[] = { "a x", "@ 15000" };
+	struct resource_view v;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world_open();
+		tell("+ a " STRICT " | x");
+		uint64_t before = now.journal.bytes;
+
+		tell(rows[i]);
+		cr_assert(resources_find(now.resources, RESOURCE_NAME,
+		    "x 0 5000 0 0 0", &v), "%s", rows[i]);
+		cr_assert_not_null(v.live, "%s", rows[i]);
+		cr_assert_eq(v.live->len, 0, "%s", rows[i]);
+		cr_assert_gt(now.journal.bytes, before, "%s", rows[i]);
+		tell("= a/");
+		world_close();
+	}
 }
 
 /* Where nobody resolves (-t, -1) they are done without. */
