@@ -192,15 +192,26 @@ compile_put(struct compiler *c, const struct compile_resource *r, char *why,
 /* ---- endpoints */
 
 static int
+reassign(struct compiler *c, const Cluster *m)
+{
+	const struct at at = AT(NULL, "load_assignment");
+
+	if (m->load_assignment == NULL)
+		return refuse(c, &at, "is missing, expected endpoints");
+	return compile_cluster_assign(c, &at, m, m->load_assignment);
+}
+
+static int
 assign(struct compiler *c, const struct compile_resource *cluster,
     const uint8_t *bytes, size_t len)
 {
 	const struct compile_resource from = { .kind = RESOURCE_ENDPOINT,
 	    .bytes = bytes, .len = len };
-	const ProtobufCMessage *m = resource_open(c, cluster);
-	const ProtobufCMessage *a = m == NULL ? NULL :
-	    resource_open(c, &from);
+	const ProtobufCMessage *m = resource_open(c, cluster), *a;
 
+	if (m != NULL && bytes == NULL)
+		return reassign(c, (const Cluster *)m);
+	a = m == NULL ? NULL : resource_open(c, &from);
 	return a == NULL ? -1 : compile_cluster_assign(c, &top,
 	    (const Cluster *)m, (const LoadAssignment *)a);
 }
@@ -214,16 +225,6 @@ compile_assign(struct compiler *c, const struct compile_resource *cluster,
 	if (!resource_begin(c, NULL, why, why_len))
 		return COMPILE_REFUSED;
 	return resource_end(c, &m, assign(c, cluster, bytes, len));
-}
-
-static int
-reassign(struct compiler *c, const Cluster *m)
-{
-	const struct at at = AT(NULL, "load_assignment");
-
-	if (m->load_assignment == NULL)
-		return refuse(c, &at, "is missing, expected endpoints");
-	return compile_cluster_assign(c, &at, m, m->load_assignment);
 }
 
 enum compile_result

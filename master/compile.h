@@ -60,6 +60,8 @@ enum compile_found {
 	COMPILE_NOTHING,		/* it does not exist: do without it */
 	COMPILE_UNKNOWN,		/* nobody could send it: refuse */
 };
+/* Of RESOURCE_NAME the name is a dns_question_print, and the bytes are struct
+ * block_address, port 0. */
 /* The private key of a secret: in the arena of secrets only. */
 struct compile_key {
 	block_ref	 ref;		/* 0: none */
@@ -118,7 +120,8 @@ struct compiler *compile_begin(const struct compile_stage *stage);
 /* Why: "file:line:col: path: reason" of a file, "path: reason" otherwise. */
 enum compile_result compile_put(struct compiler *c,
 	    const struct compile_resource *r, char *why, size_t why_len);
-/* The endpoints of a cluster that is live, by its message and theirs. */
+/* The endpoints of a cluster that is live, by its message and theirs; bytes
+ * NULL: those of its own message, whose names have other addresses now. */
 enum compile_result compile_assign(struct compiler *c,
 	    const struct compile_resource *cluster, const uint8_t *bytes,
 	    size_t len, char *why, size_t why_len);

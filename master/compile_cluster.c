@@ -155,7 +155,8 @@ cluster_http(struct compiler *c, const struct at *up, const Cluster *m,
 
 static const struct rule cluster_rules[] = {
 	{ "name", RULE_SET, .text = "a name" },
-	{ "type", RULE_LATER, .text = "STATIC|EDS" },
+	{ "type", RULE_LATER, 
+	    .text = "STATIC|EDS|STRICT_DNS|LOGICAL_DNS" },
 	{ "connect_timeout", RULE_RANGE, 1, INT64_MAX, "more than 0s" },
 	{ "lb_policy", RULE_LATER, .text = "ROUND_ROBIN|LEAST_REQUEST|RANDOM" },
 	{ "alt_stat_name", RULE_LATER, .text = NULL },
@@ -209,7 +210,8 @@ cluster_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
 	none.cluster_name = m->name;
 	if (m->type != TYPE(EDS))
 		return m->load_assignment == NULL ? refuse(c, &own, "is "
-		    "missing, expected the endpoints of a STATIC cluster") :
+		    "missing, expected the endpoints of a cluster that is not "
+		    "EDS") :
 		    compile_endpoints(c, &own, m->load_assignment, up, m, id,
 		    ref);
 	found = eds_assignment(c, up, m, &refused);

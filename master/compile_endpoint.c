@@ -16,6 +16,8 @@
 typedef Envoy__Config__Endpoint__V3__LocalityLbEndpoints Locality;
 typedef Envoy__Config__Endpoint__V3__LbEndpoint Endpoint;
 
+#define LOGICAL_DNS \
+	ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__LOGICAL_DNS
 #define HEALTH(name) ENVOY__CONFIG__CORE__V3__HEALTH_STATUS__##name
 #define HOST(name) \
 	ENVOY__CONFIG__ENDPOINT__V3__LB_ENDPOINT__HOST_IDENTIFIER_##name
@@ -32,8 +34,11 @@ struct walk {
 	const struct at	*up;		/* the load_assignment */
 	const LoadAssignment *m;
 	struct name_id	 cluster;
+	const struct dns_question *dns;	/* names are asked for so, or NULL */
+	bool		 logical;	/* one address of a name */
 	struct found	*found;
-	size_t		 found_n, usable_n;
+	size_t		 found_n, found_cap, usable_n;
+	uint64_t	 weights;	/* of the locality */
 };
 
 static const struct rule endpoint_rules[] = {
@@ -67,21 +72,77 @@ endpoint_twice(struct compiler *c, const struct walk *w, const struct at *at,
 	return refuse_twice(c, at, &first, "endpoint", text);
 }
 
-static int
-endpoint_id(struct compiler *c, const struct walk *w, const struct at *at,
-    const struct sockaddr_storage *address, struct block_endpoint *to)
+/* For one more, which found_n does not count yet. NULL: refused. */
+static struct found *
+found_room(struct compiler *c, struct walk *w)
 {
-	struct name_id id;
-	int taken = names_take_endpoint(c->names, w->cluster,
-	    &to->address, &id);
+	size_t cap = w->found_cap * 2 + 8;
+	struct found *to;
 
+	if (w->found_n == w->found_cap) {
+		if ((to = scratch(c, cap * sizeof(*to))) == NULL)
+			return NULL;
+		if (w->found_n > 0)
+			memcpy(to, w->found, w->found_n * sizeof(*to));
+		w->found = to;
+		w->found_cap = cap;
+	}
+	return &w->found[w->found_n];
+}
+
+/* One more, of that address. */
+static int
+endpoint_add(struct compiler *c, struct walk *w, const struct at *at,
+    const Endpoint *m, const struct sockaddr_storage *address)
+{
+	struct found *f = found_room(c, w);
+	struct name_id id;
+	int taken;
+
+	if (f == NULL)
+		return -1;
+	*f = (struct found){ .endpoint.weight = number_or(
+	    m->load_balancing_weight, 1) };
+	address_block(address, &f->endpoint.address);
+	taken = names_take_endpoint(c->names, w->cluster,
+	    &f->endpoint.address, &id);
 	if (taken < 0)
 		return refuse(c, at, "there is room for %d endpoints, those "
 		    "that this change removes included", ENDPOINTS_MAX);
 	if (taken > 0)
-		return endpoint_twice(c, w, at, address);
-	to->id = id.id;
-	to->tag = id.tag;
+		return w->dns != NULL ? 0 : endpoint_twice(c, w, at, address);
+	f->endpoint.id = id.id;
+	f->endpoint.tag = id.tag;
+	f->usable = m->health_status == HEALTH(UNKNOWN) ||
+	    m->health_status == HEALTH(HEALTHY);
+	w->found_n++;
+	w->usable_n += f->usable ? 1 : 0;
+	w->weights += f->endpoint.weight;
+	return 0;
+}
+
+/* Those of a host name. */
+static int
+endpoints_of_name(struct compiler *c, struct walk *w, const struct at *at,
+    const Endpoint *m, const char *name)
+{
+	struct dns_question q = *w->dns;
+	const struct block_address *all = NULL;
+	struct sockaddr_storage address;
+	size_t n;
+
+	q.name = name;
+	if (find_name(c, at, &q, &all, &n) < 0)
+		return -1;
+	if (w->logical && n > 1)
+		n = 1;
+	for (size_t i = 0; i < n; i++) {
+		address_socket(&all[i], (uint16_t)
+		    m->endpoint->address->socket_address->port_value,
+		    &address);
+		if (endpoint_add(c, w, at, m, &address) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -91,24 +152,18 @@ compile_endpoint(struct compiler *c, struct walk *w, const struct at *at,
 {
 	const struct at place = AT(at, "endpoint");
 	const struct at where = AT(&place, "address");
-	struct found *f = &w->found[w->found_n];
 	struct sockaddr_storage address;
+	const char *name = NULL;
 	socklen_t len;
 
 	if (m->host_identifier_case != HOST(ENDPOINT))
 		return refuse(c, &place, "is missing, expected an address");
 	if (rule_check(c, at, &m->base, endpoint_rules) < 0 ||
-	    address_read(c, &where, m->endpoint->address, &address, &len) < 0)
+	    address_read(c, &where, m->endpoint->address, &address, &len,
+	    w->dns != NULL ? &name : NULL) < 0)
 		return -1;
-	address_block(&address, &f->endpoint.address);
-	if (endpoint_id(c, w, at, &address, &f->endpoint) < 0)
-		return -1;
-	f->endpoint.weight = number_or(m->load_balancing_weight, 1);
-	f->usable = m->health_status == HEALTH(UNKNOWN) ||
-	    m->health_status == HEALTH(HEALTHY);
-	w->found_n++;
-	w->usable_n += f->usable ? 1 : 0;
-	return 0;
+	return name != NULL ? endpoints_of_name(c, w, at, m, name) :
+	    endpoint_add(c, w, at, m, &address);
 }
 
 static int
@@ -122,21 +177,20 @@ compile_locality(struct compiler *c, struct walk *w, const struct at *at,
 		    "at least 1" },
 		{ NULL, RULE_SET, 0, 0, NULL },
 	};
-	uint64_t weights = 0;
 	size_t i;
 
 	if (rule_check(c, at, &m->base, rules) < 0)
 		return -1;
+	w->weights = 0;
 	for (i = 0; i < m->n_lb_endpoints; i++) {
 		const struct at item = AT_ITEM(at, "lb_endpoints", i);
 
 		if (compile_endpoint(c, w, &item, m->lb_endpoints[i]) < 0)
 			return -1;
-		weights += w->found[w->found_n - 1].endpoint.weight;
 	}
-	return weights <= UINT32_MAX ? 0 :
+	return w->weights <= UINT32_MAX ? 0 :
 	    refuse(c, at, "its endpoints weigh %llu together, expected at "
-	    "most 4294967295", (unsigned long long)weights);
+	    "most 4294967295", (unsigned long long)w->weights);
 }
 
 static int
@@ -218,17 +272,25 @@ compile_endpoints(struct compiler *c, const struct at *at,
     const LoadAssignment *from, const struct at *cluster_at,
     const Cluster *m, struct name_id cluster, block_ref *ref)
 {
-	struct walk w = { .up = at, .m = from, .cluster = cluster };
+	struct walk w = { .up = at, .m = from, .cluster = cluster,
+	    .logical = m->type == LOGICAL_DNS };
+	struct dns_question q;
 	double panic;
 	size_t i, n = 0;
 
 	if (assignment_check(c, at, from) < 0 ||
 	    panic_percent(c, cluster_at, m, &panic) < 0)
 		return -1;
+	if (compile_is_dns(m)) {
+		if (compile_dns(c, cluster_at, m, from, &q) < 0)
+			return -1;
+		w.dns = &q;
+	}
 	for (i = 0; i < from->n_endpoints; i++)
 		n += from->endpoints[i]->n_lb_endpoints;
 	if ((w.found = scratch(c, n * sizeof(*w.found))) == NULL)
 		return -1;
+	w.found_cap = n;
 	for (i = 0; i < from->n_endpoints; i++) {
 		const struct at item = AT_ITEM(at, "endpoints", i);
 

@@ -71,7 +71,7 @@ listener_address(const Listener *m, char *text, size_t text_len)
 	socklen_t len;
 
 	*text = '\0';
-	if (address_read(&c, &at, m->address, &address, &len) == 0)
+	if (address_read(&c, &at, m->address, &address, &len, NULL) == 0)
 		address_text(&address, text, text_len);
 }
 

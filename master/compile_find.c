@@ -64,6 +64,34 @@ find_message(struct compiler *c, const struct at *at, enum resource_kind kind,
 	return m;
 }
 
+int
+find_name(struct compiler *c, const struct at *at,
+    const struct dns_question *q, const struct block_address **addresses,
+    size_t *n)
+{
+	struct compile_answer answer;
+	char text[DNS_TEXT_BYTES];
+
+	*n = 0;
+	if (!dns_question_print(q, text, sizeof(text)))
+		return refuse(c, at, "\"%s\" is too long for a name", q->name);
+	if (c->stage.ask == NULL)
+		return 0;
+	switch (ask(c, RESOURCE_NAME, text, &answer)) {
+	case COMPILE_FOUND:
+		*addresses = (const void *)answer.bytes;
+		*n = answer.len / sizeof(**addresses);
+		break;
+	case COMPILE_WAITING:
+		c->waits = true;
+		break;
+	case COMPILE_NOTHING:
+	case COMPILE_UNKNOWN:
+		break;
+	}
+	return 0;
+}
+
 const struct block_list *
 page_view(const struct compiler *c, uint32_t page)
 {

@@ -233,7 +233,7 @@ compile_listener(struct compiler *c, const struct at *at, const Listener *m,
 
 	if (rule_check(c, at, &m->base, listener_rules) < 0 ||
 	    address_read(c, &address, m->address, &to.address,
-	    &to.address_len) < 0 || address_taken(c, &address, &to) < 0 ||
+	    &to.address_len, NULL) < 0 || address_taken(c, &address, &to) < 0 ||
 	    listener_put(c, at, m, &to) < 0)
 		return -1;
 	if (c->waits)

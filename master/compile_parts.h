@@ -5,6 +5,7 @@
  *   compile.c
  *     ├── compile_put_stage.c  what a stage has in common
  *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
+ *     │                           └── compile_dns.c
  *     └── compile_listener.c   ── tls
  *           └── compile_hcm.c  ── http, rbac
  *                 └── compile_route.c ── compile_match.c, compile_index.c, rbac
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 
 #include "master/compile.h"
+#include "master/dns.h"
 #include "master/names.h"
 #include "shm/arena.h"
 #include "xds/proto/envoy/config/bootstrap.pb-c.h"
@@ -181,12 +183,17 @@ int	duration_ms(struct compiler *c, const struct at *at, const Duration *d,
 /* The message in an Any, which may be NULL. NULL: refused. */
 const ProtobufCMessage *any_open(struct compiler *c, const struct at *at,
 	    const Any *any);
-/* An address and port of the Internet. */
+/* An address and port of the Internet. *name, if name is not NULL, becomes the
+ * host name that stands in its place; to has the port alone then. */
 int	address_read(struct compiler *c, const struct at *at,
-	    const Address *a, struct sockaddr_storage *to, socklen_t *len);
+	    const Address *a, struct sockaddr_storage *to, socklen_t *len,
+	    const char **name);
 /* The same as it stands in blocks. */
 void	address_block(const struct sockaddr_storage *a,
 	    struct block_address *to);
+/* And back, with that port. */
+void	address_socket(const struct block_address *a, uint16_t port,
+	    struct sockaddr_storage *to);
 /* "10.0.0.1_80", "[__1]_80": as Envoy's statistics write it. */
 void	address_text(const struct sockaddr_storage *a, char *text,
 	    size_t text_len);
@@ -210,6 +217,11 @@ int	source_keys_end(struct compiler *c, block_ref *ref);
 const ProtobufCMessage *find_message(struct compiler *c,
 	    const struct at *at, enum resource_kind kind, const char *name,
 	    bool *refused, struct compile_key *key);
+/* The addresses of a host name, as q asks for them: none while they are waited
+ * for (c->waits), or when nobody resolves. -1: refused. */
+int	find_name(struct compiler *c, const struct at *at,
+	    const struct dns_question *q,
+	    const struct block_address **addresses, size_t *n);
 /* Slot of a cluster. lenient: one that is not there is CLUSTER_NONE, and
  * waited for. -1: refused. */
 int	find_cluster(struct compiler *c, const struct at *at,
@@ -219,6 +231,17 @@ int	find_source(struct compiler *c, const struct at *at,
 	    const ConfigSource *m);
 /* The clusters of a page, changed or not; NULL: it is empty. */
 const struct block_list *page_view(const struct compiler *c, uint32_t page);
+
+/* ---- compile_dns.c: clusters of host names */
+
+bool	compile_is_dns(const Cluster *m);
+/* How m asks for names: all but the name. And that m has as many as it may. */
+int	compile_dns(struct compiler *c, const struct at *at,
+	    const Cluster *m, const LoadAssignment *from,
+	    struct dns_question *q);
+/* That it can be one: at is its place. */
+int	compile_name(struct compiler *c, const struct at *at,
+	    const char *name);
 
 /* ---- compile_tls.c, compile_secret.c */
 

@@ -149,18 +149,14 @@ static const struct rule socket_rules[] = {
 	{ NULL, RULE_SET, 0, 0, NULL },
 };
 
-int
-address_read(struct compiler *c, const struct at *up, const Address *a,
-    struct sockaddr_storage *to, socklen_t *len)
+/* All but the address in it. */
+static int
+socket_check(struct compiler *c, const struct at *up, const Address *a)
 {
-	const struct at at = AT(up, "socket_address");
-	const struct at ip_at = AT(&at, "address"), pipe = AT(up, "pipe");
+	const struct at at = AT(up, "socket_address"), pipe = AT(up, "pipe");
 	const struct at port_at = AT(&at, "port_value");
-	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
 	const SocketAddress *s;
 
-	memset(to, 0, sizeof(*to));
 	if (a != NULL && a->address_case ==
 	    ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE)
 		return refuse(c, &pipe, "is not built yet, expected a "
@@ -178,15 +174,37 @@ address_read(struct compiler *c, const struct at *up, const Address *a,
 	if (s->port_value == 0 || s->port_value > UINT16_MAX)
 		return refuse(c, &port_at, "%u, expected 1..65535",
 		    s->port_value);
+	return 0;
+}
+
+int
+address_read(struct compiler *c, const struct at *up, const Address *a,
+    struct sockaddr_storage *to, socklen_t *len, const char **name)
+{
+	const struct at at = AT(up, "socket_address");
+	const struct at ip_at = AT(&at, "address");
+	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+	const SocketAddress *s;
+
+	memset(to, 0, sizeof(*to));
+	if (socket_check(c, up, a) < 0)
+		return -1;
+	s = a->socket_address;
 	if (inet_pton(AF_INET, s->address, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)s->port_value);
 		*len = sizeof(*v4);
 		return 0;
 	}
-	if (inet_pton(AF_INET6, s->address, &v6->sin6_addr) != 1)
-		return refuse(c, &ip_at, "\"%s\" is no IP address (names are "
-		    "for DNS clusters, which are not built yet)", s->address);
+	if (inet_pton(AF_INET6, s->address, &v6->sin6_addr) != 1) {
+		if (name == NULL)
+			return refuse(c, &ip_at, "\"%s\" is no IP address "
+			    "(names are for clusters of type STRICT_DNS or "
+			    "LOGICAL_DNS)", s->address);
+		*name = s->address;
+		return compile_name(c, &ip_at, *name);
+	}
 	v6->sin6_family = AF_INET6;
 	v6->sin6_port = htons((uint16_t)s->port_value);
 	*len = sizeof(*v6);
@@ -207,6 +225,24 @@ address_block(const struct sockaddr_storage *a, struct block_address *to)
 	} else {
 		memcpy(to->bytes, &v6->sin6_addr, 16);
 		to->port = ntohs(v6->sin6_port);
+	}
+}
+
+void
+address_socket(const struct block_address *a, uint16_t port,
+    struct sockaddr_storage *to)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+
+	memset(to, 0, sizeof(*to));
+	to->ss_family = a->family;
+	if (a->family == AF_INET) {
+		memcpy(&v4->sin_addr, a->bytes, 4);
+		v4->sin_port = htons(port);
+	} else {
+		memcpy(&v6->sin6_addr, a->bytes, 16);
+		v6->sin6_port = htons(port);
 	}
 }
 

@@ -64,6 +64,15 @@ struct dns_question {
 	void		*arg;
 };
 
+/* As text, "HOST FAMILY ...", by which the set of resources knows it, and
+ * back: without answer and arg. False: text is none, or does not fit. */
+bool	dns_question_print(const struct dns_question *q, char *text,
+	    size_t text_len);
+/* q->name becomes host. */
+enum { DNS_HOST_MAX = 253, DNS_TEXT_BYTES = DNS_HOST_MAX + 80 };
+bool	dns_question_read(const char *text, struct dns_question *q,
+	    char host[DNS_HOST_MAX + 1]);
+
 struct dns_status {			/* until the loop's next turn */
 	const struct block_address *addresses;	/* port 0; the answer's order */
 	size_t		 addresses_n;

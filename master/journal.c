@@ -156,7 +156,7 @@ entry_take(const uint8_t *bytes, size_t n, size_t *at,
 	memcpy(&h, p, sizeof(h));
 	if (h.layout != LAYOUT || h.bytes > n - *at || h.len > h.bytes ||
 	    h.bytes != sizeof(h) + (uint64_t)h.name_len + 1 + h.version_len +
-	    1 + h.len || h.op > JOURNAL_MARK || h.kind >= RESOURCE_KINDS ||
+	    1 + h.len || h.op > JOURNAL_MARK || h.kind >= RESOURCE_KINDS_ALL ||
 	    XXH64(p + sizeof(h.hash), h.bytes - sizeof(h.hash), 0) != h.hash)
 		return false;
 	*e = (struct journal_entry){ .op = (enum journal_kind)h.op,

@@ -1,6 +1,7 @@
 /* master/resources.c - see resources.h: the set, and questions about it. */
 #include "master/resources.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -199,7 +200,7 @@ resources_new(const struct resources_settings *s)
 	if (r == NULL)
 		return NULL;
 	r->settings = *s;
-	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
+	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS_ALL; kind++)
 		r->named[kind] = !resource_about(kind)->whole;
 	TAILQ_INIT(&r->dirty);
 	TAILQ_INIT(&r->due);
@@ -273,6 +274,8 @@ resources_each(const struct resources *r,
 
 	for (size_t i = 0; i < r->buckets_n; i++)
 		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash) {
+			if (at->kind == RESOURCE_NAME)
+				continue;
 			view(at, &v);
 			each(arg, &v);
 		}
@@ -303,8 +306,11 @@ resources_waits_print(const struct resources *r, enum resource_kind kind,
 	LIST_FOREACH(e, &at->out[NEXT], out) {
 		if (!e->waits || e->to->version[LIVE] != NULL)
 			continue;
-		fprintf(out, "%s%s \"%s\"", comma,
-		    resource_about(e->to->kind)->word, e->to->name);
+		/* Behind a host name stands how it is asked for. */
+		fprintf(out, "%s%s \"%.*s\"", comma,
+		    resource_about(e->to->kind)->word, e->to->kind ==
+		    RESOURCE_NAME ? (int)strcspn(e->to->name, " ") : INT_MAX,
+		    e->to->name);
 		comma = ", ";
 	}
 }

@@ -9,7 +9,7 @@
  *                             is whole         └──> live
  *   refused: beside either; what was live, or waits, stays
  *
- *   listener ──> route configuration ──> cluster ──> endpoints
+ *   listener ──> route configuration ──> cluster ──> endpoints, host names
  *      every arrow is an edge, found by compiling; who changes wakes those
  *      that point to it
  *
@@ -21,7 +21,8 @@
  *   R3  A cluster that its source removed stays for as long as live routes
  *       name it, at most linger_ms.
  *   R4  A stage that is aborted leaves everything as it was.
- *   R5  What is named is wanted, and what nobody names is not (want).
+ *   R5  What is named is wanted, and what nobody names is not (want). Host
+ *       names too: their addresses are put as RESOURCE_NAME.
  *
  *   resources_begin ─> put, remove, missing, file ... ─> resources_end
  *                                  ─┬─> resources_commit
@@ -38,7 +39,7 @@
 #include "master/compile.h"
 #include "master/journal.h"
 
-enum resource_from { FROM_FILE, FROM_PLANE, FROM_CHECKPOINT };
+enum resource_from { FROM_FILE, FROM_PLANE, FROM_CHECKPOINT, FROM_DNS };
 
 struct resources;
 
@@ -65,7 +66,8 @@ int	resources_begin(struct resources *r, const struct compile_stage *s,
 	    int64_t now_ms);
 /* Whether one is open. */
 bool	resources_is_open(const struct resources *r);
-/* -1: refused, why; it is kept to be shown. */
+/* -1: refused, why; it is kept to be shown. A host name without bytes has no
+ * addresses; one that nobody names is not put. */
 int	resources_put(struct resources *r, enum resource_kind kind,
 	    const char *name, const char *version, const uint8_t *bytes,
 	    size_t len, enum resource_from from, char *why, size_t why_len);
@@ -134,7 +136,7 @@ struct resource_view {
 	int64_t		 waits_since_ms;
 };
 
-/* Each resource, in no order; waits: what next waits for, one by one. */
+/* Each resource that a control plane could send, in no order. */
 void	resources_each(const struct resources *r,
 	    void (*each)(void *arg, const struct resource_view *v), void *arg);
 /* Prints the names of what its next version waits for: "cluster a, cluster b". */

@@ -83,6 +83,21 @@ file_listeners_drop(struct resources *r)
 				r->no_memory = true;
 }
 
+/* The new version of one waits: what is live, which is dropped, goes on. */
+static void
+file_listeners_keep(struct resources *r)
+{
+	struct resource *at;
+
+	for (size_t i = 0; i < r->buckets_n; i++)
+		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
+			if (at->kind == RESOURCE_LISTENER &&
+			    at->in_file == r->file &&
+			    at->version[LIVE] != NULL &&
+			    at->version[NEXT] != NULL)
+				resource_again(r, at);
+}
+
 int
 resources_file(struct resources *r, const struct yaml *yaml,
     const ProtobufCMessage *bootstrap, char *why, size_t why_len)
@@ -98,6 +113,7 @@ resources_file(struct resources *r, const struct yaml *yaml,
 	    -1 || file_kind(r, RESOURCE_LISTENER, yaml, bootstrap, why,
 	    why_len) == -1)
 		return -1;
+	file_listeners_keep(r);
 	file_prune(r);
 	return 0;
 }

@@ -84,12 +84,12 @@ struct resources {
 	struct journal	*journal;	/* or NULL */
 	int64_t		 now_ms;
 	struct edges	 found;		/* by the compilation under way */
-	struct resource	*trying;	/* a route configuration: this version
+	struct resource	*trying;	/* routes, a host name: this version
 					   of it is to be found */
 	struct resource_version *trying_version;
 	uint32_t	 file;		/* counts resources_file */
-	bool		 dynamic[RESOURCE_KINDS];	/* somebody sends them */
-	bool		 named[RESOURCE_KINDS];	/* by name only */
+	bool		 dynamic[RESOURCE_KINDS_ALL];	/* somebody sends them */
+	bool		 named[RESOURCE_KINDS_ALL];	/* by name only */
 	bool		 open;
 	bool		 changed;
 	bool		 no_memory;

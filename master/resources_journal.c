@@ -77,13 +77,14 @@ write_gone(const struct resources *r, struct journal *j)
 			}
 }
 
-/* By kind, so that whoever names another comes after it; what waits comes when
- * what was live is. */
+/* By kind, so that whoever names another comes after it, but for host names,
+ * which are put only where somebody names them; what waits comes when what was
+ * live is. */
 void
 resources_journal_write(const struct resources *r, struct journal *j)
 {
 	for (enum which which = LIVE; which < WHICHES; which++) {
-		for (enum resource_kind kind = 0; kind < RESOURCE_KINDS;
+		for (enum resource_kind kind = 0; kind < RESOURCE_KINDS_ALL;
 		    kind++)
 			write_kind(r, j, kind, which);
 		journal_commit(j);
@@ -133,7 +134,8 @@ resources_replay(struct resources *r, const struct journal_entry *e,
 		if (e->kind == RESOURCE_SECRET)
 			secret_replay(r, e, pem, pem_len, why, sizeof(why));
 		else if (resources_put(r, e->kind, e->name, e->version,
-		    e->bytes, e->len, FROM_PLANE, why, sizeof(why)) == -1)
+		    e->bytes, e->len, e->kind == RESOURCE_NAME ? FROM_DNS :
+		    FROM_PLANE, why, sizeof(why)) == -1)
 			log_warn("%s \"%s\" was accepted before and is not "
 			    "now: %s", resource_about(e->kind)->word, e->name,
 			    why);

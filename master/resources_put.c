@@ -41,9 +41,11 @@ resource_ask(void *arg, enum resource_kind kind, const char *name,
 	/* Nothing is served without its certificate. */
 	without = at->missing && kind != RESOURCE_SECRET;
 	edges_find(r, at, v == NULL && !without);
+	if (v == NULL && nobody_can(r, at))
+		return kind == RESOURCE_NAME ? COMPILE_NOTHING :
+		    COMPILE_UNKNOWN;
 	if (v == NULL)
-		return nobody_can(r, at) ? COMPILE_UNKNOWN : without ?
-		    COMPILE_NOTHING : COMPILE_WAITING;
+		return without ? COMPILE_NOTHING : COMPILE_WAITING;
 	*answer = (struct compile_answer){ v->bytes, v->len, v->key };
 	return COMPILE_FOUND;
 }
@@ -292,7 +294,7 @@ resource_secret_new(struct resources *r, const char *text, const uint8_t *bytes,
 	return v;
 }
 
-/* ---- endpoints */
+/* ---- endpoints, and addresses of a host name */
 
 /* Every live cluster that has them: all of them or, refused, none. */
 static int
@@ -307,8 +309,9 @@ assign(struct resources *r, struct resource *at, struct resource_version *v,
 		if (e->which != LIVE)
 			continue;
 		from = resource_compile(e->from, e->from->version[LIVE]);
-		if (compile_assign(r->compiler, &from, v->bytes, v->len, why,
-		    why_len) == COMPILE_REFUSED) {
+		if (compile_assign(r->compiler, &from, at->kind ==
+		    RESOURCE_NAME ? NULL : v->bytes, v->len, why, why_len) ==
+		    COMPILE_REFUSED) {
 			/* One took them and another did not: no room. */
 			r->no_memory |= any;
 			return -1;
@@ -317,7 +320,7 @@ assign(struct resources *r, struct resource *at, struct resource_version *v,
 	}
 	if (any)
 		r->changed = true;
-	return any || compile_check(r->compiler, at->kind, v->bytes, v->len,
+	return any || at->kind == RESOURCE_NAME || compile_check(r->compiler, at->kind, v->bytes, v->len,
 	    why, why_len) == COMPILE_LIVE ? 0 : -1;
 }
 
@@ -326,9 +329,18 @@ put_endpoints(struct resources *r, struct resource *at,
     struct resource_version *v, char *why, size_t why_len)
 {
 	bool changed = r->changed;
+	int rc;
 
+	/* A cluster asks for its names again, this among them; its edges are
+	 * as they were. */
+	r->trying = at;
+	r->trying_version = v;
 	edges_begin(r);
-	if (assign(r, at, v, why, why_len) == -1) {
+	rc = assign(r, at, v, why, why_len);
+	edges_drop(r);
+	r->trying = NULL;
+	edges_begin(r);
+	if (rc == -1) {
 		refused(r, at, v, why);
 		return -1;
 	}
@@ -362,6 +374,7 @@ resource_put(struct resources *r, struct resource *at, struct resource_version *
 	case RESOURCE_ROUTE:
 		return put_route(r, at, v, why, why_len);
 	case RESOURCE_ENDPOINT:
+	case RESOURCE_NAME:
 		return put_endpoints(r, at, v, why, why_len);
 	case RESOURCE_SECRET:
 		return put_secret(r, at, v);
@@ -414,12 +427,15 @@ resources_put(struct resources *r, enum resource_kind kind, const char *name,
     const char *version, const uint8_t *bytes, size_t len,
     enum resource_from from, char *why, size_t why_len)
 {
-	struct resource *at = resource_get(r, kind, name);
+	struct resource *at = kind == RESOURCE_NAME ? resource_find(r, kind,
+	    name) : resource_get(r, kind, name);
 	struct compile_resource own;
 	struct resource_version *v;
 	int rc = -1;
 
 	assert(r->compiler != NULL);
+	if (kind == RESOURCE_NAME && (at == NULL || LIST_EMPTY(&at->in)))
+		return 0;
 	if (at == NULL || !resource_touch(r, at))
 		return why_set(why, why_len, "no memory");
 	v = kind == RESOURCE_SECRET ? resource_secret_new(r, version, bytes, len, from,
@@ -538,10 +554,17 @@ void
 resource_missing(struct resources *r, struct resource *at)
 {
 	struct edge *e;
+	char why[512];
 
 	resource_due(r, at, 0);
 	if (at->version[LIVE] != NULL || at->missing || !resource_touch(r, at))
 		return;
+	/* So that it is in the journal. */
+	if (at->kind == RESOURCE_NAME) {
+		(void)resources_put(r, at->kind, at->name, "", NULL, 0,
+		    FROM_DNS, why, sizeof(why));
+		return;
+	}
 	at->missing = true;
 	LIST_FOREACH(e, &at->in, in)
 		if (e->which == NEXT)

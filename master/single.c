@@ -223,6 +223,16 @@ single_top(void *arg)
 
 /* ---- life */
 
+static void
+name_wanted(void *arg, enum resource_kind kind, const char *name, bool on)
+{
+	(void)arg;
+	if (kind == RESOURCE_NAME && on)
+		log_warn("host name %.*s is not resolved: godwit -1 does not; "
+		    "its endpoints are missing", (int)strcspn(name, " "),
+		    name);
+}
+
 static int
 row_make(struct single *s, char *why, size_t why_len)
 {
@@ -256,8 +266,10 @@ static int
 single_open(struct single *s, const struct options *o, char *why,
     size_t why_len)
 {
-	if (generations_open(&s->generations, o, why, why_len) == -1 ||
-	    generations_stage(&s->generations, NULL, why, why_len) == -1 ||
+	if (generations_open(&s->generations, o, why, why_len) == -1)
+		return -1;
+	resources_want(s->generations.resources, name_wanted, NULL);
+	if (generations_stage(&s->generations, NULL, why, why_len) == -1 ||
 	    generations_settings(&s->generations, &s->settings, why,
 	    why_len) == -1)
 		return -1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "master/names.h"
+#include "master/resolve.h"
 #include "master/subscribe.h"
 #include "shm/log.h"
 #include "worker/plan.h"
@@ -27,6 +28,8 @@ struct subscription {
 	struct timer	 timer;
 	struct ads_update *update;	/* not answered yet */
 	bool		 staged;	/* it is with the keeper */
+	struct resolve	*resolve;	/* host names of clusters */
+	bool		 resolved;	/* some have other addresses */
 };
 
 static int64_t
@@ -149,6 +152,47 @@ missing(void *arg, enum resource_kind kind, const char *name)
 	(void)end(s, why, sizeof(why));
 }
 
+/* ---- host names */
+
+/* The control plane's may be among them. */
+static void
+resolved_tell(struct subscription *s)
+{
+	if (s->resolved && s->subscribe != NULL)
+		subscribe_retry(s->subscribe);
+	s->resolved = false;
+}
+
+static void
+resolved_apply(struct subscription *s)
+{
+	char why[WHY_BYTES];
+
+	if (!begin(s, why, sizeof(why)))
+		return;
+	resolve_put(s->resolve);
+	s->resolved = true;
+	switch (end(s, why, sizeof(why))) {
+	case SUBSCRIPTION_DONE:
+		resolved_tell(s);
+		break;
+	case SUBSCRIPTION_STAGED:
+		break;
+	case SUBSCRIPTION_FAILED:
+		resolve_again(s->resolve);
+		break;
+	}
+}
+
+/* Soon, so that those that are answered together are one change. */
+static void
+resolve_ready(void *arg)
+{
+	struct subscription *s = arg;
+
+	timer_start(&s->io->loop->timers, &s->timer, s->io->loop->now, 0);
+}
+
 /* ---- time */
 
 static void
@@ -173,6 +217,8 @@ tick(struct subscription *s)
 		ads_answer(s->ads, now_ms(s));
 		subscribe_wake(s->subscribe);
 	}
+	if (!busy(s) && resolve_pending(s->resolve))
+		resolved_apply(s);
 	if (!busy(s) && resources_due(s->generations->resources,
 	    now_ms(s)) == 0 && begin(s, why, sizeof(why)))
 		(void)end(s, why, sizeof(why));
@@ -222,12 +268,15 @@ subscription_bound(struct subscription *s, const char *listener,
 	if (why != NULL) {
 		log_error("listener \"%s\" of the control plane is refused: "
 		    "%s", listener, why);
+		resolve_again(s->resolve);
 		bar(s, listener, why);
 	} else if (s->update != NULL) {
 		s->update = NULL;
 		ads_answer(s->ads, now_ms(s));
 		subscribe_wake(s->subscribe);
 	}
+	if (why == NULL)
+		resolved_tell(s);
 	tick(s);
 }
 
@@ -335,7 +384,9 @@ want(void *arg, enum resource_kind kind, const char *name, bool on)
 {
 	struct subscription *s = arg;
 
-	if (s->ads == NULL || !by_name(s, kind))
+	if (kind == RESOURCE_NAME)
+		resolve_want(s->resolve, name, on);
+	if (kind == RESOURCE_NAME || s->ads == NULL || !by_name(s, kind))
 		return;
 	if (!on)
 		ads_unsubscribe(s->ads, kind, name);
@@ -450,15 +501,22 @@ subscription_new(struct io *io, struct generations *g,
     const struct subscription_owner *o)
 {
 	struct subscription *s = calloc(1, sizeof(*s));
+	const struct resolve_settings names = { .loop = io->loop,
+	    .resources = g->resources,
+	    .servers = g->staged_conf.dns_servers, .ready = resolve_ready,
+	    .arg = s };
 
-	if (s == NULL)
+	if (s == NULL || (s->resolve = resolve_new(&names)) == NULL) {
+		free(s);
 		return NULL;
+	}
 	s->io = io;
 	s->generations = g;
 	s->owner = *o;
 	s->timer.fire = timer_fire;
 	plans_init(&s->plans, &io->mem, &g->image.secrets);
 	resources_want(g->resources, want, s);
+	resources_dynamic(g->resources, RESOURCE_NAME, true);
 	return s;
 }
 
@@ -470,6 +528,7 @@ subscription_free(struct subscription *s)
 	resources_want(s->generations->resources, NULL, NULL);
 	timer_stop(&s->io->loop->timers, &s->timer);
 	stop(s);
+	resolve_free(s->resolve);
 	plans_fini(&s->plans);
 	free(s);
 }
@@ -502,6 +561,7 @@ subscription_print(const struct subscription *s, FILE *out)
 	};
 	struct subscribe_status t;
 
+	resolve_print(s->resolve, out);
 	if (s->subscribe == NULL) {
 		fprintf(out, "control plane: none is followed\n");
 		return;

@@ -8,6 +8,7 @@ static const struct resource_about kinds[] = {
 	{ word, message, whole, acronym, service, method },
 #include "xds/resource.def"
 #undef RESOURCE
+	[RESOURCE_NAME] = { "host name", "", false, "DNS", "", "" },
 };
 
 const struct resource_about *

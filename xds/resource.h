@@ -11,7 +11,11 @@ enum resource_kind {
 #define RESOURCE(id, word, message, whole, acronym, service, method) RESOURCE_##id,
 #include "xds/resource.def"
 #undef RESOURCE
-	RESOURCE_KINDS
+	RESOURCE_KINDS,
+	/* One that nobody sends: the addresses of a host name, as a cluster
+	 * asks for them (master/resolve.h). */
+	RESOURCE_NAME = RESOURCE_KINDS,
+	RESOURCE_KINDS_ALL
 };
 
 struct resource_about {

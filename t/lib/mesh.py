@@ -174,7 +174,7 @@ class Service(grpc.GenericRpcHandler):
     Wait       answers once release() was called
     """
 
-    def __init__(self, name, port):
+    def __init__(self, name, port, host="127.0.0.1"):
         self.name, self.port = name, port
         self.calls, self.waiting = 0, 0
         self.gate = threading.Event()
@@ -182,7 +182,7 @@ class Service(grpc.GenericRpcHandler):
             futures.ThreadPoolExecutor(32), handlers=[self],
             options=[("grpc.max_receive_message_length", -1),
                      ("grpc.so_reuseport", 0)])
-        assert self.server.add_insecure_port(f"127.0.0.1:{port}") == port
+        assert self.server.add_insecure_port(f"{host}:{port}") == port
         self.server.start()
 
     def service(self, details):

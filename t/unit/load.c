@@ -473,8 +473,8 @@ Test(load, any)
 		  "per_connection_buffer_limit_bytes, lb_policy, "
 		  "circuit_breakers, "
 		  "http_protocol_options, http2_protocol_options, "
-		  "transport_socket, metadata, common_lb_config, "
-		  "alt_stat_name, common_http_protocol_options, l..." },
+		  "dns_refresh_rate, dns_lookup_family, transport_socket, "
+		  "metadata, common_lb_config, alt_stat_..." },
 	};
 
 	CHECK(&google__protobuf__any__descriptor, s);
