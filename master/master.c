@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "master/admin.h"
+#include "master/checkpoint_store.h"
 #include "master/control.h"
 #include "master/generations.h"
 #include "master/subscription.h"
@@ -47,6 +48,7 @@ struct master {
 	int		 kept_fd;	/* of the file that was accepted last */
 	struct io	 io;
 	struct subscription *subscription;
+	struct checkpoint_store store;
 };
 
 /* ---- words to the keeper */
@@ -196,6 +198,7 @@ bound(struct master *m)
 	generations_publish(&m->generations);
 	log_level_set((enum log_level)log_level_find(
 	    m->generations.conf.log_level));
+	checkpoint_store_forget(&m->store);
 	if (!m->is_home) {
 		say_moved(m);
 		say_journal(m);
@@ -336,6 +339,7 @@ room_step(struct timer *t)
 	timer_start(&m->loop.timers, t, m->loop.now, ROOM_MS);
 	generations_reclaim(&m->generations, row_oldest(m->rows, m->rows_n));
 	words_heal(m);
+	checkpoint_store_step(&m->store, &m->generations);
 	moved = generations_compact(&m->generations, why, sizeof(why));
 	if (moved == -1)
 		log_warn("no compaction: %s", why);
@@ -451,6 +455,8 @@ drop(void *arg, const struct conf *conf, const struct control_settings *s,
 	const struct options *o = m->generations.options;
 
 	log_level_set((enum log_level)s->log_level);
+	if (checkpoint_store_find(&m->store, conf, s, why, why_len) == -1)
+		return -1;
 	if (!s->user_set)
 		return 0;
 	if (role_drop(s) == -1)
@@ -477,6 +483,8 @@ start(struct master *m, const struct options *o, const struct role *r,
 		return -1;
 	m->generations.conf_known = drop;
 	m->generations.conf_known_arg = m;
+	m->generations.restore = checkpoint_store_restore;
+	m->generations.restore_arg = &m->store;
 	m->subscription = subscription_new(&m->io, &m->generations, &owner);
 	if (m->subscription == NULL)
 		return why_set(why, why_len, "no memory");
@@ -492,6 +500,7 @@ loop_start(struct master *m, char *why, size_t why_len)
 	if (m->sys == NULL)
 		return why_set(why, why_len, "epoll: %s", strerror(errno));
 	loop_init(&m->loop, m->sys);
+	checkpoint_store_init(&m->store, &m->loop);
 	m->control.ready = control_ready;
 	m->follow.fire = follow_step;
 	m->room.fire = room_step;
@@ -519,6 +528,7 @@ master_close(struct master *m)
 	timer_stop(&m->loop.timers, &m->follow);
 	timer_stop(&m->loop.timers, &m->room);
 	subscription_free(m->subscription);
+	checkpoint_store_fini(&m->store);
 	if (m->io.loop != NULL)
 		io_fini(&m->io);
 	kept_take(m, -1);

@@ -88,6 +88,7 @@ struct resources {
 					   of it is to be found */
 	struct resource_version *trying_version;
 	uint32_t	 file;		/* counts resources_file */
+	uint64_t	 changes;	/* commits that touched something */
 	bool		 dynamic[RESOURCE_KINDS];	/* somebody sends them */
 	bool		 open;
 	bool		 changed;
@@ -112,10 +113,6 @@ void	resource_due(struct resources *r, struct resource *at, int64_t ms);
 void	resource_dirty(struct resources *r, struct resource *at, bool again);
 /* The first change of it in this stage: remembers how it was. */
 bool	resource_touch(struct resources *r, struct resource *at);
-
-/* ---- resources_stage.c */
-/* Until nothing is dirty. */
-void	resource_settle(struct resources *r);
 
 /* ---- resources_journal.c */
 void	resource_journal_put(struct resources *r, const struct resource *at,
