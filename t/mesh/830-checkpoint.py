@@ -3,6 +3,7 @@ godwit serves what it served; when one is back, what that has."""
 import os
 import signal
 import struct
+import time
 
 import plane
 from mesh import PATIENCE_S, free_port, gone, until
@@ -28,12 +29,12 @@ class Kept:
         self.until_served_by("a")
         self.until_kept("greeter")
 
-    def set(self, name, service, **more):
+    def set(self, name, service, clusters=(), tls=None, **more):
         """All of it leads to a cluster of this name."""
         self.plane.set(
-            clusters=[cluster(name)],
+            clusters=[cluster(name), *clusters],
             endpoints=[assignment(name, [service.port])],
-            listeners=[listener("callers", self.port, "routes")],
+            listeners=[listener("callers", self.port, "routes", tls=tls)],
             routes=[route("routes", [("/demo.Greeter/", name)])], **more)
 
     def start(self, **kwargs):
@@ -80,6 +81,21 @@ class Kept:
               self.newest()[1].count(name.encode()) == 5,
               lambda: f"{name} is kept: {self.files()}")
 
+    def half(self):
+        """The file that is being written, or that a death left."""
+        try:
+            found = os.stat(os.path.join(self.state, "resources.new"))
+            return found.st_ino, found.st_ctime_ns
+        except FileNotFoundError:
+            return None
+
+    def until_writing(self, change):
+        """Looked for without a pause: it is there for a moment."""
+        left, end = self.half(), time.monotonic() + PATIENCE_S
+        change()
+        while self.half() in (None, left):
+            assert time.monotonic() < end, "it is never written"
+
     def flip(self, path):
         with open(path, "r+b") as f:
             data = bytearray(f.read())
@@ -122,3 +138,168 @@ def test_no_control_plane(m):
 
 def test_no_control_plane_delta(m):
     starts_without_a_control_plane(m, True)
+
+
+def what_is_told(m, delta):
+    """A server whose numbers began anew, so that one means something else, is
+    heard; and what it has no more goes."""
+    k = Kept(m, delta)
+    k.plane.update(clusters=[cluster("greeter"), cluster("more", [1])],
+                   version="7")
+    until(lambda: b"more" in k.newest()[1], "more is kept")
+    k.end()
+    since = k.plane.seq()
+    k.set("other", k.b, version="1")
+    k.start()
+    k.until_served_by("b")
+    until(lambda: b"more" not in k.newest()[1], "more is gone")
+    first = {e["kind"]: e for e in
+             reversed(k.plane.requests(node=NODE, since=since))}
+    assert not any(e.get("version") for e in first.values()), first
+    assert [*(first["clusters"].get("initial") or ())] == (
+        ["greeter", "more"] if delta else []), first
+
+
+def test_what_is_told(m):
+    what_is_told(m, False)
+
+
+def test_what_is_told_delta(m):
+    what_is_told(m, True)
+
+
+class KeptSecrets(Kept):
+    """Its listener has its certificate from the plane."""
+
+    def set(self, name, service, **more):
+        chain, key = (self.m.pem(f"eu-gateway.{end}").decode()
+                      for end in ("pem", "key"))
+        super().set(name, service, tls=plane.server_tls("own"),
+                    secrets=[plane.secret("own", chain, key)], **more)
+
+    def start(self, **kwargs):
+        super().start(**kwargs)
+        self.caller = self.m.caller(self.port, self.m.credentials("us-local"))
+
+
+def secrets(m, delta):
+    """TLS too is there at once; keys are in the files of secrets alone, which
+    nobody else reads."""
+    k = KeptSecrets(m, delta)
+    key = m.pem("eu-gateway.key").splitlines()[1]
+    k.plane.kill()
+    for _ in range(2):
+        assert any(key in data for data in k.files("secrets").values())
+        assert not any(key in data for data in k.files().values())
+        for path in [*k.files("secrets"), *k.files()]:
+            assert os.stat(path).st_mode & 0o777 == 0o600, path
+        k.restart()
+        assert k.served_by() == "a", k.godwit.log()
+    k.plane.start()
+    k.set("other", k.b)
+    k.until_served_by("b")
+
+
+def test_secrets(m):
+    secrets(m, False)
+
+
+def test_secrets_delta(m):
+    secrets(m, True)
+
+
+def test_damage(m):
+    """The newest is damaged: the older one is used, and said; both are: a
+    start as without any."""
+    k = Kept(m)
+    k.set("other", k.b)
+    k.until_kept("other")
+    k.end()
+    k.plane.kill()
+    k.flip(k.newest()[0])
+    k.start()
+    log = k.godwit.log()
+    assert "is damaged; the older one is used" in log, log
+    assert k.served_by() == "a", log
+    k.end()
+    for path, data in k.files().items():
+        with open(path, "wb") as f:
+            f.write(data[:-1])
+    k.start()
+    log = k.godwit.log()
+    assert log.count("is damaged") == 2 and "no checkpoint of node" in log, log
+    assert k.caller.call(b"").code == "UNAVAILABLE"
+    k.plane.start()
+    k.set("greeter", k.a)
+    k.until_served_by("a")
+    k.until_kept("greeter")
+
+
+def test_another_node(m):
+    """What is another's is not served."""
+    k = Kept(m)
+    k.end()
+    k.plane.kill()
+    with open(k.file) as f:
+        text = f.read().replace(f'"id": "{NODE}"', '"id": "another"')
+    m.write(os.path.basename(k.file), text)
+    k.start()
+    log = k.godwit.log()
+    assert f'is of "{NODE}", not of "another"' in log, log
+    assert k.caller.call(b"").code == "UNAVAILABLE"
+
+
+def test_deaths_while_it_is_written(m):
+    """All processes, or the master alone, die while a file is half there."""
+    k = Kept(m)
+    for i in range(6):
+        k.until_writing(lambda: k.plane.update(generate=plane.bulk(
+            400, 2, [k.a.port], name=f"n{i}-"), clusters=[cluster("greeter")],
+            endpoints=[assignment("greeter", [k.a.port])]))
+        if i % 2 == 0:
+            os.kill(k.godwit.children()["master"], signal.SIGKILL)
+            until(lambda: f"n{i}-399".encode() in k.newest()[1],
+                  "its successor writes it")
+        else:
+            k.end()
+            k.plane.freeze()
+            k.start()
+            assert k.served_by() == "a", k.godwit.log()
+            k.plane.thaw()
+
+
+def test_none_is_kept(m):
+    """A folder that can't be: said once, and all else goes on."""
+    k = Kept(m)
+    k.end()
+    k.state = m.write("no-folder", "")
+    k.start()
+    k.set("other", k.b)
+    k.until_served_by("b")
+    k.plane.kill()
+    log = k.godwit.log()
+    assert log.count("no checkpoint is kept") == 1, log
+    k.state = "off"
+    k.restart()
+    assert "the setting state_dir is off" in k.godwit.log()
+    code, said = m.run("-c", k.file, "-o", "state_dir=here", "-o",
+                       f"run_dir={m.dir}/other")
+    assert code == 1 and "expected /FOLDER or off" in said, said
+
+
+def test_a_check_does_not_touch_it(m):
+    k = Kept(m)
+    k.end()
+    before = k.files()
+    code, said = m.run("-t", "-c", k.file, "-o", f"state_dir={k.state}")
+    assert code == 0, said
+    assert k.files() == before
+    code, said = m.run("-t", "-c", k.file, "-o", f"state_dir={m.dir}/none")
+    assert code == 0 and not os.path.exists(f"{m.dir}/none"), said
+
+
+def test_two_of_them(m):
+    """A folder is one godwit's."""
+    k = Kept(m)
+    other = m.godwit(k.file, state_dir=k.state)
+    assert "another godwit uses the folder" in other.log(), other.log()
