@@ -161,11 +161,11 @@ struct putting {
 	enum source	 at;		/* all before it was put */
 };
 
-static bool
-left_out(const struct putting *p, const struct checkpoint_record *r)
+bool
+checkpoint_left_out(const struct checkpoint_left_out *o, const char *listener)
 {
-	for (size_t i = 0; r->kind == RESOURCE_LISTENER && i < p->out->n; i++)
-		if (strcmp(p->out->names[i], r->name) == 0)
+	for (size_t i = 0; i < o->n; i++)
+		if (strcmp(o->names[i], listener) == 0)
 			return true;
 	return false;
 }
@@ -175,7 +175,8 @@ put_version(struct putting *p, const struct checkpoint_record *r)
 {
 	char why[512];
 
-	if (left_out(p, r))
+	if (r->kind == RESOURCE_LISTENER && checkpoint_left_out(p->out,
+	    r->name))
 		return;
 	if (resources_put(p->r, r->kind, r->name, r->version, r->bytes,
 	    r->len, FROM_CHECKPOINT, why, sizeof(why)) == 0) {

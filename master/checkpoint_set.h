@@ -22,6 +22,7 @@
 #define MASTER_CHECKPOINT_SET_H
 
 #include "master/checkpoint.h"
+#include "master/control.h"
 #include "master/resources.h"
 
 struct checkpoint_records {
@@ -43,11 +44,18 @@ int	checkpoint_set_make(struct checkpoint_set *s,
 	    const struct resources *r, const struct arena *keys);
 void	checkpoint_set_free(struct checkpoint_set *s);
 
-/* Listeners that are not put, since they can't be bound. */
+/* Listeners that are not put, since they can't be bound. Long names are
+ * known by their beginning, as the keeper knows them. */
+enum { CHECKPOINT_LISTENER_BYTES =
+	sizeof(((struct control_listener *)0)->name) };
+
 struct checkpoint_left_out {
 	const char	*names[LISTENERS_MAX];
 	size_t		 n;
 };
+
+bool	checkpoint_left_out(const struct checkpoint_left_out *o,
+	    const char *listener);
 
 struct checkpoint_put {
 	size_t		 accepted, refused;

@@ -185,12 +185,50 @@ checkpoint_store_restore(void *arg, struct resources *r,
 	put_say(s, &how, d->node_id);
 }
 
+/* The next listener of the checkpoint that is not left out; false: there is
+ * none. */
+static bool
+next_listener(const struct checkpoint_store *s, size_t *at,
+    struct checkpoint_record *r)
+{
+	while (s->plain != NULL && checkpoint_next(s->plain, at, r))
+		if (r->kind == RESOURCE_LISTENER &&
+		    !checkpoint_left_out(&s->out, r->name))
+			return true;
+	return false;
+}
+
+bool
+checkpoint_store_has_listeners(const struct checkpoint_store *s)
+{
+	struct checkpoint_record r;
+	size_t at = 0;
+
+	return next_listener(s, &at, &r);
+}
+
+bool
+checkpoint_store_leave_out(struct checkpoint_store *s, const char *listener)
+{
+	struct checkpoint_record r;
+	size_t at = 0;
+
+	while (s->out.n < LISTENERS_MAX && next_listener(s, &at, &r))
+		if (strncmp(r.name, listener,
+		    CHECKPOINT_LISTENER_BYTES - 1) == 0) {
+			s->out.names[s->out.n++] = r.name;
+			return true;
+		}
+	return false;
+}
+
 void
 checkpoint_store_forget(struct checkpoint_store *s)
 {
 	checkpoint_free(s->plain);
 	checkpoint_free(s->secrets);
 	s->plain = s->secrets = NULL;
+	s->out.n = 0;
 }
 
 /* ---- writing */

@@ -55,6 +55,12 @@ int	checkpoint_store_find(struct checkpoint_store *s,
 /* struct generations' restore; arg is the store. */
 void	checkpoint_store_restore(void *arg, struct resources *r,
 	    const struct dynamic *d);
+/* Whether it has a listener that can be left out. */
+bool	checkpoint_store_has_listeners(const struct checkpoint_store *s);
+/* The next restore leaves it out. False: it is not the checkpoint's, or was
+ * left out. */
+bool	checkpoint_store_leave_out(struct checkpoint_store *s,
+	    const char *listener);
 /* The first generation is there. */
 void	checkpoint_store_forget(struct checkpoint_store *s);
 /* About once a second: writes it if it is due. */

@@ -43,6 +43,7 @@ struct master {
 	struct word_doubts doubts;	/* of word_heal */
 	bool		 is_home;	/* the keeper has our arena */
 	bool		 asked;		/* what is staged, by a reload */
+	bool		 failed;	/* to start: it was said */
 	bool		 reload_wanted;	/* as soon as we are idle */
 	uint64_t	 follow_number;
 	int		 kept_fd;	/* of the file that was accepted last */
@@ -108,6 +109,7 @@ stage_say(struct master *m, int kept_fd, char *why, size_t why_len)
 	    why_len) == -1)
 		return -1;
 	c.settings.asked = m->asked;
+	c.settings.does_without = checkpoint_store_has_listeners(&m->store);
 	say(m, &c, &kept_fd);
 	return 0;
 }
@@ -300,6 +302,24 @@ listener_name(const struct master *m, int32_t slot, char *name, size_t n)
 	}
 }
 
+/* At the start: without a listener of the checkpoint; one of the file is a
+ * reason not to start. */
+static void
+start_again(struct master *m, const char *listener, const char *refusal)
+{
+	char why[CONTROL_TEXT_BYTES];
+
+	if (checkpoint_store_leave_out(&m->store, listener)) {
+		log_error("listener \"%s\" of the checkpoint is left out: %s",
+		    listener, refusal);
+		if (stage(m, why, sizeof(why)) == 0)
+			return;
+		refusal = why;
+	}
+	log_error("%s", refusal);
+	m->failed = m->loop.stop = true;
+}
+
 static void
 refused(struct master *m, const struct control *c)
 {
@@ -309,7 +329,9 @@ refused(struct master *m, const struct control *c)
 		return;
 	listener_name(m, c->slot_refused, name, sizeof(name));
 	generations_drop(&m->generations);
-	if (!m->asked)
+	if (m->generations.newest.generation.number == 0)
+		start_again(m, name, c->text);
+	else if (!m->asked)
 		subscription_bound(m->subscription, name, c->text);
 	else
 		subscription_go(m->subscription);
@@ -557,8 +579,10 @@ master_run(const struct options *o, const struct role *r)
 	    start(m, o, r, why, sizeof(why)) == -1) {
 		log_error("%s", why);
 		rc = 1;
-	} else
+	} else {
 		loop_run(&m->loop);
+		rc = m->failed;
+	}
 	master_close(m);
 	return rc;
 }

@@ -6,7 +6,7 @@ import struct
 import time
 
 import plane
-from mesh import PATIENCE_S, free_port, gone, until
+from mesh import PATIENCE_S, free_port, gone, occupy, until
 from plane import Plane, assignment, cluster, listener, route
 
 NODE = "godwit"
@@ -266,6 +266,35 @@ def test_deaths_while_it_is_written(m):
             k.start()
             assert k.served_by() == "a", k.godwit.log()
             k.plane.thaw()
+
+
+def test_addresses_that_cannot_be_bound(m):
+    """A listener of the checkpoint is left out, its siblings serve at once;
+    one of the file is a reason not to start. The plane hears of it."""
+    k = Kept(m)
+    taken, free, own = free_port(), free_port(), free_port()
+    k.plane.update(listeners=[listener(n, p, "routes") for n, p in (
+        ("callers", k.port), ("taken", taken), ("free", free))])
+    until(lambda: b"taken" in k.newest()[1], "all are kept")
+    k.end()
+    k.plane.freeze()
+    with occupy(taken):
+        k.start()
+        log = k.godwit.log()
+        assert 'listener "taken" of the checkpoint is left out: listener ' \
+            f"taken: 127.0.0.1:{taken} is in use" in log, log
+        assert k.served_by() == "a" and m.caller(free).call().code == "OK"
+        k.plane.thaw()
+        assert "taken: " in k.plane.until_nacked("listeners", node=NODE)[NODE]
+    k.end()
+    plane.bootstrap(m, k.plane.port, NODE, listeners=[
+        listener("own", own, route("own", [("/", plane.CLUSTER)]))])
+    with occupy(own):
+        refused = m.start(k.file, state_dir=k.state)
+        assert refused.exit_code() == 1
+        assert f"listener own: 127.0.0.1:{own} is in use" in refused.log()
+    k.start()
+    until(lambda: m.caller(taken).call().code == "OK", "taken is free")
 
 
 def test_none_is_kept(m):

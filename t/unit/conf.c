@@ -67,7 +67,7 @@ Test(conf, set)
 		  "workers?" },
 		{ "banana=4", "banana: unknown setting; expected one of "
 		  "workers, drain_time_ms, buffer_budget_bytes, "
-		  "stuck_alarm_ms, stuck_kill_ms, run_dir, user, "
+		  "stuck_alarm_ms, stuck_kill_ms, run_dir, state_dir, user, "
 		  "log_file, log_level, godwit_cause" },
 		{ "workers", "\"workers\": expected name=value" },
 		{ "=4", "\"=4\": expected name=value" },
