@@ -77,7 +77,8 @@ add_all(void *arg, const struct resource_view *v)
 
 	add_version(s, SOURCE_LIVE, v, v->live);
 	add_version(s, SOURCE_NEXT, v, v->next);
-	if (v->missing && v->wanted)
+	/* A secret is waited for however long. */
+	if (v->missing && v->wanted && v->kind != RESOURCE_SECRET)
 		(void)add(s, SOURCE_MISSING, v);
 	if (v->lingers)
 		(void)add(s, SOURCE_GONE, v);
@@ -244,5 +245,6 @@ checkpoint_set_put(struct resources *r, const struct checkpoint *plain,
 	if (!secrets_put)
 		put_secrets(&p, secrets);
 	resources_settle(r);
+	resources_prune(r);
 	return p.how;
 }

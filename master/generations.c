@@ -171,7 +171,11 @@ replay_one(void *arg, const struct journal_entry *e)
 static int
 replay(struct generations *g, char *why, size_t why_len)
 {
-	return journal_read(g->kept_journal_fd, replay_one, g, why, why_len);
+	if (journal_read(g->kept_journal_fd, replay_one, g, why,
+	    why_len) == -1)
+		return -1;
+	resources_prune(g->resources);
+	return 0;
 }
 
 /* Whether a checkpoint may be put: there is nothing newer. */

@@ -105,6 +105,8 @@ void	resources_replay(struct resources *r, const struct journal_entry *e,
 
 /* All that was put so far is tried, as at a stage's end. */
 void	resources_settle(struct resources *r);
+/* What is sent by its name, and nobody names, goes. */
+void	resources_prune(struct resources *r);
 /* Another number than before: what is accepted may be another. */
 uint64_t resources_changes(const struct resources *r);
 

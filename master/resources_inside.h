@@ -147,6 +147,8 @@ bool	resource_of_file(const struct resource *at);
 /* Of a compilation: what it finds from now on. */
 void	edges_begin(struct resources *r);
 void	edges_find(struct resources *r, struct resource *to, bool waits);
+/* Of what was found, one is not named. */
+void	edges_lose(struct resources *r, struct resource *to);
 /* It is refused: what was found is forgotten. */
 void	edges_drop(struct resources *r);
 /* What was found are the edges of a version of at; those before are kept for

@@ -198,6 +198,19 @@ resources_settle(struct resources *r)
 		try(r, TAILQ_FIRST(&r->dirty));
 }
 
+void
+resources_prune(struct resources *r)
+{
+	struct resource *at;
+
+	for (size_t i = 0; i < r->buckets_n; i++)
+		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
+			if (LIST_EMPTY(&at->in) &&
+			    !resource_about(at->kind)->whole)
+				resource_dirty(r, at, false);
+	resources_settle(r);
+}
+
 static void
 try_due(struct resources *r)
 {

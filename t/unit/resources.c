@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/checkpoint_set.h"
 #include "master/compile_parts.h"
 #include "master/generations.h"
 #include "t/lib/unit_generations.h"
@@ -232,9 +233,11 @@ gone(const char *line, bool is_missing)
 
 /* "a/2 b/1 | edge: a b-": clusters with their endpoints, and listeners with
  * the clusters of their routes, - for one that is not there. */
-static void
-routes_text(FILE *f, const struct block_listener *l)
+static char *
+routes_text(const struct block_listener *l)
 {
+	char *text = calloc(1, 256);
+	FILE *f = fmemopen(text, 256, "w");
 	const struct arena *a = &now.image.arena;
 	const struct block_hcm *hcm = arena_at(a, block_chain_of(a, l)->hcm);
 	const struct block_route_config *c = arena_at(a, hcm->route_config);
@@ -253,12 +256,24 @@ routes_text(FILE *f, const struct block_listener *l)
 		}
 	}
 	fprintf(f, " ");
+	fclose(f);
+	return text;
 }
 
 static int
 text_compare(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void
+sorted_print(FILE *f, char **texts, int n)
+{
+	qsort(texts, (size_t)n, sizeof(texts[0]), text_compare);
+	for (int i = 0; i < n; i++) {
+		fputs(texts[i], f);
+		free(texts[i]);
+	}
 }
 
 /* "(1)": the key's last character. */
@@ -295,16 +310,13 @@ live_text(char *to, size_t to_len)
 		    c->name), ((const struct block_balance *)arena_at(a,
 		    c->balance))->endpoints_n, key_text(c)), 0);
 	}
-	qsort(names, (size_t)n, sizeof(names[0]), text_compare);
-	for (int i = 0; i < n; i++) {
-		fputs(names[i], f);
-		free(names[i]);
-	}
-	fprintf(f, "| ");
-	for (uint32_t i = 0; i < listeners->n; i++)
-		routes_text(f, arena_at(a, listeners->at[i]));
-	fclose(f);
+	sorted_print(f, names, n);
 	cr_assert_eq(now.newest.generation.clusters_n, (uint32_t)n);
+	fprintf(f, "| ");
+	for (n = 0; n < (int)listeners->n; n++)
+		names[n] = routes_text(arena_at(a, listeners->at[n]));
+	sorted_print(f, names, n);
+	fclose(f);
 	cr_assert_eq(now.newest.generation.listeners_n, listeners->n);
 	if (*to != '\0')
 		to[strlen(to) - 1] = '\0';
@@ -315,6 +327,8 @@ waits(void *arg, const struct resource_view *v)
 {
 	FILE *f = arg;
 
+	if (v->lingers)
+		fprintf(f, "%s lingers; ", v->name);
 	if (v->next == NULL)
 		return;
 	fprintf(f, "%s waits for ", v->name);
@@ -428,7 +442,8 @@ static const char *const stories[] = {
 	"+ l edge 1 R\n+ c a\n+ r R b\n~ edge waits for cluster \"b\"\n"
 	"+ r R a\n= a/1 | edge: a\n~",
 	"+ c a\n+ r R a\n+ l edge 1 R\n+ r R b\n+ l edge 2 S\n"
-	"= a/1 | edge: a\n+ r S a\n= a/1 | edge: a",
+	"= a/1 | edge: a\n+ r S a\n= a/1 | edge: a\n~",
+
 	"+ c a\n+ r R a\n+ l edge 1 R\n+ l two 2 R\n+ r R b\n+ c b\n"
 	"= a/1 b/1 | edge: b two: b\n- l two\n= a/1 b/1 | edge: b",
 };
@@ -442,6 +457,189 @@ Test(resources, stories)
 		while ((line = strsep(&at, "\n")) != NULL)
 			tell(line);
 		free(text);
+		world_close();
+	}
+}
+
+/* ---- a checkpoint of it */
+
+/* junk: the name of a resource whose bytes are none, or NULL. */
+static void
+checkpoint_make(const char *junk)
+{
+	struct checkpoint_set set;
+
+	cr_assert_eq(checkpoint_set_make(&set, now.resources,
+	    &now.image.secrets), 0);
+	for (size_t i = 0; junk != NULL && i < set.plain.n; i++)
+		if (strcmp(set.plain.all[i].name, junk) == 0) {
+			set.plain.all[i].bytes = (const uint8_t *)"\xff";
+			set.plain.all[i].len = 1;
+		}
+	const struct checkpoint_part parts[] = {
+		{ "plain", false, set.plain.all, set.plain.n },
+		{ "secrets", true, set.secrets.all, set.secrets.n },
+	};
+	for (size_t i = 0; i < 2; i++)
+		cr_assert_eq(checkpoint_write(unit_folder, "us", &parts[i],
+		    why, sizeof(why)), 0, "%s", why);
+	checkpoint_set_free(&set);
+}
+
+static struct checkpoint *
+checkpoint_take(const char *base, bool secret)
+{
+	struct checkpoint *c = checkpoint_read(unit_folder, "us", base,
+	    secret, why, sizeof(why));
+	char name[128];
+
+	cr_assert_not_null(c, "%s", why);
+	snprintf(name, sizeof(name), "%s/%s.a", unit_folder, base);
+	unlink(name);
+	return c;
+}
+
+/* Into another set, that of a process started anew. */
+static struct checkpoint_put
+checkpoint_put_anew(const struct checkpoint_left_out *out)
+{
+	struct checkpoint *plain = checkpoint_take("plain", false);
+	struct checkpoint *secrets = checkpoint_take("secrets", true);
+	struct checkpoint_put how;
+
+	world_close();
+	world_open("godwit: {}\n");
+	stage_begin();
+	how = checkpoint_set_put(now.resources, plain, secrets, out);
+	stage_end("the checkpoint");
+	checkpoint_free(plain);
+	checkpoint_free(secrets);
+	return how;
+}
+
+static void
+other_source(void *arg, const struct resource_view *v)
+{
+	bool *all = arg;
+
+	*all &= (v->live == NULL || v->live->from == FROM_CHECKPOINT) &&
+	    (v->next == NULL || v->next->from == FROM_CHECKPOINT);
+}
+
+static void
+picture(char live[1024], char waiting[1024], struct checkpoint_set *set)
+{
+	memset(live, 0, 1024);
+	memset(waiting, 0, 1024);
+	live_text(live, 1024);
+	waiting_text(waiting, 1024);
+	cr_assert_eq(checkpoint_set_make(set, now.resources,
+	    &now.image.secrets), 0);
+}
+
+/* The world as it is, and one that began with its checkpoint. */
+static void
+checkpoint_compare(const char *story)
+{
+	const struct checkpoint_left_out none = { .n = 0 };
+	char live[2][1024], waiting[2][1024];
+	struct checkpoint_set set;
+	size_t plain_n, secrets_n;
+	bool all = true;
+
+	/* Nobody sends what was not asked for, as stories do. */
+	stage_begin();
+	resources_prune(now.resources);
+	stage_end(story);
+	picture(live[0], waiting[0], &set);
+	plain_n = set.plain.n;
+	secrets_n = set.secrets.n;
+	checkpoint_set_free(&set);
+	checkpoint_make(NULL);
+	cr_assert_eq(checkpoint_put_anew(&none).refused, 0, "%s", story);
+	picture(live[1], waiting[1], &set);
+	cr_assert_str_eq(live[1], live[0], "%s\n%s\n%s", story, live[1],
+	    live[0]);
+	cr_assert_str_eq(waiting[1], waiting[0], "%s\n%s\n%s", story,
+	    waiting[1], waiting[0]);
+	cr_assert_eq(set.plain.n, plain_n, "%s", story);
+	cr_assert_eq(set.secrets.n, secrets_n, "%s", story);
+	checkpoint_set_free(&set);
+	resources_each(now.resources, other_source, &all);
+	cr_assert(all, "%s", story);
+}
+
+/* Wherever a story stands: what is served is served again, what waits waits,
+ * and a checkpoint of that says the same. */
+Test(resources, checkpoint)
+{
+	for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
+		for (const char *end = strstr(stories[i], "\n="); end != NULL;
+		    end = strstr(end + 1, "\n=")) {
+			char *text = strndup(stories[i],
+			    (size_t)(end - stories[i])), *at = text, *line;
+
+			world_open("godwit: {}\n");
+			while ((line = strsep(&at, "\n")) != NULL)
+				tell(line);
+			free(text);
+			checkpoint_compare(stories[i]);
+			world_close();
+		}
+}
+
+/* What is refused now, or left out, is not there; all else is as if it had
+ * never been put, and what only that named is gone. */
+Test(resources, checkpoint_in_part)
+{
+	static const struct {
+		const char	*name, *junk, *out;
+		size_t		 accepted, refused;
+		const char	*live, *waits;
+	} rows[] = {
+		{ "all", NULL, NULL, 6, 0, "a/1 b/1 | edge: a two: a b", "" },
+		{ "a cluster", "b", NULL, 5, 1, "a/1 | edge: a",
+		  "two waits for cluster \"b\"; " },
+		{ "a listener", "two", NULL, 5, 1, "a/1 b/1 | edge: a", "" },
+		{ "routes", "S", NULL, 5, 1, "a/1 b/1 | edge: a",
+		  "two waits for routes \"S\"; " },
+		{ "left out", NULL, "two", 5, 0, "a/1 b/1 | edge: a", "" },
+	};
+	struct checkpoint_left_out out = { .n = 0 };
+	struct resource_view v;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char live[1024] = "", waiting[1024] = "";
+		struct checkpoint_put how;
+		bool named;
+
+		world_open("godwit: {}\n");
+		tell("+ c a");
+		tell("+ c b");
+		tell("+ l edge 1 R");
+		tell("+ r R a");
+		tell("+ l two 2 S");
+		tell("+ r S a b");
+		checkpoint_make(rows[i].junk);
+		out.n = rows[i].out != NULL;
+		out.names[0] = rows[i].out;
+		how = checkpoint_put_anew(&out);
+		live_text(live, sizeof(live));
+		waiting_text(waiting, sizeof(waiting));
+		cr_expect_str_eq(live, rows[i].live, "%s: %s", rows[i].name,
+		    live);
+		cr_expect_eq(strncmp(waiting, rows[i].waits, strlen(waiting)),
+		    0, "%s: %s", rows[i].name, waiting);
+		cr_expect_eq(how.refused, rows[i].refused, "%s",
+		    rows[i].name);
+		cr_expect_eq(how.accepted, rows[i].accepted, "%s: %zu",
+		    rows[i].name, how.accepted);
+		named = strstr(rows[i].live, "two") != NULL ||
+		    strstr(rows[i].waits, "two") != NULL;
+		cr_expect_eq(resources_find(now.resources, RESOURCE_ROUTE,
+		    "S", &v) && v.live != NULL, named && rows[i].junk !=
+		    NULL ? strcmp(rows[i].junk, "S") != 0 : named, "%s",
+		    rows[i].name);
 		world_close();
 	}
 }
