@@ -41,9 +41,9 @@ enum { CHECKPOINT_BYTES_MAX = 1 << 30 };
 
 struct checkpoint_record {
 	enum resource_kind kind;
-	const char	*source;	/* which control plane or file */
-	const char	*name;		/* "": of the response, no bytes: */
-	const char	*version;	/* its version_info was the last */
+	const char	*source;	/* what it is to its owner */
+	const char	*name;
+	const char	*version;	/* of its control plane */
 	const uint8_t	*bytes;		/* the packed message */
 	size_t		 len;
 };

@@ -133,6 +133,10 @@ enum compile_result compile_reassign(struct compiler *c,
 int	compile_secret(struct compiler *c, const uint8_t *bytes, size_t len,
 	    uint8_t **out, size_t *out_len, struct compile_key *key, char *why,
 	    size_t why_len);
+/* What is left of a secret and its key (NULL: none) as one message again: the
+ * caller's, to be wiped. NULL: no memory. */
+uint8_t	*compile_secret_join(const uint8_t *rest, size_t rest_len,
+	    const struct block_text *key, size_t *len);
 /* A private key that was taken out before, as another master's: held for the
  * caller. -1: no room. */
 int	compile_key(struct compiler *c, const char *pem, size_t len,

@@ -75,7 +75,8 @@ node_pack(struct compiler *c, const Node *m, struct dynamic *d)
 	}
 	d->node_len = protobuf_c_message_get_packed_size(&own.base);
 	d->node = malloc(d->node_len + 1);
-	if (d->node == NULL)
+	d->node_id = strdup(own.id);
+	if (d->node == NULL || d->node_id == NULL)
 		return refuse(c, &top, "no memory is left");
 	protobuf_c_message_pack(&own.base, d->node);
 	return 0;
@@ -280,6 +281,7 @@ dynamic_fini(struct dynamic *d)
 			free(d->servers[i].metadata[j].value);
 		}
 	free(d->node);
+	free(d->node_id);
 	memset(d, 0, sizeof(*d));
 }
 
@@ -305,12 +307,13 @@ dynamic_copy(struct dynamic *to, const struct dynamic *from)
 
 	*to = *from;
 	to->node = malloc(from->node_len + 1);
+	to->node_id = strdup(from->node_id == NULL ? "" : from->node_id);
 	if (to->node != NULL && from->node_len > 0)
 		memcpy(to->node, from->node, from->node_len);
 	for (uint32_t i = 0; i < from->servers_n; i++)
 		good = metadata_copy(&to->servers[i], &from->servers[i]) &&
 		    good;
-	return good && to->node != NULL;
+	return good && to->node != NULL && to->node_id != NULL;
 }
 
 static bool

@@ -128,6 +128,54 @@ secret_take(struct compiler *c, const ProtobufCMessage *m, uint8_t **out,
 	return refuse(c, &top, "no memory is left");
 }
 
+/* The key is not copied but into the message. */
+static uint8_t *
+key_pack(Secret *m, const struct block_text *key, size_t *len)
+{
+	Envoy__Config__Core__V3__DataSource source;
+	TlsCertificate *certificate = m->tls_certificate;
+	uint8_t *bytes;
+
+	envoy__config__core__v3__data_source__init(&source);
+	source.specifier_case =
+	    ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_BYTES;
+	source.inline_bytes.len = key->len;
+	memcpy(&source.inline_bytes.data, &(const char *){ key->bytes },
+	    sizeof(source.inline_bytes.data));
+	certificate->private_key = &source;
+	*len = protobuf_c_message_get_packed_size(&m->base);
+	bytes = malloc(*len + 1);
+	if (bytes != NULL)
+		protobuf_c_message_pack(&m->base, bytes);
+	certificate->private_key = NULL;
+	return bytes;
+}
+
+uint8_t *
+compile_secret_join(const uint8_t *rest, size_t rest_len,
+    const struct block_text *key, size_t *len)
+{
+	Secret *m;
+	uint8_t *bytes;
+
+	if (key == NULL) {
+		*len = rest_len;
+		bytes = malloc(rest_len + 1);
+		if (bytes != NULL)
+			memcpy(bytes, rest, rest_len);
+		return bytes;
+	}
+	m = envoy__extensions__transport_sockets__tls__v3__secret__unpack(NULL,
+	    rest_len, rest);
+	if (m == NULL)
+		return NULL;
+	bytes = m->type_case != IS(TLS_CERTIFICATE) ? NULL :
+	    key_pack(m, key, len);
+	envoy__extensions__transport_sockets__tls__v3__secret__free_unpacked(m,
+	    NULL);
+	return bytes;
+}
+
 /* ---- finding one by its name */
 
 /* NULL: it waits, or it is refused. */

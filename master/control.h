@@ -20,6 +20,9 @@
  *     other listeners   from LISTENER on as above, but nobody asked
  *     all others        master ──PUBLISHED──> keeper, which needs do nothing
  *
+ *   the start with a checkpoint: a listener of it that can't be bound is
+ *   REFUSED too, and the master stages again without it
+ *
  *   a new journal (journal.h): master ──JOURNAL + journal──> keeper
  *
  *   USR1        keeper ──REOPEN + file──> master
@@ -44,7 +47,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define CONTROL_LAYOUT 0x67770003u
+#define CONTROL_LAYOUT 0x67770004u
 
 enum control_kind {
 	CONTROL_LISTENER, CONTROL_STAGE, CONTROL_WORDS, CONTROL_ROW,
@@ -69,6 +72,7 @@ struct control_settings {
 	uint32_t	stuck_alarm_ms, stuck_kill_ms;
 	uint32_t	log_level;	/* enum log_level */
 	uint32_t	asked;		/* 1: by RELOAD, or at the start */
+	uint32_t	does_without;	/* at the start: REFUSED is an answer */
 	uint32_t	user_set;	/* 0: the children stay who we are */
 	uint32_t	uid, gid;
 	uint32_t	groups_n;

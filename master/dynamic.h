@@ -31,6 +31,7 @@ struct dynamic {
 	uint32_t	 missing_ms;	/* initial_fetch_timeout; 0: never */
 	uint8_t		*node;		/* a packed Node, with our own words */
 	size_t		 node_len;
+	char		*node_id;
 	uint32_t	 servers_n;	/* the first is preferred */
 	struct dynamic_server servers[DYNAMIC_SERVERS_MAX];
 };

@@ -173,7 +173,47 @@ replay_one(void *arg, const struct journal_entry *e)
 static int
 replay(struct generations *g, char *why, size_t why_len)
 {
-	return journal_read(g->kept_journal_fd, replay_one, g, why, why_len);
+	if (journal_read(g->kept_journal_fd, replay_one, g, why,
+	    why_len) == -1)
+		return -1;
+	resources_prune(g->resources);
+	return 0;
+}
+
+/* Whether a checkpoint may be put: there is nothing newer. */
+static bool
+restores(const struct generations *g)
+{
+	return g->restore != NULL && g->staged_dynamic.ads &&
+	    g->newest.generation.number == 0 && g->kept == NULL;
+}
+
+/* A stage of the file, and of what came by other ways before. *restored: a
+ * checkpoint was put, and is to blame. */
+static int
+resources_make(struct generations *g, const struct yaml *tree,
+    const ProtobufCMessage *bootstrap, struct sources *sources,
+    bool *restored, char *why, size_t why_len)
+{
+	bool restore = *restored;
+	int rc = stage_begin(g, sources, tree, now_ms(), why, why_len);
+
+	*restored = false;
+	if (rc == -1)
+		return -1;
+	dynamic_tell(g, &g->staged_dynamic);
+	rc = resources_file(g->resources, tree, bootstrap, why, why_len);
+	if (rc == 0 && g->kept_journal_fd != -1)
+		rc = replay(g, why, why_len);
+	if (rc == -1) {
+		resources_abort(g->resources);
+		return -1;
+	}
+	if (restore)
+		g->restore(g->restore_arg, g->resources, &g->staged_dynamic);
+	*restored = restore;
+	return resources_end(g->resources, &g->staged_conf, &g->staged, why,
+	    why_len);
 }
 
 /* On 0 blocks and names are staged. */
@@ -183,6 +223,7 @@ blocks_make(struct generations *g, const struct yaml *tree,
 {
 	struct load_arena *m = load_arena_new(MESSAGES_BYTES_MAX);
 	const ProtobufCMessage *bootstrap;
+	bool restored;
 	int rc = -1;
 
 	if (m == NULL)
@@ -191,19 +232,17 @@ blocks_make(struct generations *g, const struct yaml *tree,
 	    yaml_root(tree), "", why, why_len);
 	if (bootstrap != NULL && compile_ems(m, bootstrap, &g->staged_conf,
 	    why, why_len) == 0 && compile_dynamic(tree, bootstrap,
-	    &g->staged_dynamic, why, why_len) == 0 &&
-	    (rc = stage_begin(g, sources, tree,
-	    now_ms(), why, why_len)) == 0) {
-		dynamic_tell(g, &g->staged_dynamic);
-		rc = resources_file(g->resources, tree, bootstrap, why,
-		    why_len);
-		if (rc == 0 && g->kept_journal_fd != -1)
-			rc = replay(g, why, why_len);
-		if (rc == -1)
-			resources_abort(g->resources);
-		else
-			rc = resources_end(g->resources, &g->staged_conf,
-			    &g->staged, why, why_len);
+	    &g->staged_dynamic, why, why_len) == 0) {
+		restored = restores(g);
+		rc = resources_make(g, tree, bootstrap, sources, &restored,
+		    why, why_len);
+		if (rc == -1 && restored) {
+			log_error("the checkpoint can't be used: %s; the start "
+			    "goes on without it", why);
+			restored = false;
+			rc = resources_make(g, tree, bootstrap, sources,
+			    &restored, why, why_len);
+		}
 	}
 	load_arena_free(m);
 	return rc;

@@ -50,6 +50,11 @@ struct generations {
 			    const struct control_settings *s, char *why,
 			    size_t why_len);
 	void		*conf_known_arg;
+	/* Asked, if set, in the first stage of a master that succeeds nobody,
+	 * where the file names a control plane: puts what it sent before. */
+	void		(*restore)(void *arg, struct resources *r,
+			    const struct dynamic *d);
+	void		*restore_arg;
 	struct journal	 journal;	/* of what a control plane sends */
 	int		 kept_journal_fd;	/* of a dead master; -1: none */
 	struct sources	*change_sources;	/* of generations_change */

@@ -22,8 +22,9 @@ struct head {
 	uint32_t	op, kind;
 	block_ref	key;
 	uint32_t	layout;
+	uint64_t	from;
 };
-#define LAYOUT 0x6a6f7531u
+#define LAYOUT 0x6a6f7532u
 
 int
 journal_open(struct journal *j, char *why, size_t why_len)
@@ -64,6 +65,7 @@ journal_append(struct journal *j, const struct journal_entry *e)
 {
 	struct head h = { .key_hash = e->key.hash, .key = e->key.ref,
 	    .len = e->len, .op = e->op, .kind = e->kind, .layout = LAYOUT,
+	    .from = e->from,
 	    .name_len = (uint32_t)strlen(e->name),
 	    .version_len = (uint32_t)strlen(e->version) };
 	uint8_t *at;
@@ -157,10 +159,12 @@ entry_take(const uint8_t *bytes, size_t n, size_t *at,
 	if (h.layout != LAYOUT || h.bytes > n - *at || h.len > h.bytes ||
 	    h.bytes != sizeof(h) + (uint64_t)h.name_len + 1 + h.version_len +
 	    1 + h.len || h.op > JOURNAL_MARK || h.kind >= RESOURCE_KINDS_ALL ||
+	    h.from > FROM_DNS ||
 	    XXH64(p + sizeof(h.hash), h.bytes - sizeof(h.hash), 0) != h.hash)
 		return false;
 	*e = (struct journal_entry){ .op = (enum journal_kind)h.op,
 	    .kind = (enum resource_kind)h.kind,
+	    .from = (enum resource_from)h.from,
 	    .name = (const char *)p + sizeof(h),
 	    .version = (const char *)p + sizeof(h) + h.name_len + 1,
 	    .bytes = p + h.bytes - h.len, .len = h.len,

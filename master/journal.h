@@ -25,11 +25,13 @@
 
 #include "master/compile.h"
 
+enum resource_from { FROM_FILE, FROM_PLANE, FROM_CHECKPOINT, FROM_DNS };
 enum journal_kind { JOURNAL_PUT, JOURNAL_REMOVE, JOURNAL_MARK };
 
 struct journal_entry {
 	enum journal_kind op;
 	enum resource_kind kind;
+	enum resource_from from;	/* who said it last */
 	const char	*name, *version;
 	const uint8_t	*bytes;
 	size_t		 len;

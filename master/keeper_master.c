@@ -59,7 +59,8 @@ say(struct keeper *k, enum control_kind kind, const char *text)
 	return control_say(k->master.control_fd, kind, text);
 }
 
-/* What can be reloaded; who the children are, and where we live, stay. */
+/* What can be reloaded; who the children are, and where we live, stay from the
+ * first stage on: a master that gave its rights up does not know them. */
 static void
 settings_take(struct keeper *k, const struct control_settings *s)
 {
@@ -67,7 +68,7 @@ settings_take(struct keeper *k, const struct control_settings *s)
 
 	k->settings = *s;
 	log_level_set((enum log_level)s->log_level);
-	if (k->state == KEEPER_STARTING)
+	if (k->control_fd == -1)
 		return;
 	k->settings.user_set = before.user_set;
 	k->settings.uid = before.uid;
@@ -93,7 +94,7 @@ dir_open(struct keeper *k, char *why, size_t why_len)
 static int
 bind_all(struct keeper *k, char *why, size_t why_len)
 {
-	if (k->state == KEEPER_STARTING && dir_open(k, why, why_len) == -1)
+	if (k->control_fd == -1 && dir_open(k, why, why_len) == -1)
 		return -1;
 	if (keeper_workers_open(k, (int)k->settings.workers_n, why,
 	    why_len) == -1 || keeper_sockets_bind(k, why, why_len) == -1)
@@ -164,7 +165,10 @@ stage_said(struct keeper *k, const struct control *m, int kept_fd)
 	close(kept_fd);
 	k->change = CHANGE_NONE;
 	if (k->state == KEEPER_STARTING) {
-		keeper_fail(k, why);
+		if (m->settings.does_without && k->slot_refused != -1)
+			refused_say(k, why);
+		else
+			keeper_fail(k, why);
 		return;
 	}
 	k->settings = before;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "master/admin.h"
+#include "master/checkpoint_store.h"
 #include "master/control.h"
 #include "master/generations.h"
 #include "master/subscription.h"
@@ -42,11 +43,13 @@ struct master {
 	struct word_doubts doubts;	/* of word_heal */
 	bool		 is_home;	/* the keeper has our arena */
 	bool		 asked;		/* what is staged, by a reload */
+	bool		 failed;	/* to start: it was said */
 	bool		 reload_wanted;	/* as soon as we are idle */
 	uint64_t	 follow_number;
 	int		 kept_fd;	/* of the file that was accepted last */
 	struct io	 io;
 	struct subscription *subscription;
+	struct checkpoint_store store;
 };
 
 /* ---- words to the keeper */
@@ -106,6 +109,7 @@ stage_say(struct master *m, int kept_fd, char *why, size_t why_len)
 	    why_len) == -1)
 		return -1;
 	c.settings.asked = m->asked;
+	c.settings.does_without = checkpoint_store_has_listeners(&m->store);
 	say(m, &c, &kept_fd);
 	return 0;
 }
@@ -196,6 +200,7 @@ bound(struct master *m)
 	generations_publish(&m->generations);
 	log_level_set((enum log_level)log_level_find(
 	    m->generations.conf.log_level));
+	checkpoint_store_forget(&m->store);
 	if (!m->is_home) {
 		say_moved(m);
 		say_journal(m);
@@ -297,6 +302,24 @@ listener_name(const struct master *m, int32_t slot, char *name, size_t n)
 	}
 }
 
+/* At the start: without a listener of the checkpoint; one of the file is a
+ * reason not to start. */
+static void
+start_again(struct master *m, const char *listener, const char *refusal)
+{
+	char why[CONTROL_TEXT_BYTES];
+
+	if (checkpoint_store_leave_out(&m->store, listener)) {
+		log_error("listener \"%s\" of the checkpoint is left out: %s",
+		    listener, refusal);
+		if (stage(m, why, sizeof(why)) == 0)
+			return;
+		refusal = why;
+	}
+	log_error("%s", refusal);
+	m->failed = m->loop.stop = true;
+}
+
 static void
 refused(struct master *m, const struct control *c)
 {
@@ -306,7 +329,9 @@ refused(struct master *m, const struct control *c)
 		return;
 	listener_name(m, c->slot_refused, name, sizeof(name));
 	generations_drop(&m->generations);
-	if (!m->asked)
+	if (m->generations.newest.generation.number == 0)
+		start_again(m, name, c->text);
+	else if (!m->asked)
 		subscription_bound(m->subscription, name, c->text);
 	else
 		subscription_go(m->subscription);
@@ -336,6 +361,7 @@ room_step(struct timer *t)
 	timer_start(&m->loop.timers, t, m->loop.now, ROOM_MS);
 	generations_reclaim(&m->generations, row_oldest(m->rows, m->rows_n));
 	words_heal(m);
+	checkpoint_store_step(&m->store, &m->generations);
 	moved = generations_compact(&m->generations, why, sizeof(why));
 	if (moved == -1)
 		log_warn("no compaction: %s", why);
@@ -451,6 +477,8 @@ drop(void *arg, const struct conf *conf, const struct control_settings *s,
 	const struct options *o = m->generations.options;
 
 	log_level_set((enum log_level)s->log_level);
+	if (checkpoint_store_find(&m->store, conf, s, why, why_len) == -1)
+		return -1;
 	if (!s->user_set)
 		return 0;
 	if (role_drop(s) == -1)
@@ -477,6 +505,8 @@ start(struct master *m, const struct options *o, const struct role *r,
 		return -1;
 	m->generations.conf_known = drop;
 	m->generations.conf_known_arg = m;
+	m->generations.restore = checkpoint_store_restore;
+	m->generations.restore_arg = &m->store;
 	m->subscription = subscription_new(&m->io, &m->generations, &owner);
 	if (m->subscription == NULL)
 		return why_set(why, why_len, "no memory");
@@ -492,6 +522,7 @@ loop_start(struct master *m, char *why, size_t why_len)
 	if (m->sys == NULL)
 		return why_set(why, why_len, "epoll: %s", strerror(errno));
 	loop_init(&m->loop, m->sys);
+	checkpoint_store_init(&m->store, &m->loop);
 	m->control.ready = control_ready;
 	m->follow.fire = follow_step;
 	m->room.fire = room_step;
@@ -519,6 +550,7 @@ master_close(struct master *m)
 	timer_stop(&m->loop.timers, &m->follow);
 	timer_stop(&m->loop.timers, &m->room);
 	subscription_free(m->subscription);
+	checkpoint_store_fini(&m->store);
 	if (m->io.loop != NULL)
 		io_fini(&m->io);
 	kept_take(m, -1);
@@ -547,8 +579,10 @@ master_run(const struct options *o, const struct role *r)
 	    start(m, o, r, why, sizeof(why)) == -1) {
 		log_error("%s", why);
 		rc = 1;
-	} else
+	} else {
 		loop_run(&m->loop);
+		rc = m->failed;
+	}
 	master_close(m);
 	return rc;
 }

@@ -39,8 +39,6 @@
 #include "master/compile.h"
 #include "master/journal.h"
 
-enum resource_from { FROM_FILE, FROM_PLANE, FROM_CHECKPOINT, FROM_DNS };
-
 struct resources;
 
 struct resources_settings {
@@ -109,6 +107,13 @@ void	resources_journal_write(const struct resources *r,
 /* An entry of the journal of a master before us; pem: the key of a secret. */
 void	resources_replay(struct resources *r, const struct journal_entry *e,
 	    const char *pem, size_t pem_len);
+
+/* All that was put so far is tried, as at a stage's end. */
+void	resources_settle(struct resources *r);
+/* What is sent by its name, and nobody names, goes. */
+void	resources_prune(struct resources *r);
+/* Another number than before: what is accepted may be another. */
+uint64_t resources_changes(const struct resources *r);
 
 /* What is due: a stage must be opened and ended for it. Milliseconds until
  * then, 0: now; -1: nothing waits. */

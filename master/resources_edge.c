@@ -50,6 +50,23 @@ edges_free(struct resources *r, struct edges *all)
 }
 
 void
+edges_lose(struct resources *r, struct resource *to)
+{
+	struct edges lost;
+	struct edge *e;
+
+	LIST_INIT(&lost);
+	LIST_FOREACH(e, &r->found, out)
+		if (e->to == to)
+			break;
+	if (e == NULL)
+		return;
+	LIST_REMOVE(e, out);
+	LIST_INSERT_HEAD(&lost, e, out);
+	edges_free(r, &lost);
+}
+
+void
 edges_drop(struct resources *r)
 {
 	edges_free(r, &r->found);

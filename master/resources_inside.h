@@ -88,6 +88,7 @@ struct resources {
 					   of it is to be found */
 	struct resource_version *trying_version;
 	uint32_t	 file;		/* counts resources_file */
+	uint64_t	 changes;	/* commits that touched something */
 	bool		 dynamic[RESOURCE_KINDS_ALL];	/* somebody sends them */
 	bool		 named[RESOURCE_KINDS_ALL];	/* by name only */
 	bool		 open;
@@ -113,10 +114,6 @@ void	resource_due(struct resources *r, struct resource *at, int64_t ms);
 void	resource_dirty(struct resources *r, struct resource *at, bool again);
 /* The first change of it in this stage: remembers how it was. */
 bool	resource_touch(struct resources *r, struct resource *at);
-
-/* ---- resources_stage.c */
-/* Until nothing is dirty. */
-void	resource_settle(struct resources *r);
 
 /* ---- resources_journal.c */
 void	resource_journal_put(struct resources *r, const struct resource *at,
@@ -151,6 +148,8 @@ bool	resource_of_file(const struct resource *at);
 /* Of a compilation: what it finds from now on. */
 void	edges_begin(struct resources *r);
 void	edges_find(struct resources *r, struct resource *to, bool waits);
+/* Of what was found, one is not named. */
+void	edges_lose(struct resources *r, struct resource *to);
 /* It is refused: what was found is forgotten. */
 void	edges_drop(struct resources *r);
 /* What was found are the edges of a version of at; those before are kept for

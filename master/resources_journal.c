@@ -16,7 +16,8 @@ append(struct journal *j, const struct resource *at,
     const struct resource_version *v)
 {
 	const struct journal_entry e = { .op = JOURNAL_PUT,
-	    .kind = at->kind, .name = at->name, .version = v->text,
+	    .kind = at->kind, .from = v->from, .name = at->name,
+	    .version = v->text,
 	    .bytes = v->bytes, .len = v->len, .key = v->key };
 
 	journal_append(j, &e);
@@ -101,7 +102,7 @@ secret_replay(struct resources *r, const struct journal_entry *e,
 {
 	struct resource *at = resource_get(r, e->kind, e->name);
 	struct resource_version *v = version_new(e->version, e->bytes,
-	    e->len, FROM_PLANE, r->now_ms);
+	    e->len, e->from, r->now_ms);
 
 	if (at == NULL || v == NULL || !resource_touch(r, at) ||
 	    resource_of_file(at)) {
@@ -128,14 +129,13 @@ resources_replay(struct resources *r, const struct journal_entry *e,
 		resources_remove(r, e->kind, e->name);
 		break;
 	case JOURNAL_MARK:
-		resource_settle(r);
+		resources_settle(r);
 		break;
 	case JOURNAL_PUT:
 		if (e->kind == RESOURCE_SECRET)
 			secret_replay(r, e, pem, pem_len, why, sizeof(why));
 		else if (resources_put(r, e->kind, e->name, e->version,
-		    e->bytes, e->len, e->kind == RESOURCE_NAME ? FROM_DNS :
-		    FROM_PLANE, why, sizeof(why)) == -1)
+		    e->bytes, e->len, e->from, why, sizeof(why)) == -1)
 			log_warn("%s \"%s\" was accepted before and is not "
 			    "now: %s", resource_about(e->kind)->word, e->name,
 			    why);

@@ -96,6 +96,9 @@ static void
 wait_for(struct resources *r, struct resource *at, struct resource_version *v)
 {
 	version_set(at, NEXT, v);
+	/* Found by the listener that it was tried in: its own name would keep
+	 * it for ever. */
+	edges_lose(r, at);
 	edges_set(r, at, NEXT);
 }
 

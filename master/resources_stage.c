@@ -68,6 +68,8 @@ resources_commit(struct resources *r)
 	r->open = false;
 	if (r->journal != NULL)
 		journal_commit(r->journal);
+	if (!SLIST_EMPTY(&r->undos))
+		r->changes++;
 	while ((u = SLIST_FIRST(&r->undos)) != NULL) {
 		SLIST_REMOVE_HEAD(&r->undos, link);
 		edges_commit(r, u);
@@ -196,10 +198,23 @@ try(struct resources *r, struct resource *at)
 }
 
 void
-resource_settle(struct resources *r)
+resources_settle(struct resources *r)
 {
 	while (!TAILQ_EMPTY(&r->dirty) && !r->no_memory)
 		try(r, TAILQ_FIRST(&r->dirty));
+}
+
+void
+resources_prune(struct resources *r)
+{
+	struct resource *at;
+
+	for (size_t i = 0; i < r->buckets_n; i++)
+		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
+			if (LIST_EMPTY(&at->in) &&
+			    !resource_about(at->kind)->whole)
+				resource_dirty(r, at, false);
+	resources_settle(r);
 }
 
 static void
@@ -232,7 +247,7 @@ resources_end(struct resources *r, const struct conf *conf,
 	struct compiler *c = r->compiler;
 
 	try_due(r);
-	resource_settle(r);
+	resources_settle(r);
 	if (r->no_memory)
 		return failed(r, why, why_len);
 	r->compiler = NULL;
@@ -257,4 +272,10 @@ void
 resources_dynamic(struct resources *r, enum resource_kind kind, bool on)
 {
 	r->dynamic[kind] = on;
+}
+
+uint64_t
+resources_changes(const struct resources *r)
+{
+	return r->changes;
 }

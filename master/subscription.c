@@ -395,6 +395,15 @@ want(void *arg, enum resource_kind kind, const char *name, bool on)
 		    resource_about(kind)->acronym, name);
 }
 
+/* What a checkpoint had may be days old, and a server's numbers may have begun
+ * anew: it is not told one that would keep it silent. Delta's are told, for
+ * only what is named there can be removed. */
+static const char *
+version_held(const struct subscription *s, const struct resource_version *v)
+{
+	return v->from == FROM_CHECKPOINT && !s->dynamic.delta ? "" : v->text;
+}
+
 /* What we have and want already. */
 static void
 take_over(void *arg, const struct resource_view *v)
@@ -404,7 +413,8 @@ take_over(void *arg, const struct resource_view *v)
 	    v->live;
 
 	if (newest != NULL && newest->from != FROM_FILE && !v->lingers)
-		(void)ads_hold(s->ads, v->kind, v->name, newest->text);
+		(void)ads_hold(s->ads, v->kind, v->name,
+		    version_held(s, newest));
 	if (v->wanted && by_name(s, v->kind))
 		want(s, v->kind, v->name, true);
 }

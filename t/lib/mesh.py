@@ -385,15 +385,17 @@ class Mesh(contextlib.ExitStack):
                            timeout=PATIENCE_S, cwd=self.dir)
         return p.returncode, p.stdout.decode(errors="replace")
 
-    def start(self, file, *options, run_dir=None, workers=1):
+    def start(self, file, *options, run_dir=None, workers=1, state_dir=None):
         """A godwit that need not come to serve; workers None: the file says
-        how many."""
+        how many. It has a checkpoint of its own."""
         self.n += 1
         run_dir = run_dir or os.path.join(self.dir, f"run{self.n}")
+        state_dir = state_dir or os.path.join(self.dir, f"state{self.n}")
         if workers is not None:
             options = ("-o", f"workers={workers}", *options)
         proxy = Proxy(self, [GODWIT, "-c", file, "-o", f"run_dir={run_dir}",
-                             *options], run_dir, f"godwit{self.n}")
+                             "-o", f"state_dir={state_dir}", *options],
+                      run_dir, f"godwit{self.n}")
         self.proxies.append(proxy)
         self.callback(proxy.stop)
         return proxy

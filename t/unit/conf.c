@@ -67,8 +67,9 @@ Test(conf, set)
 		  "workers?" },
 		{ "banana=4", "banana: unknown setting; expected one of "
 		  "workers, drain_time_ms, buffer_budget_bytes, "
-		  "stuck_alarm_ms, stuck_kill_ms, run_dir, dns_servers, "
-		  "user, log_file, log_level, godwit_cause" },
+		  "stuck_alarm_ms, stuck_kill_ms, run_dir, ems, ems_ca, "
+		  "ems_certificate, ems_key, dns_servers, state_dir, user, "
+		  "log_file, log_level, godwit_cause" },
 		{ "workers", "\"workers\": expected name=value" },
 		{ "=4", "\"=4\": expected name=value" },
 	};
