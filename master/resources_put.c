@@ -546,6 +546,7 @@ resource_missing(struct resources *r, struct resource *at)
 	if (at->version[LIVE] != NULL || at->missing || !resource_touch(r, at))
 		return;
 	at->missing = true;
+	resource_journal_missing(r, at);
 	LIST_FOREACH(e, &at->in, in)
 		if (e->which == NEXT)
 			resource_dirty(r, e->from, false);
