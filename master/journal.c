@@ -24,7 +24,7 @@ struct head {
 	uint32_t	layout;
 	uint64_t	from;
 };
-#define LAYOUT 0x6a6f7532u
+#define LAYOUT 0x6a6f7533u
 
 int
 journal_open(struct journal *j, char *why, size_t why_len)

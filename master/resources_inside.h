@@ -120,6 +120,8 @@ void	resource_journal_put(struct resources *r, const struct resource *at,
 	    const struct resource_version *v);
 void	resource_journal_remove(struct resources *r,
 	    const struct resource *at);
+void	resource_journal_missing(struct resources *r,
+	    const struct resource *at);
 
 /* ---- resources_put.c */
 enum compile_found resource_ask(void *r, enum resource_kind kind,

@@ -31,14 +31,28 @@ resource_journal_put(struct resources *r, const struct resource *at,
 		append(r->journal, at, v);
 }
 
+static void
+append_name(struct journal *j, enum journal_kind op,
+    const struct resource *at)
+{
+	const struct journal_entry e = { .op = op, .kind = at->kind,
+	    .name = at->name, .version = "" };
+
+	if (j != NULL)
+		journal_append(j, &e);
+}
+
 void
 resource_journal_remove(struct resources *r, const struct resource *at)
 {
-	const struct journal_entry e = { .op = JOURNAL_REMOVE,
-	    .kind = at->kind, .name = at->name, .version = "" };
+	append_name(r->journal, JOURNAL_REMOVE, at);
+}
 
-	if (r->journal != NULL)
-		journal_append(r->journal, &e);
+/* Who did without it does so at once. */
+void
+resource_journal_missing(struct resources *r, const struct resource *at)
+{
+	append_name(r->journal, JOURNAL_MISSING, at);
 }
 
 void
@@ -63,19 +77,17 @@ write_kind(const struct resources *r, struct journal *j,
 }
 
 static void
-write_gone(const struct resources *r, struct journal *j)
+write_names(const struct resources *r, struct journal *j,
+    enum journal_kind op)
 {
 	const struct resource *at;
 
 	for (size_t i = 0; i < r->buckets_n; i++)
 		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
-			if (at->gone && at->version[LIVE] != NULL) {
-				const struct journal_entry e = {
-				    .op = JOURNAL_REMOVE, .kind = at->kind,
-				    .name = at->name, .version = "" };
-
-				journal_append(j, &e);
-			}
+			if (op == JOURNAL_MISSING ? at->missing &&
+			    !LIST_EMPTY(&at->in) : at->gone &&
+			    at->version[LIVE] != NULL)
+				append_name(j, op, at);
 }
 
 /* By kind, so that whoever names another comes after it, but for host names,
@@ -89,8 +101,11 @@ resources_journal_write(const struct resources *r, struct journal *j)
 		    kind++)
 			write_kind(r, j, kind, which);
 		journal_commit(j);
+		if (which == LIVE)
+			write_names(r, j, JOURNAL_MISSING);
+		journal_commit(j);
 	}
-	write_gone(r, j);
+	write_names(r, j, JOURNAL_REMOVE);
 	journal_commit(j);
 }
 
@@ -127,6 +142,9 @@ resources_replay(struct resources *r, const struct journal_entry *e,
 	switch (e->op) {
 	case JOURNAL_REMOVE:
 		resources_remove(r, e->kind, e->name);
+		break;
+	case JOURNAL_MISSING:
+		resources_missing(r, e->kind, e->name);
 		break;
 	case JOURNAL_MARK:
 		resources_settle(r);

@@ -569,6 +569,7 @@ resource_missing(struct resources *r, struct resource *at)
 		return;
 	}
 	at->missing = true;
+	resource_journal_missing(r, at);
 	LIST_FOREACH(e, &at->in, in)
 		if (e->which == NEXT)
 			resource_dirty(r, e->from, false);

@@ -90,10 +90,12 @@ class Kept:
             return None
 
     def until_writing(self, change):
-        """Looked for without a pause: it is there for a moment."""
+        """Looked for without a pause: it is there for a moment. On a busy
+        machine that may be missed, and then it is written."""
         left, end = self.half(), time.monotonic() + PATIENCE_S
+        before = self.files()
         change()
-        while self.half() in (None, left):
+        while self.half() in (None, left) and self.files() == before:
             assert time.monotonic() < end, "it is never written"
 
     def flip(self, path):

@@ -162,15 +162,55 @@ picture(char live[1024], char waiting[1024], struct checkpoint_set *set)
 	    &now.image.secrets), 0);
 }
 
-/* The world as it is, and one that began with its checkpoint. */
 static void
-checkpoint_compare(const char *story)
+by_checkpoint(const char *story)
 {
 	const struct checkpoint_left_out none = { .n = 0 };
+	bool all = true;
+
+	checkpoint_make(NULL);
+	cr_assert_eq(checkpoint_put_anew(&none).refused, 0, "%s", story);
+	resources_each(now.resources, other_source, &all);
+	cr_assert(all, "%s", story);
+}
+
+static void
+replay(void *arg, const struct journal_entry *e)
+{
+	(void)arg;
+	resources_replay(now.resources, e, NULL, 0);
+}
+
+static void
+by_entries(int fd, const char *story)
+{
+	world_close();
+	world_open("godwit: {}\n");
+	stage_begin();
+	cr_assert_eq(journal_read(fd, replay, NULL, why, sizeof(why)), 0,
+	    "%s: %s", story, why);
+	resources_prune(now.resources);
+	stage_end(story);
+}
+
+static void
+by_fresh_journal(const char *story)
+{
+	struct journal j;
+
+	cr_assert_eq(journal_open(&j, why, sizeof(why)), 0, "%s", why);
+	resources_journal_write(now.resources, &j);
+	by_entries(j.fd, story);
+	journal_close(&j);
+}
+
+/* The world as it is, and one that began with what is kept of it. */
+static void
+compare(const char *story, void (*begin)(const char *story), bool secrets)
+{
 	char live[2][1024], waiting[2][1024];
 	struct checkpoint_set set;
 	size_t plain_n, secrets_n;
-	bool all = true;
 
 	/* Nobody sends what was not asked for, as stories do. */
 	stage_begin();
@@ -180,8 +220,9 @@ checkpoint_compare(const char *story)
 	plain_n = set.plain.n;
 	secrets_n = set.secrets.n;
 	checkpoint_set_free(&set);
-	checkpoint_make(NULL);
-	cr_assert_eq(checkpoint_put_anew(&none).refused, 0, "%s", story);
+	if (secrets_n > 0 && !secrets)
+		return;
+	begin(story);
 	picture(live[1], waiting[1], &set);
 	cr_assert_str_eq(live[1], live[0], "%s\n%s\n%s", story, live[1],
 	    live[0]);
@@ -190,13 +231,11 @@ checkpoint_compare(const char *story)
 	cr_assert_eq(set.plain.n, plain_n, "%s", story);
 	cr_assert_eq(set.secrets.n, secrets_n, "%s", story);
 	checkpoint_set_free(&set);
-	resources_each(now.resources, other_source, &all);
-	cr_assert(all, "%s", story);
 }
 
-/* Wherever a story stands: what is served is served again, what waits waits,
- * and a checkpoint of that says the same. */
-Test(resources, checkpoint)
+/* Wherever a story stands. */
+static void
+compare_all(void (*begin)(const char *story), bool secrets)
 {
 	for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
 		for (const char *end = strstr(stories[i], "\n="); end != NULL;
@@ -208,9 +247,22 @@ Test(resources, checkpoint)
 			while ((line = strsep(&at, "\n")) != NULL)
 				tell(line);
 			free(text);
-			checkpoint_compare(stories[i]);
+			compare(stories[i], begin, secrets);
 			world_close();
 		}
+}
+
+/* What is served is served again, what waits waits, and a checkpoint of that
+ * says the same. */
+Test(resources, checkpoint)
+{
+	compare_all(by_checkpoint, true);
+}
+
+/* The same for a master's successor. (Keys are in the arena of the dead.) */
+Test(resources, journal)
+{
+	compare_all(by_fresh_journal, false);
 }
 
 /* What is refused now, or left out, is not there; all else is as if it had
