@@ -50,7 +50,9 @@ secret_check(struct compiler *c, const struct at *at,
 		return 0;
 	hash = put_hash(s->certificate_chain, s->certificate_chain_len,
 	    put_hash(s->private_key, s->private_key_len,
-	    put_hash(s->trusted_ca, s->trusted_ca_len, s->server)));
+	    put_hash(s->trusted_ca, s->trusted_ca_len,
+	    put_hash(s->ciphers, s->ciphers == NULL ? 0 :
+	    strlen(s->ciphers), s->server))));
 	if (checked_find(k, hash))
 		return 0;
 	if ((t = tls_context_new(s, why, sizeof(why))) == NULL)
@@ -62,6 +64,23 @@ secret_check(struct compiler *c, const struct at *at,
 
 /* ---- taking a secret apart */
 
+/* Envoy takes it, and its peers refuse it from then on; ours that is there is
+ * better, and if there is none, a server that says why is. One that expires
+ * while it is in use stays. */
+static int
+expiry_check(struct compiler *c, const struct at *up,
+    const struct tls_certificate *t)
+{
+	const struct at at = AT(up, "certificate_chain");
+	char name[256];
+
+	if (c->stage.checked == NULL || !tls_certificate_expired(t->chain,
+	    t->chain_len, name, sizeof(name)))
+		return 0;
+	return refuse(c, &at, "the certificate for %s has expired, expected "
+	    "one that peers will accept", name);
+}
+
 static int
 certificate_read(struct compiler *c, const TlsCertificate *m,
     struct compile_key *key)
@@ -69,7 +88,8 @@ certificate_read(struct compiler *c, const TlsCertificate *m,
 	const struct at at = AT(&top, "tls_certificate");
 	struct tls_certificate t;
 
-	if (compile_certificate(c, &at, m, NULL, &t) < 0)
+	if (compile_certificate(c, &at, m, NULL, &t) < 0 ||
+	    expiry_check(c, &at, &t) < 0)
 		return -1;
 	*key = t.key;
 	heap_hold(c->image->keys, key->ref);

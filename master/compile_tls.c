@@ -127,6 +127,17 @@ cipher_add(struct compiler *c, const struct at *at, const char *suite,
 	return 0;
 }
 
+/* OpenSSL has one of them at least. */
+static int
+ciphers_check(struct compiler *c, const struct at *up, const struct draft *d)
+{
+	const struct at at = AT(up, "cipher_suites");
+	const struct tls_settings s = { .version_min = d->version_min,
+	    .version_max = d->version_max, .ciphers = d->ciphers.bytes };
+
+	return secret_check(c, &at, &s);
+}
+
 static int
 tls_params(struct compiler *c, const struct at *at, const Params *m,
     struct draft *d)
@@ -158,7 +169,7 @@ tls_params(struct compiler *c, const struct at *at, const Params *m,
 			return -1;
 	}
 	d->ciphers = text_of(list);
-	return 0;
+	return ciphers_check(c, at, d);
 }
 
 /* ---- certificates */

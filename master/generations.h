@@ -41,6 +41,9 @@ struct generations {
 	bool		 is_staged;
 	bool		 staged_file;	/* it is a file, not a change */
 	bool		 dynamic_always;	/* tests: with no control plane too */
+	bool		 check_tls;	/* certificates are tried on OpenSSL; set
+					   by who serves with them */
+	struct compile_checked checked;
 	struct compiled	 staged;
 	struct conf	 staged_conf;
 	struct dynamic	 dynamic, staged_dynamic;	/* of conf's file */

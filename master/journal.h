@@ -26,7 +26,6 @@
 #include "master/compile.h"
 
 enum resource_from { FROM_FILE, FROM_PLANE, FROM_CHECKPOINT, FROM_DNS };
-enum journal_kind { JOURNAL_PUT, JOURNAL_REMOVE, JOURNAL_MARK };
 enum journal_kind {
 	JOURNAL_PUT, JOURNAL_REMOVE,
 	JOURNAL_MISSING,		/* named, and known not to exist */

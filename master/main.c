@@ -97,9 +97,10 @@ test(const struct options *o)
 	struct generations g;
 	struct control_settings s;
 	char why[1024], text[256];
-	int rc = 1;
+	int opened = generations_open(&g, o, why, sizeof(why)), rc = 1;
 
-	if (generations_open(&g, o, why, sizeof(why)) == -1 ||
+	g.check_tls = true;
+	if (opened == -1 ||
 	    generations_next(&g, why, sizeof(why)) == -1 ||
 	    generations_settings(&g, &s, why, sizeof(why)) == -1)
 		fprintf(stderr, "%s\n", why);

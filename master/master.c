@@ -503,6 +503,7 @@ start(struct master *m, const struct options *o, const struct role *r,
 
 	if (rc == -1)
 		return -1;
+	m->generations.check_tls = true;
 	m->generations.conf_known = drop;
 	m->generations.conf_known_arg = m;
 	m->generations.restore = checkpoint_store_restore;

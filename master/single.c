@@ -266,7 +266,10 @@ static int
 single_open(struct single *s, const struct options *o, char *why,
     size_t why_len)
 {
-	if (generations_open(&s->generations, o, why, why_len) == -1)
+	int opened = generations_open(&s->generations, o, why, why_len);
+
+	s->generations.check_tls = true;
+	if (opened == -1)
 		return -1;
 	resources_want(s->generations.resources, name_wanted, NULL);
 	if (generations_stage(&s->generations, NULL, why, why_len) == -1 ||

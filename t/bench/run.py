@@ -31,6 +31,7 @@ import instr    # noqa: E402
 import peers    # noqa: E402
 import scale    # noqa: E402
 import selftest    # noqa: E402
+import xds    # noqa: E402
 from peers import TOOLS, Trouble    # noqa: E402
 
 SHAPES = (("10x10", "plain", 10, 10), ("1x100", "plain", 1, 100),
@@ -275,7 +276,8 @@ def publish(o, folder):
 
 BENCHES = {"calls": calls, "route": route, "publish": publish,
            "scale": lambda o, folder: scale.bench(o, folder, say),
-           "flow": lambda o, folder: flow.bench(o, folder, say)}
+           "flow": lambda o, folder: flow.bench(o, folder, say),
+           "xds": lambda o, folder: xds.bench(o, folder, say)}
 
 
 def bench(o, folder):

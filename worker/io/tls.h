@@ -62,6 +62,9 @@ struct tls_settings {			/* all pointers are the caller's */
 /* NULL: why says which part is wrong (which PEM, key does not match, ...). */
 struct tls_context *tls_context_new(const struct tls_settings *s, char *why,
 	    size_t why_len);
+/* The first certificate of a chain in PEM; name: whose it is. */
+bool	tls_certificate_expired(const char *pem, size_t len, char *name,
+	    size_t name_len);
 struct tls_context *tls_context_get(struct tls_context *c);	/* + 1 */
 void	tls_context_put(struct tls_context *c);			/* - 1 */
 

@@ -67,14 +67,36 @@ end_check(const char *what, int n, char *why, size_t why_len)
 	return 0;
 }
 
+static bool
+is_expired(X509 *leaf, char *name, size_t name_len)
+{
+	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) >= 0)
+		return false;
+	tls_name_find(leaf, name, name_len);
+	return true;
+}
+
+bool
+tls_certificate_expired(const char *pem, size_t len, char *name,
+    size_t name_len)
+{
+	BIO *bio = BIO_new_mem_buf(pem, (int)len);
+	X509 *leaf = bio == NULL ? NULL : certificate_next(bio);
+	bool expired = leaf != NULL && is_expired(leaf, name, name_len);
+
+	ERR_clear_error();
+	X509_free(leaf);
+	BIO_free(bio);
+	return expired;
+}
+
 static void
 expiry_check(X509 *leaf)
 {
 	char name[TLS_URI_BYTES];
 
-	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) >= 0)
+	if (!is_expired(leaf, name, sizeof(name)))
 		return;
-	tls_name_find(leaf, name, sizeof(name));
 	log_warn("our own certificate for %s has expired; peers will refuse "
 	    "it", name);
 }
