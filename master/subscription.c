@@ -476,41 +476,17 @@ subscription_free(struct subscription *s)
 
 /* ---- questions */
 
-static void
-kind_print(const struct subscription *s, enum resource_kind kind, FILE *out)
+bool
+subscription_status(const struct subscription *s,
+    struct subscription_status *to)
 {
-	struct ads_status a;
-
-	ads_status(s->ads, kind, &a);
-	fprintf(out, "%s: version %s, %zu held, %zu of %s asked for, %zu "
-	    "awaited, %llu accepted, %llu refused%s%s\n",
-	    resource_about(kind)->acronym, a.version[0] == '\0' ? "none" :
-	    a.version, a.held_n, a.wanted_n, a.wildcard ? "all" : "them",
-	    a.waiting_n, (unsigned long long)a.accepted_n,
-	    (unsigned long long)a.rejected_n, a.why[0] == '\0' ? "" :
-	    ", the last: ", a.why);
-}
-
-void
-subscription_print(const struct subscription *s, FILE *out)
-{
-	static const char *const states[] = {
-		[SUBSCRIBE_WAITING] = "waiting to try again",
-		[SUBSCRIBE_CONNECTING] = "connecting",
-		[SUBSCRIBE_STREAMING] = "connected, nothing came yet",
-		[SUBSCRIBE_SETTLED] = "connected",
-	};
-	struct subscribe_status t;
-
-	if (s->subscribe == NULL) {
-		fprintf(out, "control plane: none is followed\n");
-		return;
-	}
-	subscribe_status(s->subscribe, &t);
-	fprintf(out, "control plane: %s, %s%s%s, for %lld ms%s%s\n", t.server,
-	    states[t.state], t.address[0] == '\0' ? "" : " to ", t.address,
-	    (long long)(now_ms(s) - t.since_ms), t.why[0] == '\0' ? "" :
-	    "; last failure: ", t.why);
+	*to = (struct subscription_status){ .now_ms = now_ms(s) };
+	if (s->subscribe == NULL)
+		return false;
+	subscribe_status(s->subscribe, &to->stream);
+	to->delta = s->dynamic.delta;
+	to->held_up = s->update != NULL;
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
-		kind_print(s, kind, out);
+		ads_status(s->ads, kind, &to->kinds[kind]);
+	return true;
 }

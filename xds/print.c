@@ -2,7 +2,7 @@
  * xds/print.c - see print.h. This file walks messages, as xds/load.c does the
  * other way round; no message is known here by name.
  *
- *   print_fields   each field that is set
+ *   fields_of   each field that is set
  *     field        a list, a map, one value
  *       value      a scalar, or a message: message_value
  *         message_value  by load_kind: Any, Duration, wrapper, or its fields
@@ -35,7 +35,7 @@ union value {
 	ProtobufCMessage *message;
 };
 
-static void	print_fields(struct print *p, const ProtobufCMessage *m);
+static void	fields_of(struct print *p, const ProtobufCMessage *m);
 static void	message_value(struct print *p, const ProtobufCMessage *m);
 
 static union value
@@ -224,7 +224,7 @@ field(struct print *p, const ProtobufCMessageDescriptor *d,
 }
 
 static void
-print_fields(struct print *p, const ProtobufCMessage *m)
+fields_of(struct print *p, const ProtobufCMessage *m)
 {
 	for (unsigned i = 0; i < m->descriptor->n_fields; i++)
 		field(p, m->descriptor, &m->descriptor->fields[i],
@@ -242,13 +242,21 @@ open_here(struct print *p)
 	p->first = true;
 }
 
-/* Of a type that is not known, or that does not hold what it should. */
+/* Of a type that is not known, or that does not hold what it should: there may
+ * be a key in it. */
 static void
 unknown(struct print *p, const char *url, const uint8_t *bytes, size_t n)
 {
+	char said[64];
+
 	print_text(p, "@type", url);
+	if (!p->whole) {
+		snprintf(said, sizeof(said), "[not shown: %zu bytes]", n);
+		print_text(p, "value", said);
+		return;
+	}
 	print_key(p, "value");
-	print_base64(p, bytes, p->redacts ? 0 : n);
+	print_base64(p, bytes, n);
 }
 
 /* Within its brackets. */
@@ -257,7 +265,7 @@ typed(struct print *p, const char *url, const ProtobufCMessage *m)
 {
 	print_text(p, "@type", url);
 	if (load_kind(m->descriptor) == LOAD_ORDINARY) {
-		print_fields(p, m);
+		fields_of(p, m);
 		return;
 	}
 	print_key(p, "value");
@@ -333,7 +341,7 @@ message_value(struct print *p, const ProtobufCMessage *m)
 		break;
 	default:
 		open_here(p);
-		print_fields(p, m);
+		fields_of(p, m);
 		print_close(p, '{');
 	}
 }
@@ -367,4 +375,14 @@ print_bytes(struct print *p, const char *key, const char *url,
 	else
 		unknown(p, full, bytes, len);
 	print_close(p, '{');
+}
+
+void
+print_fields(struct print *p, const char *url, const uint8_t *bytes,
+    size_t len)
+{
+	const ProtobufCMessage *m = unpack(p, url, bytes, len);
+
+	if (m != NULL)
+		fields_of(p, m);
 }

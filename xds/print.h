@@ -8,8 +8,8 @@
  * objects. load_message reads it and has the same message again.
  *
  * What the subset lacks (xds/fields.def accepts some) has no name here and is
- * not printed. What can't be read, as a refused resource may be, is printed as
- * its bytes.
+ * not printed, and neither are bytes that can't be read, as those of a refused
+ * resource may be.
  *
  *   print_begin ─> print_open ─> print_text, print_message ... ─> print_close
  *
@@ -42,8 +42,6 @@ void	print_begin(struct print *p, FILE *out, struct load_arena *memory);
 void	print_open(struct print *p, const char *key, char bracket);
 void	print_close(struct print *p, char bracket);
 void	print_text(struct print *p, const char *key, const char *text);
-void	print_number(struct print *p, const char *key, double number);
-void	print_word(struct print *p, const char *key, const char *word);
 
 /* The fields of m, with "@type" before them if url is not NULL. */
 void	print_message(struct print *p, const char *key,
@@ -51,5 +49,8 @@ void	print_message(struct print *p, const char *key,
 /* The same of bytes of this type, "type.googleapis.com/NAME" or NAME. */
 void	print_bytes(struct print *p, const char *key, const char *url,
 	    const uint8_t *bytes, size_t len);
+/* The fields alone, between brackets that are open. */
+void	print_fields(struct print *p, const char *url, const uint8_t *bytes,
+	    size_t len);
 
 #endif

@@ -147,17 +147,3 @@ print_text(struct print *p, const char *key, const char *text)
 	print_key(p, key);
 	print_quoted(p, text, strlen(text));
 }
-
-void
-print_number(struct print *p, const char *key, double number)
-{
-	print_key(p, key);
-	print_real(p, number, 17);
-}
-
-void
-print_word(struct print *p, const char *key, const char *word)
-{
-	print_key(p, key);
-	fputs_unlocked(word, p->out);
-}
