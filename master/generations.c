@@ -124,7 +124,7 @@ stage_begin(struct generations *g, struct sources *sources,
 {
 	const struct compile_stage s = { .image = &g->image,
 	    .names = g->names, .sources = sources, .newest = &g->newest,
-	    .yaml = yaml,
+	    .yaml = yaml, .checked = &g->checked,
 	    .number = g->newest.generation.number + 1 };
 
 	return resources_begin(g->resources, &s, now_ms) == 0 ? 0 :

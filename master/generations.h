@@ -53,6 +53,7 @@ struct generations {
 	struct journal	 journal;	/* of what a control plane sends */
 	int		 kept_journal_fd;	/* of a dead master; -1: none */
 	struct sources	*change_sources;	/* of generations_change */
+	struct compile_checked checked;	/* certificates that were good */
 	/* Of a successor: what its first stage reads instead of the disk. */
 	struct sources	*kept;
 	struct arena	 kept_secrets;
