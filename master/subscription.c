@@ -93,6 +93,45 @@ update_fail(struct subscription *s, const char *why)
 			ads_refuse(s->ads, &s->update->items[i], why);
 }
 
+/* State of the world: all that is sent of a kind is in each update of it. */
+static bool
+is_sent(void *arg, const char *name)
+{
+	const struct ads_update *u = arg;
+
+	for (size_t i = 0; i < u->items_n; i++)
+		if (strcmp(u->items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_not_gone(void *arg, const char *name)
+{
+	const struct ads_update *u = arg;
+
+	for (size_t i = 0; i < u->gone_n; i++)
+		if (strcmp(u->gone[i], name) == 0)
+			return false;
+	return true;
+}
+
+/* What was refused was not held, so that its end is no removal. Removals alone
+ * may be a TTL's end, with no word of the rest. */
+static void
+refused_forget(struct subscription *s)
+{
+	struct ads_update *u = s->update;
+
+	if (s->dynamic.delta && u->gone_n > 0)
+		resources_forget(s->generations->resources, u->kind,
+		    is_not_gone, u);
+	else if (!s->dynamic.delta && resource_about(u->kind)->whole &&
+	    (u->items_n > 0 || u->removed_n == 0))
+		resources_forget(s->generations->resources, u->kind, is_sent,
+		    u);
+}
+
 /* True: it can be answered. */
 static bool
 apply(struct subscription *s)
@@ -110,6 +149,7 @@ apply(struct subscription *s)
 	for (size_t i = 0; i < u->removed_n; i++)
 		resources_remove(s->generations->resources, u->kind,
 		    u->removed[i]);
+	refused_forget(s);
 	how = end(s, why, sizeof(why));
 	if (how == SUBSCRIPTION_FAILED)
 		update_fail(s, why);
