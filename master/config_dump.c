@@ -159,7 +159,7 @@ version(struct dump *d, enum resource_kind kind,
 {
 	if (v->from != FROM_FILE)
 		print_text(&d->p, "version_info", v->text);
-	views_body(&d->p, fields[kind], kind, v);
+	views_body(&d->p, fields[kind], kind, v, true);
 	updated(d, "last_updated", v->since_ms);
 }
 
@@ -169,7 +169,8 @@ error_state(struct dump *d, const struct resource_view *v)
 	if (v->refused == NULL)
 		return;
 	print_open(&d->p, "error_state", '{');
-	views_body(&d->p, "failed_configuration", v->kind, v->refused);
+	views_body(&d->p, "failed_configuration", v->kind, v->refused,
+	    true);
 	updated(d, "last_update_attempt", v->refused->since_ms);
 	print_text(&d->p, "details", v->why == NULL ? "" : v->why);
 	print_text(&d->p, "version_info", v->refused->text);
@@ -279,10 +280,12 @@ item_inside(void *arg, const char *name, const ProtobufCMessage *m)
 static void
 list_inside(struct dump *d, enum resource_kind kind, bool fixed)
 {
-	const struct resource_view *v = d->views.at;
+	const struct resource_view *v;
 
-	for (size_t i = 0; i < d->views.n; i++, v++) {
-		if (v->kind != kind || v->live == NULL ||
+	for (size_t i = d->views.first[kind]; i < d->views.first[kind + 1];
+	    i++) {
+		v = &d->views.at[i];
+		if (v->live == NULL ||
 		    (kind == RESOURCE_CLUSTER && is_static(v) != fixed))
 			continue;
 		d->inside = v->live;
@@ -295,7 +298,8 @@ list_inside(struct dump *d, enum resource_kind kind, bool fixed)
 static void
 list_print(struct dump *d, const struct list *l)
 {
-	const struct resource_view *v = d->views.at;
+	const struct views *all = &d->views;
+	const struct resource_view *v;
 
 	d->list = l;
 	d->list_open = false;
@@ -303,8 +307,10 @@ list_print(struct dump *d, const struct list *l)
 		list_inside(d, RESOURCE_CLUSTER, l->belongs == INSIDE);
 	else if (l->belongs == INSIDE)
 		list_inside(d, RESOURCE_LISTENER, true);
-	for (size_t i = 0; l->belongs != INSIDE && i < d->views.n; i++, v++) {
-		if (v->kind != l->kind || !named(d, v->name))
+	for (size_t i = all->first[l->kind]; l->belongs != INSIDE &&
+	    i < all->first[l->kind + 1]; i++) {
+		v = &all->at[i];
+		if (!named(d, v->name))
 			continue;
 		if (l->belongs == STATES)
 			item_states(d, v);
@@ -337,19 +343,18 @@ section_print(struct dump *d, const struct section *s)
 static void
 static_kind(struct dump *d, const char *key, enum resource_kind kind)
 {
-	const struct resource_view *v = d->views.at;
+	const struct resource_view *v;
 	bool open = false;
 
-	for (size_t i = 0; i < d->views.n; i++, v++) {
-		if (v->kind != kind || !is_static(v))
+	for (size_t i = d->views.first[kind]; i < d->views.first[kind + 1];
+	    i++) {
+		v = &d->views.at[i];
+		if (!is_static(v))
 			continue;
 		if (!open)
 			print_open(&d->p, key, '[');
 		open = true;
-		print_open(&d->p, NULL, '{');
-		print_fields(&d->p, resource_about(kind)->message,
-		    v->live->bytes, v->live->len);
-		print_close(&d->p, '{');
+		views_body(&d->p, NULL, kind, v->live, false);
 		load_arena_clear(d->memory);
 	}
 	if (open)

@@ -161,12 +161,12 @@ resources_wrong(struct report *r, enum wrong w)
 static unsigned
 count(const struct report *r, enum resource_kind kind, enum wrong w)
 {
+	const struct views *all = &r->views;
 	unsigned n = 0;
 
-	for (size_t i = 0; i < r->views.n; i++)
-		n += r->views.at[i].kind == kind && (w == WRONGS ?
-		    r->views.at[i].live != NULL :
-		    is_wrong(&r->views.at[i], w));
+	for (size_t i = all->first[kind]; i < all->first[kind + 1]; i++)
+		n += w == WRONGS ? all->at[i].live != NULL :
+		    is_wrong(&all->at[i], w);
 	return n;
 }
 
@@ -177,7 +177,7 @@ kinds_wrong(struct report *r)
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++) {
 		const struct ads_status *a = &r->s->subscription.kinds[kind];
 
-		if (*a->why != '\0' && count(r, kind, REFUSED) == 0)
+		if (a->refused && count(r, kind, REFUSED) == 0)
 			say(r, "%s: the last response was refused: %s",
 			    resource_about(kind)->acronym, a->why);
 	}
@@ -374,20 +374,21 @@ lines(const struct resources *r, const struct resource_view *v,
 static void
 list(const struct resources *r, const struct views *all, int kind, FILE *out)
 {
+	size_t first = kind == -1 ? 0 : all->first[kind];
+	size_t end = kind == -1 ? all->n : all->first[kind + 1];
 	struct widths w = { 4, 7 };
-	const struct resource_view *v = all->at;
+	const struct resource_view *v;
 
-	for (size_t i = 0; i < all->n; i++, v++) {
+	for (size_t i = first; i < end; i++) {
+		v = &all->at[i];
 		wider(&w.name, v->name);
 		wider(&w.version, v->live == NULL ? "" : v->live->text);
 		wider(&w.version, v->next == NULL ? "" : v->next->text);
 	}
 	fprintf(out, "%-10s %-*s  %-13s  %-*s  %10s  %s\n", "kind", w.name,
 	    "name", "from", w.version, "version", "since", "state");
-	v = all->at;
-	for (size_t i = 0; i < all->n; i++, v++)
-		if (kind == -1 || (int)v->kind == kind)
-			lines(r, v, &w, out);
+	for (size_t i = first; i < end; i++)
+		lines(r, &all->at[i], &w, out);
 }
 
 /* ---- one of them */
@@ -411,10 +412,10 @@ one(const struct resources *r, enum resource_kind kind, const char *name,
 	}
 	lines(r, &v, &w, out);
 	of = v.live != NULL ? v.live : v.next != NULL ? v.next : v.refused;
-	if (of != NULL) {
+	if (of != NULL && of->len > 0) {	/* a refused secret: none */
 		fputc('\n', out);
 		print_begin(&p, out, memory);
-		views_body(&p, NULL, kind, of);
+		views_body(&p, NULL, kind, of, true);
 	}
 	load_arena_free(memory);
 	return 200;

@@ -44,6 +44,11 @@ views_init(struct views *v, const struct resources *r)
 	resources_each(r, gather, v);
 	if (v->n > 0)
 		qsort(v->at, v->n, sizeof(*v->at), compare);
+	for (size_t i = 0; i < v->n; i++)
+		v->first[v->at[i].kind + 1] = i + 1;
+	for (int kind = 0; kind < RESOURCE_KINDS; kind++)
+		if (v->first[kind + 1] == 0)
+			v->first[kind + 1] = v->first[kind];
 	return !v->no_memory;
 }
 
@@ -82,7 +87,7 @@ views_time(int64_t since_ms, char text[32])
 
 void
 views_body(struct print *p, const char *key, enum resource_kind kind,
-    const struct resource_version *v)
+    const struct resource_version *v, bool typed)
 {
 	const ProtobufCMessage *m = v->key.ref == 0 ? NULL :
 	    compile_show_secret(p->memory, v->bytes, v->len);
@@ -91,7 +96,12 @@ views_body(struct print *p, const char *key, enum resource_kind kind,
 	snprintf(url, sizeof(url), "type.googleapis.com/%s",
 	    resource_about(kind)->message);
 	if (m != NULL)
-		print_message(p, key, m, url);
-	else
+		print_message(p, key, m, typed ? url : NULL);
+	else if (typed)
 		print_bytes(p, key, url, v->bytes, v->len);
+	else {
+		print_open(p, key, '{');
+		print_fields(p, url, v->bytes, v->len);
+		print_close(p, '{');
+	}
 }

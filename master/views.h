@@ -11,6 +11,8 @@
 struct views {
 	struct resource_view *at;
 	size_t		 n, room;
+	/* Of a kind: first[kind] and what follows, up to first[kind + 1]. */
+	size_t		 first[RESOURCE_KINDS + 1];
 	bool		 no_memory;
 };
 
@@ -19,9 +21,9 @@ bool	views_init(struct views *v, const struct resources *r);
 void	views_fini(struct views *v);
 /* "file", "control plane", "checkpoint" */
 const char *views_from(enum resource_from from);
-/* The resource itself, its private key not. */
+/* The resource itself, its private key not; typed: with "@type". */
 void	views_body(struct print *p, const char *key, enum resource_kind kind,
-	    const struct resource_version *v);
+	    const struct resource_version *v, bool typed);
 /* The wall clock at a time of the loop's, "2026-11-26T21:52:05.310Z". */
 void	views_time(int64_t since_ms, char text[32]);
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xds/guard.h"
 
 void
 print_begin(struct print *p, FILE *out, struct load_arena *memory)
@@ -33,19 +32,17 @@ quoted_byte(struct print *p, unsigned char c)
 		fprintf(p->out, "\\u%04x", c);
 }
 
-/* What is not UTF-8 (of a refused resource) is marked, byte by byte. */
+/* The text is UTF-8: the guard has seen it, or it is ours. */
 void
 print_quoted(struct print *p, const char *text, size_t n)
 {
-	bool good = guard_text((const uint8_t *)text, n);
 	size_t i, from = 0;
 	unsigned char c;
 
 	putc_unlocked('"', p->out);
 	for (i = 0; i < n; i++) {
 		c = (unsigned char)text[i];
-		if (c >= ' ' && c != '"' && c != '\\' && c != 0x7f &&
-		    (good || c < 0x80))
+		if (c >= ' ' && c != '"' && c != '\\' && c != 0x7f)
 			continue;
 		fwrite_unlocked(text + from, 1, i - from, p->out);
 		quoted_byte(p, c);
@@ -101,8 +98,12 @@ print_real(struct print *p, double number, int digits)
 static void
 line(struct print *p)
 {
-	putc_unlocked('\n', p->out);
-	for (unsigned i = 0; i < p->depth; i++)
+	static const char blanks[] = "\n                                      "
+	    "                                         ";
+	unsigned n = p->depth + 1, all = sizeof(blanks) - 1;
+
+	fwrite_unlocked(blanks, 1, n < all ? n : all, p->out);
+	for (; n > all; n--)
 		putc_unlocked(' ', p->out);
 }
 
