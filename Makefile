@@ -1,6 +1,6 @@
 # godwit: GNU make, after ./configure.
 #
-#   make                  build/godwit
+#   make                  build/godwit, build/godwitctl
 #   make check            layers, unit tests, simulator, models, stress, mesh;
 #                         closes with "N passed, N failed"
 #   make check T=NAME     only what is called NAME: a unit test, a simulator
@@ -73,9 +73,9 @@ $B/config.stamp: configure
 
 # ---- what there is
 
-ROOMS	= conf shm xds worker/io worker master
+ROOMS	= conf shm xds worker/io worker master master/ctl
 SRC	:= $(sort $(wildcard $(ROOMS:%=%/*.c)))
-MAIN	= master/main.c
+MAIN	= master/main.c master/ctl/main.c
 STRESS	:= $(sort $(wildcard t/stress/*.c))
 PROTO	:= $(sort $(patsubst xds/proto/%,%,$(shell \
 	find xds/proto -name '*.proto' 2>/dev/null)))
@@ -95,7 +95,7 @@ TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%) \
 	$(STRESS_BIN)
 STRESS_BIN = $(if $(STRESS),$B/t/stress/publish)
 SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
-GODWIT	= $(if $(wildcard $(MAIN)),$B/godwit)
+GODWIT	= $B/godwit $B/godwitctl
 
 # ---- flags
 
@@ -113,11 +113,13 @@ ALL_LDFLAGS = $(CFLAGS) $(SANITIZE) $(HARDENING_LD) -Wl,--as-needed $(LDFLAGS)
 
 say	= $(if $V,,@printf '  %-4s %s\n' $1 '$(@:$B/%=%)';)
 
-# ---- the program
+# ---- the programs
 
 all: $(GODWIT) $B/libgodwit.a
 
-$B/godwit: $B/obj/$(MAIN:.c=.o) $B/libgodwit.a
+$B/godwit: $B/obj/master/main.o $B/libgodwit.a
+$B/godwitctl: $B/obj/master/ctl/main.o $B/libgodwit.a
+$(GODWIT):
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # Made anew when an object goes or comes, so that it keeps no dead member;
@@ -269,17 +271,17 @@ fmt:
 install: all
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sysconfdir)/godwit \
 	    $(DESTDIR)$(docdir)
-	install -m 755 $B/godwit $(DESTDIR)$(bindir)/godwit
+	install -m 755 $B/godwit $B/godwitctl $(DESTDIR)$(bindir)
 	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
 	for f in $(EXAMPLES:conf/%=%); do \
 	    install -D -m 644 conf/$$f $(DESTDIR)$(docdir)/$$f || exit; done
 
 uninstall:
-	rm -f $(DESTDIR)$(bindir)/godwit
+	rm -f $(DESTDIR)$(bindir)/godwit $(DESTDIR)$(bindir)/godwitctl
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:
-	rm -rf $B/obj $B/t $B/xds $B/check $B/asan $B/godwit $B/*.a $B/*.list
+	rm -rf $B/obj $B/t $B/xds $B/check $B/asan $B/godwit $B/godwitctl $B/*.a $B/*.list
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile

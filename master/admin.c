@@ -4,15 +4,19 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "master/config_dump.h"
+#include "master/status.h"
 #include "shm/stat.h"
 #include "worker/worker.h"
 
-static void
-stats(const struct admin *a, FILE *out)
+static int
+stats(const struct admin *a, const char *query, FILE *out)
 {
+	(void)query;
 	stat_print(out, &a->generations->image.arena,
 	    generations_root(a->generations), a->rows, *a->rows_n,
 	    worker_causes, worker_causes_n);
+	return 200;
 }
 
 static void
@@ -33,13 +37,14 @@ arena_print(const struct admin *a, FILE *out)
 	    ", one is under way");
 }
 
-static void
-generations(const struct admin *a, FILE *out)
+static int
+generations(const struct admin *a, const char *query, FILE *out)
 {
 	const struct generation *g = &a->generations->newest.generation;
 	const struct mono then = { (int64_t)g->published_ns };
 	const struct row *r;
 
+	(void)query;
 	fprintf(out, "published: %" PRIu64 ", %" PRId64 " ms ago\n",
 	    g->number, mono_between_ms(then, clock_now()));
 	fprintf(out, "listeners: %u\nclusters: %u\nroutes: %u\n"
@@ -54,16 +59,59 @@ generations(const struct admin *a, FILE *out)
 			fprintf(out, "worker %d: %" PRIu64 "\n", i,
 			    count_get(&r->announced));
 	}
+	return 200;
+}
+
+/* ---- the control plane's */
+
+static int
+config_dump_answer(const struct admin *a, const char *query, FILE *out)
+{
+	struct config_dump d = { .resources = a->generations->resources,
+	    .dynamic = &a->generations->dynamic };
+	struct subscription_status s;
+
+	if (subscription_status(a->subscription, &s))
+		for (int kind = 0; kind < RESOURCE_KINDS; kind++)
+			d.versions[kind] = s.kinds[kind].version;
+	return config_dump(&d, query, out);
+}
+
+static int
+status_answer(const struct admin *a, const char *query, FILE *out)
+{
+	struct status s = { .resources = a->generations->resources,
+	    .file = a->generations->options->file };
+	int code;
+
+	(void)query;
+	s.followed = subscription_status(a->subscription, &s.subscription);
+	generations_text(a->generations, s.generation, sizeof(s.generation));
+	code = status_print(&s, out);
+	subscription_names_print(a->subscription, out);
+	return code;
+}
+
+static int
+config_answer(const struct admin *a, const char *query, FILE *out)
+{
+	return status_config(a->generations->resources, query, out);
 }
 
 static const struct {
 	const char	*path, *help;
-	void		(*answer)(const struct admin *a, FILE *out);
+	int		(*answer)(const struct admin *a, const char *query,
+			    FILE *out);
 } paths[] = {
+	{ "/config", "resources: whose, which version, since when; ?kind= and "
+	    "?name=", config_answer },
+	{ "/config_dump", "the same as Envoy answers it: ?include_eds, "
+	    "?resource=, ?name_regex=", config_dump_answer },
 	{ "/generations", "which is published, which each worker uses, and the "
-	    "room they take",
-	    generations },
+	    "room they take", generations },
 	{ "/stats", "counters, gauges and times, over all workers", stats },
+	{ "/status", "what is wrong, the control plane, and what came of it",
+	    status_answer },
 };
 enum { PATHS_N = sizeof(paths) / sizeof(paths[0]) };
 
@@ -72,12 +120,9 @@ admin_answer(void *arg, const char *path, const char *query, FILE *out)
 {
 	const struct admin *a = arg;
 
-	(void)query;
 	for (int i = 0; i < PATHS_N; i++)
-		if (strcmp(paths[i].path, path) == 0) {
-			paths[i].answer(a, out);
-			return 200;
-		}
+		if (strcmp(paths[i].path, path) == 0)
+			return paths[i].answer(a, query, out);
 	fprintf(out, "godwit answers:\n");
 	for (int i = 0; i < PATHS_N; i++)
 		fprintf(out, "  %-14s %s\n", paths[i].path, paths[i].help);

@@ -2,12 +2,17 @@
  * master/admin.h - admin.sock: what the whole of godwit answers, over the
  * responder of worker/io.
  *
+ *   /status         what is wrong; the control plane, and each kind of
+ *                   resource (status.h)
+ *   /config         each resource: whose, version, since when; ?kind=, ?name=
+ *                   one of them whole (status.h)
+ *   /config_dump    the same as Envoy answers it (config_dump.h)
  *   /stats          the sum of all workers' rows
  *   /generations    which one is published, and which each worker uses; bytes
  *                   of the arena: live (of the newest), pinned (only older
  *                   ones reach them), dead (to be used again), used (ever)
  *
- * Test: t/mesh/.
+ * godwitctl (master/ctl/) asks here. Test: t/mesh/840-operator.py.
  */
 #ifndef MASTER_ADMIN_H
 #define MASTER_ADMIN_H
@@ -15,12 +20,14 @@
 #include <stdio.h>
 
 #include "master/generations.h"
+#include "master/subscription.h"
 #include "shm/row.h"
 
 struct admin {
 	const struct generations *generations;
 	struct row *const *rows;	/* by worker */
 	const int	*rows_n;
+	const struct subscription *subscription;
 };
 
 /* For responder_open; arg is a struct admin. */

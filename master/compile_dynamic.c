@@ -238,11 +238,27 @@ source_read(struct compiler *c, const char *field, const ConfigSource *m,
 }
 
 static int
+bootstrap_pack(struct compiler *c, const Bootstrap *b, struct dynamic *d)
+{
+	Bootstrap rest = *b;
+
+	rest.static_resources = NULL;
+	d->bootstrap_len = protobuf_c_message_get_packed_size(&rest.base);
+	d->bootstrap = malloc(d->bootstrap_len + 1);
+	if (d->bootstrap == NULL)
+		return refuse(c, &top, "no memory is left");
+	protobuf_c_message_pack(&rest.base, d->bootstrap);
+	return 0;
+}
+
+static int
 read_all(struct compiler *c, const Bootstrap *b, struct dynamic *d)
 {
 	const Dynamic *m = b->dynamic_resources;
 
 	d->missing_ms = MISSING_MS;
+	if (bootstrap_pack(c, b, d) < 0)
+		return -1;
 	if (m == NULL)
 		return 0;
 	return ads_read(c, b, m->ads_config, d) < 0 ||
@@ -282,6 +298,7 @@ dynamic_fini(struct dynamic *d)
 		}
 	free(d->node);
 	free(d->node_id);
+	free(d->bootstrap);
 	memset(d, 0, sizeof(*d));
 }
 
@@ -300,20 +317,30 @@ metadata_copy(struct dynamic_server *to, const struct dynamic_server *from)
 	return true;
 }
 
+static uint8_t *
+bytes_copy(const uint8_t *from, size_t len)
+{
+	uint8_t *to = malloc(len + 1);
+
+	if (to != NULL && len > 0)
+		memcpy(to, from, len);
+	return to;
+}
+
 bool
 dynamic_copy(struct dynamic *to, const struct dynamic *from)
 {
 	bool good = true;
 
 	*to = *from;
-	to->node = malloc(from->node_len + 1);
+	to->node = bytes_copy(from->node, from->node_len);
+	to->bootstrap = bytes_copy(from->bootstrap, from->bootstrap_len);
 	to->node_id = strdup(from->node_id == NULL ? "" : from->node_id);
-	if (to->node != NULL && from->node_len > 0)
-		memcpy(to->node, from->node, from->node_len);
 	for (uint32_t i = 0; i < from->servers_n; i++)
 		good = metadata_copy(&to->servers[i], &from->servers[i]) &&
 		    good;
-	return good && to->node != NULL && to->node_id != NULL;
+	return good && to->node != NULL && to->node_id != NULL &&
+	    to->bootstrap != NULL;
 }
 
 static bool

@@ -32,6 +32,9 @@ struct dynamic {
 	uint8_t		*node;		/* a packed Node, with our own words */
 	size_t		 node_len;
 	char		*node_id;
+	uint8_t		*bootstrap;	/* the file, packed, without its
+					   static_resources: to be shown */
+	size_t		 bootstrap_len;
 	uint32_t	 servers_n;	/* the first is preferred */
 	struct dynamic_server servers[DYNAMIC_SERVERS_MAX];
 };
@@ -39,7 +42,7 @@ struct dynamic {
 /* False: no memory. */
 bool	dynamic_copy(struct dynamic *to, const struct dynamic *from);
 void	dynamic_fini(struct dynamic *d);
-/* Whether a stream that follows a goes on with b. */
+/* Whether a stream that follows a goes on with b; bootstrap is not looked at. */
 bool	dynamic_same(const struct dynamic *a, const struct dynamic *b);
 
 #endif

@@ -511,6 +511,7 @@ start(struct master *m, const struct options *o, const struct role *r,
 	m->subscription = subscription_new(&m->io, &m->generations, &owner);
 	if (m->subscription == NULL)
 		return why_set(why, why_len, "no memory");
+	m->admin.subscription = m->subscription;
 	return stage(m, why, why_len);
 }
 
@@ -528,7 +529,8 @@ loop_start(struct master *m, char *why, size_t why_len)
 	m->follow.fire = follow_step;
 	m->room.fire = room_step;
 	timer_start(&m->loop.timers, &m->room, m->loop.now, ROOM_MS);
-	m->admin = (struct admin){ &m->generations, m->rows, &m->rows_n };
+	m->admin = (struct admin){ .generations = &m->generations,
+	    .rows = m->rows, .rows_n = &m->rows_n };
 	if (io_init(&m->io, &m->loop) == -1)
 		return why_set(why, why_len, "no memory");
 	if (pass_nonblocking(m->control_fd) == -1 ||

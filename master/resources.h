@@ -78,6 +78,10 @@ void	resources_bar(struct resources *r, const char *listener,
 	    const char *why);
 void	resources_remove(struct resources *r, enum resource_kind kind,
 	    const char *name);
+/* What was refused of this kind, and is not sent any more, is not shown any
+ * more. */
+void	resources_forget(struct resources *r, enum resource_kind kind,
+	    bool (*is_sent)(void *arg, const char *name), void *arg);
 void	resources_missing(struct resources *r, enum resource_kind kind,
 	    const char *name);
 /* The static resources of a file, all or none: those of the file before that

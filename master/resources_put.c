@@ -554,6 +554,21 @@ resources_remove(struct resources *r, enum resource_kind kind,
 }
 
 void
+resources_forget(struct resources *r, enum resource_kind kind,
+    bool (*is_sent)(void *arg, const char *name), void *arg)
+{
+	struct resource *at;
+
+	assert(r->compiler != NULL);
+	for (size_t i = 0; i < r->buckets_n; i++)
+		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
+			if (at->kind == kind && at->refused != NULL &&
+			    at->refused->from == FROM_PLANE &&
+			    !is_sent(arg, at->name) && resource_touch(r, at))
+				resource_accepted(at);
+}
+
+void
 resource_missing(struct resources *r, struct resource *at)
 {
 	struct edge *e;

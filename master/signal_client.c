@@ -11,10 +11,8 @@
 #include "master/keeper_dir.h"
 #include "shm/log.h"
 
-/* With -o run_dir the file is not read, so that a broken one hinders no
- * stop. */
-static int
-run_dir_find(struct conf *c, const struct options *o, char *why,
+int
+signal_client_conf(struct conf *c, const struct options *o, char *why,
     size_t why_len)
 {
 	if (!options_set(o, "run_dir")) {
@@ -66,7 +64,7 @@ signal_client_run(const struct options *o)
 	pid_t pid;
 	int fd = -1, rc = -1;
 
-	if (run_dir_find(&c, o, why, sizeof(why)) == 0)
+	if (signal_client_conf(&c, o, why, sizeof(why)) == 0)
 		fd = keeper_dir_connect(c.run_dir, &pid, why, sizeof(why));
 	if (fd != -1 && control_say(fd, CONTROL_COMMAND, o->signal) == -1)
 		why_set(why, sizeof(why), "%s: %s", c.run_dir,

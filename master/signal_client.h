@@ -10,6 +10,10 @@
 
 #include "master/options.h"
 
+/* The settings of the godwit to tell, run_dir at least. With -o run_dir the
+ * file is not read, so that a broken one hinders no stop. -1: why. */
+int	signal_client_conf(struct conf *c, const struct options *o, char *why,
+	    size_t why_len);
 /* The exit code. */
 int	signal_client_run(const struct options *o);
 

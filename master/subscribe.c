@@ -14,7 +14,7 @@ struct subscribe {
 	struct ads	*ads;
 	struct subscribe_settings settings;	/* texts: ours */
 	enum subscribe_state state;
-	int64_t		 since_ms;
+	int64_t		 since_ms, lost_ms, why_ms, next_ms;	/* for status */
 	uint32_t	 server;	/* of call, or that comes next */
 	uint32_t	 tried;		/* of its addresses, in this round */
 	uint32_t	 next[SUBSCRIBE_SERVERS_MAX];	/* its next address */
@@ -52,6 +52,13 @@ state_set(struct subscribe *s, enum subscribe_state state)
 	s->state = state;
 	s->since_ms = now_ms(s);
 	s->settings.changed(s->settings.arg);
+}
+
+/* It failed: the sentence is in s->why. */
+static void
+failed(struct subscribe *s)
+{
+	s->why_ms = now_ms(s);
 }
 
 static bool
@@ -214,10 +221,12 @@ wait_begin(struct subscribe *s)
 {
 	uint32_t half_ms = s->settings.back_off_max_ms / 2;
 	uint32_t ms = s->back_off_ms < half_ms ? s->back_off_ms : half_ms;
+	int64_t pause_ms = jittered(s, ms);
 
 	s->server = s->tried = 0;
 	s->back_off_ms = ms < half_ms / 2 ? 2 * ms : half_ms;
-	timer_set(s, &s->timer, jittered(s, ms));
+	timer_set(s, &s->timer, pause_ms);
+	s->next_ms = now_ms(s) + pause_ms;
 	state_set(s, SUBSCRIBE_WAITING);
 }
 
@@ -229,7 +238,8 @@ connect_next(struct subscribe *s)
 		if (connect_server(s)) {
 			state_set(s, SUBSCRIBE_CONNECTING);
 			return;
-		}
+		} else
+			failed(s);
 	wait_begin(s);
 }
 
@@ -280,8 +290,11 @@ on_call_ended(struct subscribe *s, const char *why)
 
 	s->call = NULL;
 	snprintf(s->why, sizeof(s->why), "%s", why);
-	if (is_up(s))
+	failed(s);
+	if (is_up(s)) {
 		ads_end(s->ads);
+		s->lost_ms = now_ms(s);
+	}
 	timer_stop(&s->io->loop->timers, &s->timer);
 	better_drop(s);
 	if (was_settled)
@@ -349,6 +362,7 @@ on_ended(void *arg, struct grpc *g, const char *why)
 	}
 	s->better = NULL;
 	snprintf(s->why, sizeof(s->why), "%s", why);
+	failed(s);
 	better_begin(s, s->better_server + 1);
 }
 
@@ -442,7 +456,7 @@ subscribe_open(struct io *io, struct ads *a,
 	s->pump.run = pump_run;
 	for (uint32_t i = 0; i < settings->servers_n; i++)
 		s->next[i] = (uint32_t)io->sys->random(io->sys->ctx);
-	s->since_ms = now_ms(s);
+	s->since_ms = s->lost_ms = now_ms(s);
 	subscribe_retry(s);
 	return s;
 }
@@ -468,7 +482,8 @@ void
 subscribe_status(const struct subscribe *s, struct subscribe_status *to)
 {
 	*to = (struct subscribe_status){ .state = s->state,
-	    .since_ms = s->since_ms, .why = s->why,
+	    .since_ms = s->since_ms, .lost_ms = s->lost_ms, .why = s->why,
+	    .why_ms = s->why_ms, .next_ms = s->next_ms,
 	    .server = s->settings.servers[s->server].name,
 	    .attempts = s->attempts, .streams = s->streams };
 	snprintf(to->address, sizeof(to->address), "%s",

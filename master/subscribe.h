@@ -87,9 +87,12 @@ enum subscribe_state {
 struct subscribe_status {
 	enum subscribe_state state;
 	int64_t		 since_ms;	/* by the loop's clock */
+	int64_t		 lost_ms;	/* WAITING, CONNECTING: no stream since */
 	const char	*server;	/* name of the one meant */
 	char		 address[64];	/* "127.0.0.1:18000"; "": no connection */
 	const char	*why;		/* the last failure, "" */
+	int64_t		 why_ms;	/* when that was, 0: never */
+	int64_t		 next_ms;	/* WAITING: it tries again then */
 	uint64_t	 attempts, streams;
 };
 

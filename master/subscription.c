@@ -96,6 +96,45 @@ update_fail(struct subscription *s, const char *why)
 			ads_refuse(s->ads, &s->update->items[i], why);
 }
 
+/* State of the world: all that is sent of a kind is in each update of it. */
+static bool
+is_sent(void *arg, const char *name)
+{
+	const struct ads_update *u = arg;
+
+	for (size_t i = 0; i < u->items_n; i++)
+		if (strcmp(u->items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_not_gone(void *arg, const char *name)
+{
+	const struct ads_update *u = arg;
+
+	for (size_t i = 0; i < u->gone_n; i++)
+		if (strcmp(u->gone[i], name) == 0)
+			return false;
+	return true;
+}
+
+/* What was refused was not held, so that its end is no removal. Removals alone
+ * may be a TTL's end, with no word of the rest. */
+static void
+refused_forget(struct subscription *s)
+{
+	struct ads_update *u = s->update;
+
+	if (s->dynamic.delta && u->gone_n > 0)
+		resources_forget(s->generations->resources, u->kind,
+		    is_not_gone, u);
+	else if (!s->dynamic.delta && resource_about(u->kind)->whole &&
+	    (u->items_n > 0 || u->removed_n == 0))
+		resources_forget(s->generations->resources, u->kind, is_sent,
+		    u);
+}
+
 /* True: it can be answered. */
 static bool
 apply(struct subscription *s)
@@ -113,6 +152,7 @@ apply(struct subscription *s)
 	for (size_t i = 0; i < u->removed_n; i++)
 		resources_remove(s->generations->resources, u->kind,
 		    u->removed[i]);
+	refused_forget(s);
 	how = end(s, why, sizeof(why));
 	if (how == SUBSCRIPTION_FAILED)
 		update_fail(s, why);
@@ -545,42 +585,23 @@ subscription_free(struct subscription *s)
 
 /* ---- questions */
 
-static void
-kind_print(const struct subscription *s, enum resource_kind kind, FILE *out)
+void
+subscription_names_print(const struct subscription *s, FILE *out)
 {
-	struct ads_status a;
-
-	ads_status(s->ads, kind, &a);
-	fprintf(out, "%s: version %s, %zu held, %zu of %s asked for, %zu "
-	    "awaited, %llu accepted, %llu refused%s%s\n",
-	    resource_about(kind)->acronym, a.version[0] == '\0' ? "none" :
-	    a.version, a.held_n, a.wanted_n, a.wildcard ? "all" : "them",
-	    a.waiting_n, (unsigned long long)a.accepted_n,
-	    (unsigned long long)a.rejected_n, a.why[0] == '\0' ? "" :
-	    ", the last: ", a.why);
+	resolve_print(s->resolve, out);
 }
 
-void
-subscription_print(const struct subscription *s, FILE *out)
+bool
+subscription_status(const struct subscription *s,
+    struct subscription_status *to)
 {
-	static const char *const states[] = {
-		[SUBSCRIBE_WAITING] = "waiting to try again",
-		[SUBSCRIBE_CONNECTING] = "connecting",
-		[SUBSCRIBE_STREAMING] = "connected, nothing came yet",
-		[SUBSCRIBE_SETTLED] = "connected",
-	};
-	struct subscribe_status t;
-
-	resolve_print(s->resolve, out);
-	if (s->subscribe == NULL) {
-		fprintf(out, "control plane: none is followed\n");
-		return;
-	}
-	subscribe_status(s->subscribe, &t);
-	fprintf(out, "control plane: %s, %s%s%s, for %lld ms%s%s\n", t.server,
-	    states[t.state], t.address[0] == '\0' ? "" : " to ", t.address,
-	    (long long)(now_ms(s) - t.since_ms), t.why[0] == '\0' ? "" :
-	    "; last failure: ", t.why);
+	*to = (struct subscription_status){ .now_ms = now_ms(s) };
+	if (s->subscribe == NULL)
+		return false;
+	subscribe_status(s->subscribe, &to->stream);
+	to->delta = s->dynamic.delta;
+	to->held_up = s->update != NULL;
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
-		kind_print(s, kind, out);
+		ads_status(s->ads, kind, &to->kinds[kind]);
+	return true;
 }

@@ -23,6 +23,7 @@
 #include <stdio.h>
 
 #include "master/generations.h"
+#include "master/subscribe.h"
 #include "worker/io/conn.h"
 
 enum subscription_end {
@@ -56,7 +57,18 @@ void	subscription_go(struct subscription *s);
 void	subscription_bound(struct subscription *s, const char *listener,
 	    const char *why);
 
-/* Says for a human to whom we are connected, and how each kind stands. */
-void	subscription_print(const struct subscription *s, FILE *out);
+struct subscription_status {
+	struct subscribe_status stream;
+	struct ads_status kinds[RESOURCE_KINDS];
+	int64_t		 now_ms;	/* by the clock of their times */
+	bool		 delta;
+	bool		 held_up;	/* U2: an update waits */
+};
+/* The host names that clusters have, a line each. */
+void	subscription_names_print(const struct subscription *s, FILE *out);
+/* To whom we are connected, and how each kind stands. False: no control plane
+ * is followed. */
+bool	subscription_status(const struct subscription *s,
+	    struct subscription_status *to);
 
 #endif

@@ -412,6 +412,7 @@ ads_status(const struct ads *a, enum resource_kind kind, struct ads_status *s)
 		.version = k->version, .control_plane = a->control_plane,
 		.accepted_n = k->accepted_n, .rejected_n = k->rejected_n,
 		.unknown_n = a->unknown_n, .why = k->why,
+		.refused = k->refused,
 		.since_ms = k->since_ms, .wanted_n = k->wanted_n,
 		.held_n = k->held_n, .waiting_n = k->wanted_n - k->both_n,
 		.wildcard = k->wildcard,

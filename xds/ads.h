@@ -56,6 +56,9 @@ struct ads_update {
 	size_t		 items_n;
 	const char	*const *removed;	/* held before, now gone */
 	size_t		 removed_n;
+	/* Delta: all that the server says is gone, held or not. */
+	char		*const *gone;
+	size_t		 gone_n;
 };
 
 struct ads_events {
@@ -123,6 +126,7 @@ struct ads_status {
 	uint64_t	 accepted_n, rejected_n;	/* responses */
 	uint64_t	 unknown_n;	/* of types not ours, of all kinds */
 	const char	*why;		/* the last NACK's text, "" */
+	bool		 refused;	/* the last response was */
 	int64_t		 since_ms;	/* the last response, 0: none yet */
 	size_t		 wanted_n, held_n, waiting_n;	/* names */
 	bool		 wildcard;

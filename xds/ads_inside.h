@@ -96,6 +96,7 @@ struct ads_kind {
 	uint64_t	 responses_n;
 	/* For status. */
 	uint64_t	 accepted_n, rejected_n;
+	bool		 refused;	/* the last response */
 	char		*why;
 	int64_t		 since_ms;
 };

@@ -150,6 +150,7 @@ end_version(struct ads *a, const struct ads_response *r, const char *why)
 {
 	struct ads_kind *k = &a->kinds[r->kind];
 
+	k->refused = why != NULL;
 	if (why == NULL) {
 		k->accepted_n++;
 		replace(&k->version, r->version);
@@ -208,6 +209,8 @@ make_items(struct ads_response *r)
 	u->version = r->version;
 	u->removed = r->removed;
 	u->removed_n = r->removed_n;
+	u->gone = r->named;
+	u->gone_n = r->named_n;
 	return 0;
 }
 

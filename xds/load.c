@@ -223,8 +223,8 @@ take_row(const struct load *l, const struct place *p,
 /* ---- values */
 
 /* Bytes of one value of a field, as an item of a list. */
-static size_t
-value_size(const ProtobufCFieldDescriptor *f)
+size_t
+load_value_size(const ProtobufCFieldDescriptor *f)
 {
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_INT64:
@@ -263,8 +263,8 @@ load_value(const struct load *l, const struct place *p,
 
 /* protobuf-c has no mark for maps: a repeated message with a key and a value
  * whose name ends in Entry is what a map compiles to. */
-static bool
-is_map(const ProtobufCFieldDescriptor *f)
+bool
+load_is_map(const ProtobufCFieldDescriptor *f)
 {
 	const ProtobufCMessageDescriptor *d = f->descriptor;
 	size_t n;
@@ -323,8 +323,8 @@ load_repeated(const struct load *l, const struct place *p,
     const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f,
     const struct yaml_node *n, char *base)
 {
-	bool map = is_map(f);
-	size_t size = value_size(f), i;
+	bool map = load_is_map(f);
+	size_t size = load_value_size(f), i;
 	char *items;
 
 	if (n->kind != (map ? YAML_MAPPING : YAML_SEQUENCE))

@@ -27,6 +27,8 @@ struct load_arena *load_arena_new(size_t bytes_max);
 void	load_arena_free(struct load_arena *m);
 /* Zeroes what was handed out: there was a key in it. */
 void	load_arena_wipe(struct load_arena *m);
+/* Gives all of it back, and keeps some room: for the next message. */
+void	load_arena_clear(struct load_arena *m);
 /* Zeroed; NULL over the cap. */
 void	*load_alloc(struct load_arena *m, size_t n);
 

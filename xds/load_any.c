@@ -26,6 +26,7 @@
 	    package##__##message##__descriptor;
 #define WRAPPER(package, message)	TYPE(package, message)
 #define STRUCT(message, field)
+#define REDACT(message, field)
 #include "xds/types.def"
 #undef TYPE
 #undef WRAPPER
@@ -41,6 +42,7 @@ static const struct type {
 #undef TYPE
 #undef WRAPPER
 #undef STRUCT
+#undef REDACT
 };
 
 enum { TYPES = sizeof(types) / sizeof(types[0]) };
@@ -192,23 +194,32 @@ arena_free(void *m, void *p)
 }
 
 const ProtobufCMessage *
-load_any(struct load_arena *m, const char *type_url, const uint8_t *value,
-    size_t value_len, char *why, size_t why_len)
+load_unpack(struct load_arena *m, const ProtobufCMessageDescriptor *d,
+    enum guard_policy policy, const uint8_t *bytes, size_t n, char *why,
+    size_t why_len)
 {
-	const ProtobufCMessageDescriptor *d = load_type_find(type_url);
 	ProtobufCAllocator allocator = { arena_alloc, arena_free, m };
 	const ProtobufCMessage *message;
 
-	if (d == NULL) {
-		snprintf(why, why_len, "\"%s\" is not a type known here",
-		    load_shown_text(type_url).text);
+	if (guard_check(d, bytes, n, policy, why, why_len) == -1)
 		return NULL;
-	}
-	if (guard_check(d, value, value_len, GUARD_UNKNOWN, why, why_len) == -1)
-		return NULL;
-	message = protobuf_c_message_unpack(d, &allocator, value_len, value);
+	message = protobuf_c_message_unpack(d, &allocator, n, bytes);
 	if (message == NULL)
 		snprintf(why, why_len, "%s: more memory than these messages "
 		    "may take", d->name);
 	return message;
+}
+
+const ProtobufCMessage *
+load_any(struct load_arena *m, const char *type_url, const uint8_t *value,
+    size_t value_len, char *why, size_t why_len)
+{
+	const ProtobufCMessageDescriptor *d = load_type_find(type_url);
+
+	if (d != NULL)
+		return load_unpack(m, d, GUARD_UNKNOWN, value, value_len, why,
+		    why_len);
+	snprintf(why, why_len, "\"%s\" is not a type known here",
+	    load_shown_text(type_url).text);
+	return NULL;
 }

@@ -41,17 +41,42 @@ load_arena_wipe(struct load_arena *m)
 		explicit_bzero(c->bytes, c->used);
 }
 
-void
-load_arena_free(struct load_arena *m)
+static void
+chunks_free(struct chunk *c)
 {
-	struct chunk *c, *next;
+	struct chunk *next;
 
-	if (m == NULL)
-		return;
-	for (c = m->chunks; c != NULL; c = next) {
+	for (; c != NULL; c = next) {
 		next = c->next;
 		free(c);
 	}
+}
+
+void
+load_arena_clear(struct load_arena *m)
+{
+	struct chunk *c = m->chunks;
+
+	m->bytes = 0;
+	if (c == NULL)
+		return;
+	chunks_free(c->next);
+	c->next = NULL;
+	if (c->size > CHUNK_BYTES) {
+		free(c);
+		m->chunks = NULL;
+		return;
+	}
+	memset(c->bytes, 0, c->used);
+	c->used = 0;
+}
+
+void
+load_arena_free(struct load_arena *m)
+{
+	if (m == NULL)
+		return;
+	chunks_free(m->chunks);
 	free(m);
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+#include "xds/guard.h"
 #include "xds/load.h"
 
 struct load {				/* one call of load_message */
@@ -41,6 +42,11 @@ int	load_fail_key(const struct load *l, const struct place *p,
 	    __attribute__((format(printf, 4, 5)));
 int	load_fail_memory(const struct load *l, const struct place *p,
 	    const struct yaml_node *at);
+
+/* Bytes of one value of a field, as an item of a list. */
+size_t	load_value_size(const ProtobufCFieldDescriptor *f);
+/* Whether its items are a map's entries. */
+bool	load_is_map(const ProtobufCFieldDescriptor *f);
 
 /* A value for a sentence: "its text", cut and made printable, or null, a list,
  * a mapping. */
@@ -81,12 +87,19 @@ bool	load_is_number(const char *text);
 /* Whether a scalar is a string: quoted, or nothing else to JSON. */
 bool	load_is_string(const struct yaml_node *n);
 
+/* A message of type d, behind the guard. NULL: why. */
+const ProtobufCMessage *load_unpack(struct load_arena *m,
+	    const ProtobufCMessageDescriptor *d, enum guard_policy policy,
+	    const uint8_t *bytes, size_t n, char *why, size_t why_len);
+
 /* Fills the two fields of a google.protobuf.Any. */
 int	load_any_fill(const struct load *l, const struct place *p,
 	    ProtobufCMessage *any, const struct yaml_node *n);
 
 /* A field that holds a packed Struct (types.def). */
 bool	load_struct_is(const char *message, const char *field);
+/* A field that holds a private key (types.def). */
+bool	load_redact_is(const char *message, const char *field);
 int	load_struct(const struct load *l, const struct place *p,
 	    const struct yaml_node *n, ProtobufCBinaryData *out);
 

@@ -181,25 +181,42 @@ load_struct(const struct load *l, const struct place *p,
 	return 0;
 }
 
-bool
-load_struct_is(const char *message, const char *field)
-{
-	static const struct {
-		const char	*message, *field;
-	} rows[] = {
+/* ---- fields of types.def */
+
+static const struct row {
+	const char	*message, *field;
+	bool		 is_struct;
+} rows[] = {
 #define TYPE(package, message)
 #define WRAPPER(package, message)
-#define STRUCT(message, field) { message, field },
+#define STRUCT(message, field) { message, field, true },
+#define REDACT(message, field) { message, field, false },
 #include "xds/types.def"
 #undef TYPE
 #undef WRAPPER
 #undef STRUCT
-	};
-	size_t i;
+#undef REDACT
+};
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strcmp(rows[i].message, message) == 0 &&
-		    strcmp(rows[i].field, field) == 0)
+static bool
+row_is(const char *message, const char *field, bool is_struct)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].is_struct == is_struct &&
+		    strcmp(rows[i].field, field) == 0 &&
+		    strcmp(rows[i].message, message) == 0)
 			return true;
 	return false;
+}
+
+bool
+load_struct_is(const char *message, const char *field)
+{
+	return row_is(message, field, true);
+}
+
+bool
+load_redact_is(const char *message, const char *field)
+{
+	return row_is(message, field, false);
 }

@@ -634,16 +634,19 @@ gather_all(void)
 #define TYPE(package, message) #package "." #message,
 #define WRAPPER(package, message) TYPE(package, message)
 #define STRUCT(message, field)
+#define REDACT(message, field)
 #include "xds/types.def"
 #undef TYPE
 #undef WRAPPER
 #undef STRUCT
+#undef REDACT
 	};
 #define TYPE(package, message)						\
 	extern const ProtobufCMessageDescriptor				\
 	    package##__##message##__descriptor;
 #define WRAPPER(package, message) TYPE(package, message)
 #define STRUCT(message, field)
+#define REDACT(message, field)
 #include "xds/types.def"
 #undef TYPE
 #define TYPE(package, message) &package##__##message##__descriptor,
@@ -653,6 +656,7 @@ gather_all(void)
 #undef TYPE
 #undef WRAPPER
 #undef STRUCT
+#undef REDACT
 	size_t i;
 
 	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -719,6 +723,7 @@ Test(load, struct_table)
 #define TYPE(package, message)
 #define WRAPPER(package, message)
 #define STRUCT(message, field) { message, field },
+#define REDACT(message, field)
 #include "xds/types.def"
 	};
 	const ProtobufCMessageDescriptor *d;

@@ -206,7 +206,7 @@ by_fresh_journal(const char *story)
 
 /* The world as it is, and one that began with what is kept of it. */
 static void
-compare(const char *story, void (*begin)(const char *story), bool secrets)
+compare(const char *story, void (*anew)(const char *story), bool secrets)
 {
 	char live[2][1024], waiting[2][1024];
 	struct checkpoint_set set;
@@ -222,7 +222,7 @@ compare(const char *story, void (*begin)(const char *story), bool secrets)
 	checkpoint_set_free(&set);
 	if (secrets_n > 0 && !secrets)
 		return;
-	begin(story);
+	anew(story);
 	picture(live[1], waiting[1], &set);
 	cr_assert_str_eq(live[1], live[0], "%s\n%s\n%s", story, live[1],
 	    live[0]);
@@ -235,7 +235,7 @@ compare(const char *story, void (*begin)(const char *story), bool secrets)
 
 /* Wherever a story stands. */
 static void
-compare_all(void (*begin)(const char *story), bool secrets)
+compare_all(void (*anew)(const char *story), bool secrets)
 {
 	for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
 		for (const char *end = strstr(stories[i], "\n="); end != NULL;
@@ -247,7 +247,7 @@ compare_all(void (*begin)(const char *story), bool secrets)
 			while ((line = strsep(&at, "\n")) != NULL)
 				tell(line);
 			free(text);
-			compare(stories[i], begin, secrets);
+			compare(stories[i], anew, secrets);
 			world_close();
 		}
 }

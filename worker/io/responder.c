@@ -221,10 +221,11 @@ answer_put(struct caller *c, int status, char *body, size_t n)
 
 	if (out != NULL) {
 		fprintf(out, "HTTP/1.1 %d %s\r\n"
-		    "Content-Type: text/plain; charset=utf-8\r\n"
+		    "Content-Type: %s\r\n"
 		    "Content-Length: %zu\r\n"
 		    "Cache-Control: no-store\r\n"
-		    "%s%s\r\n", status, reason(status), n,
+		    "%s%s\r\n", status, reason(status), n > 0 && *body == '{' ?
+		    "application/json" : "text/plain; charset=utf-8", n,
 		    status == 405 ? "Allow: GET\r\n" : "",
 		    c->last ? "Connection: close\r\n" : "");
 		fwrite(body, 1, n, out);

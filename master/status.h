@@ -1,0 +1,38 @@
+/*
+ * master/status.h - /status and /config: the subscription, for a human at
+ * night; godwitctl prints them as they are.
+ *
+ *   all is well | 2 things are wrong:          the first line; then one a line:
+ *     control plane                            not connected, and why
+ *     refused, does not exist, waits           resources, worst first
+ *
+ *   control plane, last failure, generation
+ *   a table of the kinds of resources
+ *
+ * Test: t/unit/status.c, t/mesh/840-operator.py.
+ */
+#ifndef MASTER_STATUS_H
+#define MASTER_STATUS_H
+
+#include <stdio.h>
+
+#include "master/resources.h"
+#include "master/subscription.h"
+
+struct status {
+	const struct resources *resources;
+	const char	*file;
+	char		 generation[256];
+	bool		 followed;	/* there is a control plane: */
+	struct subscription_status subscription;
+};
+
+/* The HTTP status. */
+int	status_print(const struct status *s, FILE *out);
+/* All resources, one version a line; or (kind=, name=) one with its text. */
+int	status_config(const struct resources *r, const char *query,
+	    FILE *out);
+/* "850 ms", "12 s", "5 min", "3 h 20 min", "2 d 4 h" */
+const char *status_span(int64_t ms, char text[32]);
+
+#endif

@@ -1,0 +1,357 @@
+"""What an operator sees of the subscription: godwitctl and admin.sock with a
+control plane that sends good, bad and incomplete things, or is gone; and
+/config_dump beside a real Envoy's on the same control plane."""
+import http.client
+import json
+import os
+import subprocess
+
+import plane
+from mesh import GODWIT, PATIENCE_S, free_port, http_get, until
+from plane import Plane, assignment, cluster, listener, route
+
+NODE = "godwit"
+BAD, WHY = cluster("bad", [1], lb_policy="RING_HASH"), \
+    "lb_policy: RING_HASH is not built yet"
+
+
+def ctl(*words, run_dir):
+    """(exit code, what it printed, what it complained of)."""
+    p = subprocess.run(
+        [os.path.join(os.path.dirname(GODWIT), "godwitctl"), "-o",
+         f"run_dir={run_dir}", *words], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE_S)
+    return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+
+class Watched:
+    """A service, a plane that leads to it, and a godwit that is asked."""
+
+    def __init__(self, m, file=None, **resources):
+        self.a = m.service("a")
+        self.port = free_port()
+        self.plane = Plane(m)
+        self.resources = {
+            "clusters": [cluster("greeter")],
+            "endpoints": [assignment("greeter", [self.a.port])],
+            "listeners": [listener("callers", self.port, "routes")],
+            "routes": [route("routes", [("/demo.Greeter/", "greeter")])],
+            **resources}
+        self.plane.set(**self.resources)
+        self.godwit = m.godwit(file or plane.bootstrap(m, self.plane.port,
+                                                       NODE))
+        for kind in "clusters", "endpoints", "listeners", "routes":
+            self.plane.until_acked(kind, node=NODE)
+
+    def ctl(self, *words):
+        return ctl(*words, run_dir=self.godwit.run_dir)
+
+    def until_says(self, *parts):
+        """The status that has all of these in one line."""
+        return until(lambda: (lambda code, text, _: any(
+            all(p in line for p in parts) for line in text.splitlines()) and
+            (code, text))(*self.ctl("status")),
+            lambda: f"status says {parts}: {self.ctl('status')}")
+
+    def rows(self, *words):
+        """{(kind, name): [columns behind them of each version]}"""
+        code, text, _ = self.ctl("config", *words)
+        assert code == 0, text
+        found = {}
+        for line in text.splitlines()[1:]:
+            kind, name, rest = line.split(None, 2)
+            found.setdefault((kind, name), []).append(rest)
+        return found
+
+    def dump(self, query=""):
+        status, text = http_get(f"{self.godwit.run_dir}/admin.sock",
+                                f"/config_dump{query}")
+        return status, json.loads(text) if status == 200 else text
+
+
+def test_all_is_well(m):
+    w = Watched(m)
+    code, text = w.until_says("all is well")
+    assert code == 0 and text.startswith("all is well\n"), text
+    assert f"plane at 127.0.0.1:{w.plane.port}" in text, text
+    rows = w.rows()
+    for kind, name in (("cluster", "greeter"), ("endpoints", "greeter"),
+                       ("listener", "callers"), ("routes", "routes")):
+        row, = rows[kind, name]
+        assert row.startswith("control plane  1 ") and \
+            row.endswith(" live"), row
+    row, = rows["cluster", "plane"]
+    assert row.startswith("file           - ") and row.endswith(" live"), row
+    assert set(w.rows("CDS")) == {("cluster", "greeter"),
+                                  ("cluster", "plane")}
+    code, text, _ = w.ctl("config", "cluster", "greeter")
+    body = json.loads(text[text.index("{"):])
+    assert code == 0 and body["name"] == "greeter" and \
+        body["connect_timeout"] == "5s", text
+    code, text, _ = w.ctl("generations")
+    assert code == 0 and "published: " in text, text
+    code, text, _ = w.ctl("stats", "cluster.greeter.")
+    assert code == 0 and text and all("cluster.greeter." in line for line in
+                                      text.splitlines()), text
+
+
+def test_refused(m):
+    """The line says which and why; what was live goes on; nothing is left of
+    it when it is mended."""
+    w = Watched(m)
+    w.plane.update(clusters=[BAD, cluster("greeter", lb_policy="MAGLEV")])
+    w.plane.until_nacked("clusters")
+    code, text = w.until_says('cluster "bad"', "version 2 refused", WHY)
+    assert code == 1 and text.startswith("2 things are wrong:\n"), text
+    live, refused = w.rows("cluster")["cluster", "greeter"]
+    assert live.endswith(" live") and " 1 " in live, live
+    assert " 2 " in refused and "refused: lb_policy: MAGLEV" in refused
+    code, text, _ = w.ctl("config", "cluster", "bad")
+    assert code == 0 and WHY in text, text
+    assert json.loads(text[text.index("{"):])["lb_policy"] == "RING_HASH"
+    _, dump = w.dump("?resource=dynamic_active_clusters")
+    state, = [c["error_state"] for c in dump["configs"]]
+    assert "MAGLEV" in state["details"] and state["version_info"] == "2" and \
+        state["failed_configuration"]["lb_policy"] == "MAGLEV", state
+    _, dump = w.dump("?resource=dynamic_warming_clusters&name_regex=b.d")
+    item, = dump["configs"]
+    assert item["client_status"] == "NACKED", item
+    w.plane.update(clusters=[cluster("greeter")])
+    w.plane.remove(clusters=["bad"])
+    w.plane.until_acked("clusters")
+    code, text = w.until_says("all is well")
+    assert code == 0
+
+
+def test_waiting(m):
+    w = Watched(m)
+    w.plane.update(clusters=[cluster("late")],
+                   routes=[route("routes", [("/demo.Greeter/", "later")])])
+    w.until_says('cluster "late": version 2 waits for endpoints "late"')
+    w.until_says('routes "routes": version 2 waits for cluster "later"')
+    live, waits = w.rows("routes")["routes", "routes"]
+    assert live.endswith(" live") and \
+        waits.endswith(' waits for cluster "later"'), waits
+    row, = w.rows("EDS")["endpoints", "late"]
+    assert row.endswith("asked for"), row
+    _, dump = w.dump("?resource=dynamic_warming_clusters")
+    late = [c for c in dump["configs"] if c["cluster"]["name"] == "late"]
+    assert late[0]["version_info"] == "2" and \
+        late[0]["client_status"] == "ACKED", dump
+    w.plane.update(clusters=[cluster("later", [w.a.port])],
+                   endpoints=[assignment("late", [w.a.port])])
+    w.until_says("all is well")
+
+
+def test_not_connected(m):
+    w = Watched(m)
+    w.plane.kill()
+    code, text = w.until_says("control plane plane: not connected for",
+                              "tried again in", "refused")
+    assert code == 1 and text.startswith("1 thing is wrong:\n"), text
+    assert len(w.rows("routes")) == 1
+    w.plane.start()
+    w.plane.set(**w.resources)
+    code, text = w.until_says("all is well")
+    assert "last failure " in text, text
+
+
+def test_nobody_answers(m):
+    nowhere = os.path.join(m.dir, "nowhere")
+    for word in "status", "config", "stats", "generations":
+        code, said, why = ctl(word, run_dir=nowhere)
+        assert code == 1 and not said and \
+            f"nobody answers at {nowhere}/admin.sock: " in why, why
+    for words in (), ("stat",), ("status", "now"), ("config", "a", "b", "c"):
+        code, said, why = ctl(*words, run_dir=nowhere)
+        assert code == 2 and not said and "godwitctl -h" in why, why
+
+
+def test_what_is_not_there(m):
+    w = Watched(m)
+    code, _, why = w.ctl("config", "cluster", "not there?")
+    assert code == 1 and 'there is no cluster "not there?"' in why, why
+    code, _, why = w.ctl("config", "cloud")
+    assert code == 2 and "expected cluster, endpoints, secret, listener or " \
+        "routes" in why, why
+    for query, status, word in (
+            ("?mask=name", 400, "mask= is not built"),
+            ("?resource=nothing", 404, "nothing not found in config dump"),
+            ("?name_regex=(", 400, "is no regular expression"),
+            ("?name=a", 400, "not name")):
+        got, text = w.dump(query)
+        assert got == status and word in text, (query, got, text)
+
+
+def test_keys_are_hidden(m):
+    """Of a file, of a control plane, accepted or refused: no byte of them."""
+    def text(name):
+        return m.pem(name).decode()
+
+    keys = [text("us-local.key"), text("eu-gateway.key")]
+    w = Watched(
+        m, secrets=[plane.secret("own", text("eu-gateway.pem"), keys[1]),
+                    plane.secret("torn", text("us-local.pem"), keys[1])],
+        listeners=[listener("callers", free_port(), "routes",
+                            tls=plane.server_tls("own")),
+                   listener("torn", free_port(), "routes",
+                            tls=plane.server_tls("torn"))])
+    plane.bootstrap(m, w.plane.port, NODE, secrets=[
+        plane.secret("filed", text("us-local.pem"), keys[0])])
+    code, said = w.godwit.command("reload")
+    assert code == 0, said
+    w.until_says('secret "torn"', "refused")
+    dump = json.dumps(w.dump()[1])
+    assert dump.count("[redacted]") == 3, dump      # filed is there twice
+    seen = [dump] + [w.ctl("config", "secret", name)[1] for name in
+                     ("own", "filed", "torn")]
+    for answer, hidden in zip(seen, (True, True, True, False)):
+        assert ("[redacted]" in answer) == hidden, answer
+        for key in keys:
+            assert key.splitlines()[1] not in answer
+
+
+# ---- beside Envoy
+
+# What Envoy works out for itself, or sees later than we do.
+LEFT_OUT = {"last_updated", "client_status", "error_state"}
+
+
+def without(value, names):
+    if isinstance(value, dict):
+        return {k: without(v, names) for k, v in value.items()
+                if k not in names}
+    if isinstance(value, list):
+        return [without(v, names) for v in value]
+    return value
+
+
+def sections(dump):
+    return {c["@type"].rsplit(".", 1)[1]: c for c in dump["configs"]}
+
+
+def name_of(item):
+    for field in "cluster", "listener", "route_config", "secret":
+        if "name" in item.get(field, {}):
+            return item[field]["name"]
+    return item.get("name") or item["endpoint_config"]["cluster_name"]
+
+
+def by_name(items):
+    found = {name_of(i): without(i, LEFT_OUT) for i in items}
+    assert len(found) == len(items), items
+    return found
+
+
+def addresses(item):
+    """Of endpoints all that Envoy's answer has of what was sent."""
+    return {"name": item["endpoint_config"]["cluster_name"], "at": [
+        e["endpoint"]["address"] for group in
+        item["endpoint_config"].get("endpoints", ())
+        for e in group["lb_endpoints"]]}
+
+
+def envoy_dump(port):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        c.request("GET", "/config_dump?include_eds")
+        return json.loads(c.getresponse().read())
+    finally:
+        c.close()
+
+
+class Both:
+    """A control plane that a godwit and an Envoy follow, each with its own
+    ports, which are all that differs in what they are sent."""
+
+    def __init__(self, m):
+        def text(name):
+            return m.pem(name).decode()
+        self.a = m.service("a")
+        self.plane = Plane(m, ordered=True)
+        self.static = {
+            "clusters": [cluster("own", [self.a.port])],
+            "secrets": [plane.secret("filed", text("us-local.pem"),
+                                     text("us-local.key"))]}
+        self.plane.set(
+            clusters=[cluster("greeter"), cluster("fixed", [self.a.port]),
+                      cluster("secure", tls=plane.client_tls(
+                          "x", ca="ca"), circuit_breakers={"thresholds": [
+                              {"max_requests": 5}]})],
+            endpoints=[assignment("greeter", [self.a.port]),
+                       assignment("secure", [self.a.port])],
+            listeners=[
+                listener("callers", free_port(), "routes",
+                         tls=plane.server_tls("own", "ca")),
+                listener("inline", free_port(), route(
+                    "inlined", [("/", "fixed")]))],
+            routes=[route("routes", [
+                ({"prefix": "/demo.Greeter/", "headers": [
+                    {"name": "x-region",
+                     "string_match": {"exact": "eu"}}]},
+                 {"timeout": "1.5s", "weighted_clusters": {
+                     "clusters": [{"name": "greeter", "weight": 1},
+                                  {"name": "secure", "weight": 2}]}}),
+                ("/", "greeter")])],
+            secrets=[plane.authority("ca", text("ca.pem")),
+                     plane.secret("own", text("eu-gateway.pem"),
+                                  text("eu-gateway.key"))])
+        self.admin = free_port()
+
+    def follow(self, m):
+        # Both would bind the same ports: one after the other.
+        file = plane.bootstrap(m, self.plane.port, NODE, admin=self.admin,
+                               **self.static)
+        envoy = m.envoy(file, self.admin)
+        theirs = until(lambda: (lambda d: len(sections(d)[
+            "ListenersConfigDump"].get("dynamic_listeners", ())) == 2 and all(
+                "active_state" in i for i in sections(d)[
+                    "ListenersConfigDump"]["dynamic_listeners"]) and
+            len(sections(d)["SecretsConfigDump"].get(
+                "dynamic_active_secrets", ())) == 2 and d)(
+                    envoy_dump(self.admin)), "Envoy has all")
+        envoy.stop()
+        godwit = m.godwit(file)
+        for kind in plane.KINDS:
+            self.plane.until_acked(kind, node=NODE)
+        code, text = until(lambda: (lambda code, text, _: code == 0 and (
+            code, text))(*ctl("status", run_dir=godwit.run_dir)),
+            lambda: ctl("status", run_dir=godwit.run_dir))
+        _, ours = http_get(f"{godwit.run_dir}/admin.sock",
+                           "/config_dump?include_eds")
+        return json.loads(ours), theirs
+
+
+def test_config_dump_beside_envoy(m):
+    ours, theirs = Both(m).follow(m)
+    assert [c["@type"] for c in ours["configs"]] == \
+        [c["@type"] for c in theirs["configs"]]
+    own, other = sections(ours), sections(theirs)
+    compared = 0
+    for section in own.keys() - {"BootstrapConfigDump"}:
+        assert own[section].keys() == other[section].keys(), section
+        for field, items in own[section].items():
+            if not isinstance(items, list):
+                assert items == other[section][field], (section, field)
+                continue
+            if section == "EndpointsConfigDump":
+                assert sorted(map(addresses, items), key=str) == sorted(
+                    map(addresses, other[section][field]), key=str)
+                compared += len(items)
+                continue
+            mine, its = by_name(items), by_name(other[section][field])
+            assert mine.keys() == its.keys(), (section, field)
+            for name in mine:
+                assert mine[name] == its[name], (
+                    section, field, name, mine[name], its[name])
+                compared += 1
+    assert compared == 17, compared
+    mine, its = (without(s["BootstrapConfigDump"]["bootstrap"], {
+        "user_agent_name", "user_agent_build_version", "extensions"})
+        for s in (own, other))
+    for field in "node", "dynamic_resources", "admin":
+        assert mine[field] == its[field], field
+    for field, items in mine["static_resources"].items():
+        assert sorted(items, key=str) == sorted(
+            its["static_resources"][field], key=str), field
+    assert mine["static_resources"].keys() == its["static_resources"].keys()
