@@ -289,14 +289,8 @@ endpoints_sweep(struct names *n, struct name *cluster, uint64_t round)
 	}
 }
 
-/* Whether this undo is the first to touch a name that can be dropped. */
-static bool
-touches(const struct undo *u)
-{
-	return u->kind != NAMES_ENDPOINT && u->name->touched && !u->touched;
-}
-
-/* Each touched name once: endpoints that go, then names that go. */
+/* Each touched name once, however often it is among the undos (made, retaken
+ * and dropped in one part): endpoints that go, then names that go. */
 static void
 part_commit(struct names *n)
 {
@@ -304,17 +298,18 @@ part_commit(struct names *n)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n->undo_n; i++)
-		if (touches(&n->undo[i]))
+		if (n->undo[i].kind != NAMES_ENDPOINT &&
+		    n->undo[i].name->touched) {
+			n->undo[i].name->touched = false;
 			n->undo[kept++] = n->undo[i];
+		}
 	for (u = n->undo; u < n->undo + kept; u++)
 		if (u->kind == NAMES_CLUSTER)
 			endpoints_sweep(n, u->name, u->name->dropped ?
 			    UINT64_MAX : u->name->retaken);
-	for (u = n->undo; u < n->undo + kept; u++) {
-		u->name->touched = false;
+	for (u = n->undo; u < n->undo + kept; u++)
 		if (u->name->dropped)
 			name_end(n, u->kind, u->name);
-	}
 	n->undo_n = 0;
 }
 

@@ -201,3 +201,19 @@ def test_a_reload_beside_it(m):
             assert m.caller(own).call().code == ("UNAVAILABLE", "OK")[
                 (i + 1) % 2]
     assert not calls.failed(), calls.failed()[0]
+
+
+def test_masters_death_after_removals(m):
+    """What came and went is in the journal that its successor reads."""
+    f = Followed(m)
+    for name in "xyz":
+        f.plane.update(clusters=[cluster("greeter"),
+                                 cluster(name, [f.b.port])])
+        f.plane.until_acked("clusters")
+        f.plane.remove(clusters=[name])
+        f.plane.until_acked("clusters")
+    f.plane.kill()
+    generation = f.godwit.generation()
+    os.kill(f.godwit.children()["master"], signal.SIGKILL)
+    until(lambda: f.godwit.generation() > generation, "a successor")
+    assert f.served_by() == "a"
