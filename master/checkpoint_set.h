@@ -16,7 +16,7 @@
  *       as of a control plane's response. What waits for it waits.
  *   K2  Keys are wiped from memory after use.
  *
- * Test: t/unit/checkpoint_set.c.
+ * Test: t/unit/resources.c.
  */
 #ifndef MASTER_CHECKPOINT_SET_H
 #define MASTER_CHECKPOINT_SET_H

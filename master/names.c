@@ -289,20 +289,20 @@ endpoints_sweep(struct names *n, struct name *cluster, uint64_t round)
 	}
 }
 
-/* Each touched name once: endpoints that go, then names that go. */
+/* Each touched name once, however often it is among the undos (made, retaken
+ * and dropped in one part): endpoints that go, then names that go. */
 static void
 part_commit(struct names *n)
 {
 	const struct undo *u;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < n->undo_n; i++) {
-		u = &n->undo[i];
-		if (u->kind == NAMES_ENDPOINT || !u->name->touched)
-			continue;
-		u->name->touched = false;
-		n->undo[kept++] = *u;
-	}
+	for (size_t i = 0; i < n->undo_n; i++)
+		if (n->undo[i].kind != NAMES_ENDPOINT &&
+		    n->undo[i].name->touched) {
+			n->undo[i].name->touched = false;
+			n->undo[kept++] = n->undo[i];
+		}
 	for (u = n->undo; u < n->undo + kept; u++)
 		if (u->kind == NAMES_CLUSTER)
 			endpoints_sweep(n, u->name, u->name->dropped ?

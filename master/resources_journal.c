@@ -133,6 +133,19 @@ secret_replay(struct resources *r, const struct journal_entry *e,
 	version_put(v);
 }
 
+/* One that lingered did so long enough. */
+static void
+missing_replay(struct resources *r, const struct journal_entry *e)
+{
+	struct resource *at = resource_find(r, e->kind, e->name);
+
+	if (at != NULL && at->gone && at->version[LIVE] != NULL) {
+		if (resource_touch(r, at))
+			resource_drop_cluster(r, at);
+	} else
+		resources_missing(r, e->kind, e->name);
+}
+
 void
 resources_replay(struct resources *r, const struct journal_entry *e,
     const char *pem, size_t pem_len)
@@ -144,7 +157,7 @@ resources_replay(struct resources *r, const struct journal_entry *e,
 		resources_remove(r, e->kind, e->name);
 		break;
 	case JOURNAL_MISSING:
-		resources_missing(r, e->kind, e->name);
+		missing_replay(r, e);
 		break;
 	case JOURNAL_MARK:
 		resources_settle(r);

@@ -493,6 +493,7 @@ resource_drop_cluster(struct resources *r, struct resource *at)
 	resource_due(r, at, 0);
 	at->gone = false;
 	at->missing = true;
+	resource_journal_missing(r, at);
 	r->changed = true;
 	LIST_FOREACH(e, &at->in, in)
 		if (e->which == LIVE)

@@ -255,3 +255,19 @@ def test_clusters_by_name(m):
 def clusters(g):
     _, text = http_get(f"{g.run_dir}/admin.sock", "/generations")
     return int(re.search(r"clusters: (\d+)", text)[1])
+
+
+def test_masters_death_after_removals(m):
+    """What came and went is in the journal that its successor reads."""
+    f = Followed(m)
+    for name in "xyz":
+        f.plane.update(clusters=[cluster("greeter"),
+                                 cluster(name, [f.b.port])])
+        f.plane.until_acked("clusters")
+        f.plane.remove(clusters=[name])
+        f.plane.until_acked("clusters")
+    f.plane.kill()
+    generation = f.godwit.generation()
+    os.kill(f.godwit.children()["master"], signal.SIGKILL)
+    until(lambda: f.godwit.generation() > generation, "a successor")
+    assert f.served_by() == "a"

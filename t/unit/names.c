@@ -608,3 +608,22 @@ Test(names, what_is_dropped_and_taken_again_stays)
 	as_before(n, &t, tag);
 	names_free(n);
 }
+
+/* Twice among what the part did, it is freed once. */
+Test(names, a_cluster_made_and_dropped_in_one_part)
+{
+	struct name_id c, id;
+	struct two t;
+	struct names *n = two_open(&t);
+
+	names_begin_part(n);
+	c = take(n, "c");
+	names_retake(n, c);
+	take_endpoint(n, c, 1);
+	names_drop(n, NAMES_CLUSTER, c);
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 2);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 2 * PART);
+	cr_assert_eq(names_known(n, NAMES_CLUSTER, "c", 1, &id), -1);
+	names_free(n);
+}

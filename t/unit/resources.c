@@ -204,6 +204,15 @@ by_fresh_journal(const char *story)
 	journal_close(&j);
 }
 
+static void
+by_journal(const char *story)
+{
+	int fd = dup(now.journal.fd);
+
+	by_entries(fd, story);
+	close(fd);
+}
+
 /* The world as it is, and one that began with what is kept of it. */
 static void
 compare(const char *story, void (*anew)(const char *story), bool secrets)
@@ -262,6 +271,7 @@ Test(resources, checkpoint)
 /* The same for a master's successor. (Keys are in the arena of the dead.) */
 Test(resources, journal)
 {
+	compare_all(by_journal, false);
 	compare_all(by_fresh_journal, false);
 }
 
