@@ -7,8 +7,9 @@
  *                ├─> WAITS ─> next
  *                └─> REFUSED
  *
- * A route configuration is compiled as part of the listeners that have it:
- * its next version is live when all of them are whole with it.
+ * A route configuration is compiled as part of the listeners that have it, a
+ * secret as part of listeners and clusters: its next version is live when all
+ * of them are whole with it, and refused when one can't use it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -164,25 +165,32 @@ resource_again(struct resources *r, struct resource *at)
 	r->no_memory = true;		/* the stage ends here */
 }
 
-/* ---- routes */
+/* ---- those who have it: routes and secrets */
 
-enum { USERS_MAX = LISTENERS_MAX };
-
-/* The listeners whose live, or next, version names it. */
-static int
-users(const struct resource *at, enum which which,
-    struct resource *to[USERS_MAX])
+/* Whose live, or next, version names it; the caller's. NULL: no memory. */
+static struct resource **
+users(struct resources *r, const struct resource *at, enum which which,
+    size_t *n)
 {
+	struct resource **all;
 	const struct edge *e;
-	int n = 0;
 
+	*n = 0;
 	LIST_FOREACH(e, &at->in, in)
-		if (e->which == which && n < USERS_MAX)
-			to[n++] = e->from;
-	return n;
+		*n += e->which == which;
+	all = malloc((*n + 1) * sizeof(all[0]));
+	if (all == NULL) {
+		r->no_memory = true;
+		return NULL;
+	}
+	*n = 0;
+	LIST_FOREACH(e, &at->in, in)
+		if (e->which == which)
+			all[(*n)++] = e->from;
+	return all;
 }
 
-/* With v in the place of its live version. */
+/* With r->trying_version in the place of what it has of r->trying. */
 static enum compile_result
 user_put(struct resources *r, struct resource *user, enum which which,
     char *why, size_t why_len)
@@ -194,72 +202,58 @@ user_put(struct resources *r, struct resource *user, enum which which,
 	return compile_put(r->compiler, &from, why, why_len);
 }
 
-/* All listeners that have it live, or one of those that wait for it: either
- * all are LIVE, or the first that is not decides. */
+/* Those that have it live: either all are LIVE, or the first that is not
+ * decides. done: how many are, and have to be put again then. */
 static enum compile_result
-users_put(struct resources *r, struct resource *at, char *why, size_t why_len)
+live_put(struct resources *r, struct resource *const all[], size_t n,
+    size_t *done, char *why, size_t why_len)
 {
-	struct resource *all[USERS_MAX];
-	int n = users(at, LIVE, all);
-	enum compile_result result;
+	enum compile_result result = COMPILE_LIVE;
 
-	for (int i = 0; i < n; i++) {
-		result = user_put(r, all[i], LIVE, why, why_len);
+	for (*done = 0; *done < n; ++*done) {
+		result = user_put(r, all[*done], LIVE, why, why_len);
 		if (result != COMPILE_LIVE)
 			return result;
-		if (!resource_touch(r, all[i]))
+		if (!resource_touch(r, all[*done])) {
+			why_set(why, why_len, "no memory");
 			return COMPILE_REFUSED;
-		edges_set(r, all[i], LIVE);
+		}
+		edges_set(r, all[*done], LIVE);
 		r->changed = true;
 	}
-	if (n > 0)
-		return COMPILE_LIVE;
-	/* Nobody serves it: it is held to be good by who waits for it. */
-	if (users(at, NEXT, all) == 0)
-		return COMPILE_LIVE;
-	result = user_put(r, all[0], NEXT, why, why_len);
-	if (result == COMPILE_REFUSED)
-		return result;
-	/* Put for good when it is tried once more, after this. */
-	edges_drop(r);
-	return COMPILE_LIVE;
+	return result;
 }
 
-static int
-put_route(struct resources *r, struct resource *at,
-    struct resource_version *v, char *why, size_t why_len)
+/* One of those that wait for it is enough: the others are put, all of them,
+ * when it is there. */
+static enum compile_result
+next_put(struct resources *r, struct resource *at, char *why, size_t why_len)
 {
-	enum compile_result result;
-	struct edge *e;
+	size_t n;
+	struct resource **all = users(r, at, NEXT, &n);
+	enum compile_result result = COMPILE_LIVE;
 
-	r->trying = at;
-	r->trying_version = v;
-	result = users_put(r, at, why, why_len);
-	r->trying = NULL;
-	switch (result) {
-	case COMPILE_LIVE:
-		edges_begin(r);
-		live(r, at, v);
-		LIST_FOREACH(e, &at->in, in)
-			if (e->which == NEXT)
-				resource_dirty(r, e->from, false);
-		break;
-	case COMPILE_WAITS:
-		wait_for(r, at, v);
-		break;
-	case COMPILE_REFUSED:
-		refused(r, at, v, why);
-		return -1;
+	if (all != NULL && n > 0) {
+		result = user_put(r, all[0], NEXT, why, why_len);
+		if (result != COMPILE_REFUSED)
+			edges_drop(r);
 	}
-	return 0;
+	free(all);
+	return result == COMPILE_REFUSED ? result : COMPILE_LIVE;
 }
 
-/* ---- secrets */
+/* As they were before live_put. */
+static void
+users_again(struct resources *r, struct resource *const all[], size_t n)
+{
+	while (n > 0)
+		resource_again(r, all[--n]);
+}
 
-/* Every live resource that has it is compiled with it: all or, refused, none.
- * The certificate was checked with its key when it was put. */
-static int
-put_secret(struct resources *r, struct resource *at,
+/* Of LIVE: v is in the place of the live version, and those that wait are to
+ * be tried. */
+static void
+live_with_users(struct resources *r, struct resource *at,
     struct resource_version *v)
 {
 	struct edge *e;
@@ -267,9 +261,40 @@ put_secret(struct resources *r, struct resource *at,
 	edges_begin(r);
 	live(r, at, v);
 	LIST_FOREACH(e, &at->in, in)
-		resource_dirty(r, e->from, e->which == LIVE);
-	return 0;
+		if (e->which == NEXT)
+			resource_dirty(r, e->from, false);
 }
+
+/* All that have it live are compiled with v: all or, refused or waiting, none.
+ * Nobody serves it: it is held to be good by who waits for it. */
+static int
+put_with_users(struct resources *r, struct resource *at,
+    struct resource_version *v, char *why, size_t why_len)
+{
+	size_t n, done = 0;
+	struct resource **all = users(r, at, LIVE, &n);
+	enum compile_result result;
+
+	if (all == NULL)
+		return why_set(why, why_len, "no memory");
+	r->trying = at;
+	r->trying_version = v;
+	result = n > 0 ? live_put(r, all, n, &done, why, why_len) :
+	    next_put(r, at, why, why_len);
+	r->trying = NULL;
+	if (result == COMPILE_LIVE)
+		live_with_users(r, at, v);
+	else if (result == COMPILE_WAITS)
+		wait_for(r, at, v);
+	else
+		refused(r, at, v, why);
+	if (result != COMPILE_LIVE)
+		users_again(r, all, done);
+	free(all);
+	return result == COMPILE_REFUSED ? -1 : 0;
+}
+
+/* ---- secrets */
 
 /* The version without the key. NULL: refused. */
 struct resource_version *
@@ -375,12 +400,11 @@ resource_put(struct resources *r, struct resource *at, struct resource_version *
 	case RESOURCE_LISTENER:
 		return put_whole(r, at, v, from, why, why_len);
 	case RESOURCE_ROUTE:
-		return put_route(r, at, v, why, why_len);
+	case RESOURCE_SECRET:
+		return put_with_users(r, at, v, why, why_len);
 	case RESOURCE_ENDPOINT:
 	case RESOURCE_NAME:
 		return put_endpoints(r, at, v, why, why_len);
-	case RESOURCE_SECRET:
-		return put_secret(r, at, v);
 	default:
 		return why_set(why, why_len, "is of no kind");
 	}
