@@ -1,6 +1,6 @@
 /*
  * master/compile_show.h - what stands inside of resources, for those who show
- * them: they know no message. Test: t/unit/config_dump.c.
+ * them: they know no message. Test: t/unit/status.c, t/mesh/840-operator.py.
  */
 #ifndef MASTER_COMPILE_SHOW_H
 #define MASTER_COMPILE_SHOW_H

@@ -15,7 +15,7 @@
  * (endpoints' health, its extensions).
  *
  * Source: envoy/admin/v3/config_dump.proto, config_dump_shared.proto; what
- * Envoy 1.40 answers. Test: t/unit/config_dump.c, t/mesh/840-operator.py.
+ * Envoy 1.40 answers. Test: t/unit/status.c, t/mesh/840-operator.py.
  */
 #ifndef MASTER_CONFIG_DUMP_H
 #define MASTER_CONFIG_DUMP_H

@@ -1,6 +1,6 @@
 /*
  * master/ctl/ask.h - one question to admin.sock, over HTTP/1.0: the answer is
- * all that comes until the other side closes. Test: t/unit/ctl.c.
+ * all that comes until the other side closes. Test: t/mesh/840-operator.py.
  */
 #ifndef MASTER_CTL_ASK_H
 #define MASTER_CTL_ASK_H
