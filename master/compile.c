@@ -253,8 +253,10 @@ compile_secret(struct compiler *c, const uint8_t *bytes, size_t len,
 
 	if (!resource_begin(c, NULL, why, why_len))
 		return -1;
+	c->is_secret = true;
 	if ((m = resource_open(c, &r)) != NULL)
 		rc = secret_take(c, m, out, out_len, key);
+	c->is_secret = false;
 	load_arena_wipe(c->memory);
 	load_arena_free(c->memory);
 	c->memory = NULL;

@@ -103,6 +103,7 @@ struct compiler {
 	const struct yaml *yaml;	/* NULL: not from a file */
 	struct load_arena *memory;	/* thrown away with the messages */
 	bool		 waits;
+	bool		 is_secret;	/* a key may stand in it */
 	char		*why;
 	size_t		 why_len;
 };

@@ -178,7 +178,7 @@ key_inline(struct compiler *c, const struct at *up, const char *pem, size_t n,
 	return key_put(c, up, pem, n, &key->ref);
 }
 
-/* A file is read by many; a secret of a control plane comes to us alone. */
+/* Of what is kept and shown only a secret is taken apart first. */
 int
 source_key(struct compiler *c, const struct at *up, const DataSource *s,
     const char **file, struct compile_key *key)
@@ -191,14 +191,14 @@ source_key(struct compiler *c, const struct at *up, const DataSource *s,
 		*file = s->filename;
 		return key_file(c, up, s->filename, key);
 	}
-	if (c->yaml == NULL && s->specifier_case == CASE(INLINE_STRING))
+	if (c->is_secret && s->specifier_case == CASE(INLINE_STRING))
 		return key_inline(c, &text, s->inline_string,
 		    strlen(s->inline_string), key);
-	if (c->yaml == NULL && s->specifier_case == CASE(INLINE_BYTES))
+	if (c->is_secret && s->specifier_case == CASE(INLINE_BYTES))
 		return key_inline(c, &bytes, (const char *)
 		    s->inline_bytes.data, s->inline_bytes.len, key);
 	return refuse(c, up, "a private key belongs in a file of its "
-	    "own, expected a filename");
+	    "own, expected a filename");	/* or in a secret */
 }
 
 /* ---- the keys of a generation */

@@ -41,6 +41,14 @@ cluster_print(FILE *f, const char *name, const char *rest)
 		    rest + 4 : "");
 	else if (strcmp(rest, "bad") == 0)
 		fprintf(f, "type: STATIC\n");
+	else if (strcmp(rest, "key") == 0)
+		fprintf(f, "transport_socket: {name: t, typed_config: "
+		    UNIT_AT "transport_sockets.tls.v3.UpstreamTlsContext, "
+		    "common_tls_context: {tls_certificates: "
+		    "[{certificate_chain: {inline_string: \"-----BEGIN "
+		    "CERTIFICATE-----\"}, private_key: {inline_string: "
+		    "\"-----BEGIN PRIVATE KEY-----\"}}]}}}\n"
+		    "load_assignment: {cluster_name: %s}\n", name);
 	else if (strncmp(rest, "tls ", 4) == 0)
 		fprintf(f, "transport_socket: {name: t, typed_config: "
 		    UNIT_AT "transport_sockets.tls.v3.UpstreamTlsContext, "

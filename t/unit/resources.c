@@ -59,6 +59,7 @@ static const char *const stories[] = {
 	"is there twice\n= a/1 | edge: a\n+ l two 2 R\n"
 	"= a/1 | edge: a two: a",
 	/* Nothing is served without its certificate, however long. */
+	"+ c a key\n! a private key belongs in a file of its own\n= |",
 	"+ c a tls S\n= |\n~ a waits for secret \"S\"\n@ 15000\n= |\n"
 	"~ a waits for secret \"S\"\n+ s S 1\n= a/0(1) |\n~\n"
 	"+ s S 2\n= a/0(2) |\n+ s S bad\n! tls_certificate.private_key: is "
