@@ -161,7 +161,8 @@ def bad_messages(m, delta):
             if h.say(message):
                 ended.append(what)
                 said = until(lambda: re.search(
-                    r'control plane "plane": (.*)', h.godwit.log()[log:]), what)
+                    r'control plane "plane": (.*)',
+                    h.godwit.log()[log:]), what)
                 assert sentence(said[1]), (what, said[1])
             assert h.served_by("a"), what
         return ended
@@ -240,8 +241,8 @@ def test_empty_after_a_restart(m):
 
 
 def heartbeats(m, delta):
-    """A resource with a TTL lives as long as its heartbeats come; what has none
-    stays."""
+    """A resource with a TTL lives as long as its heartbeats come; what has
+    none stays."""
     h = Hostile(m, delta)
 
     def say(ttl_s, bytes=None):
