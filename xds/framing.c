@@ -13,10 +13,19 @@ framing_init(struct framing *f, size_t bytes_max)
 	*f = (struct framing){ .bytes_max = bytes_max };
 }
 
+/* There may be private keys in it. */
+static void
+bytes_free(struct framing *f)
+{
+	if (f->n > 0)
+		explicit_bzero(f->bytes, f->n);
+	free(f->bytes);
+}
+
 void
 framing_fini(struct framing *f)
 {
-	free(f->bytes);
+	bytes_free(f);
 	*f = (struct framing){ .bytes_max = f->bytes_max };
 }
 
@@ -73,8 +82,11 @@ grow(struct framing *f, size_t n)
 	while (size < f->n + n)
 		size *= 2;
 	size = least(size, f->len);
-	if ((bytes = realloc(f->bytes, size)) == NULL)
+	if ((bytes = malloc(size)) == NULL)
 		return -1;
+	if (f->n > 0)
+		memcpy(bytes, f->bytes, f->n);
+	bytes_free(f);
 	f->bytes = bytes;
 	f->size = size;
 	return 0;
