@@ -47,6 +47,7 @@ struct master {
 	bool		 reload_wanted;	/* as soon as we are idle */
 	uint64_t	 follow_number;
 	int		 kept_fd;	/* of the file that was accepted last */
+	int		 staged_kept_fd;	/* of one that is staged; -1 */
 	struct io	 io;
 	struct subscription *subscription;
 	struct checkpoint_store store;
@@ -114,13 +115,20 @@ stage_say(struct master *m, int kept_fd, char *why, size_t why_len)
 	return 0;
 }
 
-/* The keeper keeps the same. */
 static void
-kept_take(struct master *m, int fd)
+fd_replace(int *at, int fd)
 {
-	if (m->kept_fd != -1)
-		close(m->kept_fd);
-	m->kept_fd = fd;
+	if (*at != -1)
+		close(*at);
+	*at = fd;
+}
+
+/* What is staged is accepted: the keeper keeps the same. */
+static void
+kept_accept(struct master *m)
+{
+	fd_replace(&m->kept_fd, m->staged_kept_fd);
+	m->staged_kept_fd = -1;
 }
 
 static int
@@ -134,7 +142,7 @@ stage(struct master *m, char *why, size_t why_len)
 	rc = stage_say(m, kept_fd, why, why_len);
 	if (rc == -1)
 		generations_drop(&m->generations);
-	kept_take(m, kept_fd);
+	fd_replace(&m->staged_kept_fd, kept_fd);
 	return rc;
 }
 
@@ -201,6 +209,8 @@ bound(struct master *m)
 	log_level_set((enum log_level)log_level_find(
 	    m->generations.conf.log_level));
 	checkpoint_store_forget(&m->store);
+	if (m->asked)
+		kept_accept(m);
 	if (!m->is_home) {
 		say_moved(m);
 		say_journal(m);
@@ -228,7 +238,6 @@ late_say(const struct master *m)
 			    (unsigned long long)number, FOLLOW_MS);
 }
 
-/* All workers use what was staged: the next change may come. */
 static void
 journal_care(struct master *m)
 {
@@ -236,6 +245,15 @@ journal_care(struct master *m)
 		say_journal(m);
 }
 
+/* What was staged came to its end: what was asked for meanwhile. */
+static void
+reload_waiting(struct master *m)
+{
+	if (m->reload_wanted)
+		reload(m);
+}
+
+/* All workers use what was staged. */
 static void
 settled(struct master *m)
 {
@@ -244,8 +262,7 @@ settled(struct master *m)
 		subscription_follow(m->subscription);
 	else
 		subscription_bound(m->subscription, NULL, NULL);
-	if (m->reload_wanted)
-		reload(m);
+	reload_waiting(m);
 }
 
 static void
@@ -329,12 +346,14 @@ refused(struct master *m, const struct control *c)
 		return;
 	listener_name(m, c->slot_refused, name, sizeof(name));
 	generations_drop(&m->generations);
+	fd_replace(&m->staged_kept_fd, -1);
 	if (m->generations.newest.generation.number == 0)
 		start_again(m, name, c->text);
 	else if (!m->asked)
 		subscription_bound(m->subscription, name, c->text);
 	else
 		subscription_go(m->subscription);
+	reload_waiting(m);
 }
 
 /* ---- room */
@@ -556,7 +575,8 @@ master_close(struct master *m)
 	checkpoint_store_fini(&m->store);
 	if (m->io.loop != NULL)
 		io_fini(&m->io);
-	kept_take(m, -1);
+	fd_replace(&m->kept_fd, -1);
+	fd_replace(&m->staged_kept_fd, -1);
 	if (m->words != NULL)
 		word_close(m->words);
 	generations_close(&m->generations);
@@ -577,7 +597,7 @@ master_run(const struct options *o, const struct role *r)
 		return 1;
 	}
 	m->control_fd = r->start.control_fd;
-	m->admin_fd = m->kept_fd = -1;
+	m->admin_fd = m->kept_fd = m->staged_kept_fd = -1;
 	if (loop_start(m, why, sizeof(why)) == -1 ||
 	    start(m, o, r, why, sizeof(why)) == -1) {
 		log_error("%s", why);

@@ -5,9 +5,10 @@ import os
 import re
 import signal
 import threading
+from concurrent import futures
 
 import plane
-from mesh import free_port, http_get, occupy, until
+from mesh import PATIENCE_S, free_port, http_get, occupy, until
 from plane import Plane, assignment, cluster, listener, route
 
 NODE = "godwit"
@@ -270,4 +271,59 @@ def test_masters_death_after_removals(m):
     generation = f.godwit.generation()
     os.kill(f.godwit.children()["master"], signal.SIGKILL)
     until(lambda: f.godwit.generation() > generation, "a successor")
+    assert f.served_by() == "a"
+
+
+def with_own(m, f, port):
+    """Its file with a listener of its own there, after this."""
+    plane.bootstrap(m, f.plane.port, NODE, clusters=[cluster("own",
+                                                             [f.b.port])],
+                    listeners=[listener("own", port, route(
+                        "own", [("/demo.Greeter/", "own")]))])
+
+
+def test_a_refused_file_is_nobodys(m):
+    """Neither a change that follows nor a dead master's successor has it."""
+    f = Followed(m)
+    taken, new = free_port(), free_port()
+    with occupy(taken):
+        with_own(m, f, taken)
+        code, said = f.godwit.command("reload")
+        assert code == 1 and str(taken) in said, said
+        f.plane.update(listeners=[listener("new", new, "routes")])
+        until(lambda: m.caller(new).call().code == "OK", "new serves")
+        generation = f.godwit.generation()
+        os.kill(f.godwit.children()["master"], signal.SIGKILL)
+        until(lambda: f.godwit.generation() > generation, "a successor")
+        assert f.served_by() == "a" and m.caller(new).call().code == "OK"
+
+
+def slept(pid):
+    """How often a process had nothing to do."""
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(),
+                             re.M)[1])
+
+
+def test_a_reload_waits_for_a_change_that_is_refused(m):
+    """It is asked for while a listener that can't be bound is on its way."""
+    f = Followed(m)
+    taken, own = free_port(), free_port()
+    master = f.godwit.children()["master"]
+    with_own(m, f, own)
+    with occupy(taken), futures.ThreadPoolExecutor() as pool:
+        os.kill(master, signal.SIGSTOP)
+        seq = f.plane.seq()
+        f.plane.update(listeners=[listener("taken", taken, "routes")])
+        until(lambda: f.plane.events("listeners", since=seq,
+                                     what="response"), "it is sent")
+        before = slept(f.godwit.pid)
+        reload = pool.submit(f.godwit.command, "reload")
+        until(lambda: slept(f.godwit.pid) > before + 1, "the keeper passes it")
+        os.kill(master, signal.SIGCONT)
+        code, said = reload.result(PATIENCE_S)
+        assert code == 0, said
+        why = f.plane.until_nacked("listeners")[NODE]
+    assert "taken" in why, why
+    until(lambda: m.caller(own).call(b"").body == b"b:", "own serves")
     assert f.served_by() == "a"
