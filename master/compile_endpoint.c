@@ -137,7 +137,7 @@ endpoints_of_name(struct compiler *c, struct walk *w, const struct at *at,
 	if (w->logical && n > 1)
 		n = 1;
 	for (size_t i = 0; i < n; i++) {
-		address_socket(&all[i], (uint16_t)
+		(void)block_socket_address(&all[i], (uint16_t)
 		    m->endpoint->address->socket_address->port_value,
 		    &address);
 		if (endpoint_add(c, w, at, m, &address) < 0)

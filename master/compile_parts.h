@@ -192,9 +192,6 @@ int	address_read(struct compiler *c, const struct at *at,
 /* The same as it stands in blocks. */
 void	address_block(const struct sockaddr_storage *a,
 	    struct block_address *to);
-/* And back, with that port. */
-void	address_socket(const struct block_address *a, uint16_t port,
-	    struct sockaddr_storage *to);
 /* "10.0.0.1_80", "[__1]_80": as Envoy's statistics write it. */
 void	address_text(const struct sockaddr_storage *a, char *text,
 	    size_t text_len);

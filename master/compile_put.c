@@ -229,24 +229,6 @@ address_block(const struct sockaddr_storage *a, struct block_address *to)
 }
 
 void
-address_socket(const struct block_address *a, uint16_t port,
-    struct sockaddr_storage *to)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
-
-	memset(to, 0, sizeof(*to));
-	to->ss_family = a->family;
-	if (a->family == AF_INET) {
-		memcpy(&v4->sin_addr, a->bytes, 4);
-		v4->sin_port = htons(port);
-	} else {
-		memcpy(&v6->sin6_addr, a->bytes, 16);
-		v6->sin6_port = htons(port);
-	}
-}
-
-void
 address_text(const struct sockaddr_storage *a, char *text, size_t text_len)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;

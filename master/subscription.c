@@ -1,7 +1,6 @@
 /* master/subscription.c - see subscription.h. */
 #include "master/subscription.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -322,23 +321,6 @@ subscription_bound(struct subscription *s, const char *listener,
 
 /* ---- where the control plane is */
 
-static void
-address_fill(struct sockaddr_storage *to, const struct block_endpoint *e)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)(void *)to;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)to;
-
-	memset(to, 0, sizeof(*to));
-	to->ss_family = e->address.family;
-	if (e->address.family == AF_INET) {
-		memcpy(&in->sin_addr, e->address.bytes, 4);
-		in->sin_port = htons(e->address.port);
-		return;
-	}
-	memcpy(&in6->sin6_addr, e->address.bytes, 16);
-	in6->sin6_port = htons(e->address.port);
-}
-
 static const struct block_cluster *
 cluster_find(const struct subscription *s, const char *name)
 {
@@ -377,8 +359,9 @@ target(void *arg, uint32_t i, struct subscribe_target *t, char *why,
 	}
 	b = arena_at(a, c->balance);
 	for (uint32_t j = 0; j < b->endpoints_n && j < ADDRESSES_MAX; j++)
-		address_fill(&s->addresses[t->addresses_n++],
-		    &b->endpoints[j]);
+		(void)block_socket_address(&b->endpoints[j].address,
+		    b->endpoints[j].address.port,
+		    &s->addresses[t->addresses_n++]);
 	t->connect_timeout_ms = c->connect_timeout_ms;
 	t->authority = server->authority;
 	return true;

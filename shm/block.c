@@ -1,7 +1,9 @@
 /* shm/block.c - see block.h. */
 #include "shm/block.h"
 
+#include <netinet/in.h>
 #include <stddef.h>
+#include <string.h>
 
 const struct block_cluster *
 block_cluster_find(const struct arena *a, const struct block_root *root,
@@ -36,4 +38,23 @@ block_listener_find(const struct arena *a, const struct block_root *root,
 			return at;
 	}
 	return NULL;
+}
+
+socklen_t
+block_socket_address(const struct block_address *a, uint16_t port,
+    struct sockaddr_storage *to)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)to;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)to;
+
+	memset(to, 0, sizeof(*to));
+	to->ss_family = a->family;
+	if (a->family == AF_INET) {
+		memcpy(&v4->sin_addr, a->bytes, 4);
+		v4->sin_port = htons(port);
+		return sizeof(*v4);
+	}
+	memcpy(&v6->sin6_addr, a->bytes, 16);
+	v6->sin6_port = htons(port);
+	return sizeof(*v6);
 }

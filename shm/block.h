@@ -28,6 +28,7 @@
 #define SHM_BLOCK_H
 
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "shm/arena.h"
 
@@ -527,6 +528,10 @@ block_span_at(const void *block, struct block_span s)
 {
 	return s.off == 0 ? NULL : (const char *)block + s.off;
 }
+
+/* For the socket calls; its length. */
+socklen_t block_socket_address(const struct block_address *a, uint16_t port,
+	    struct sockaddr_storage *to);
 
 static inline const struct block_part *
 block_parts(const struct block_plan *p)

@@ -1,7 +1,6 @@
 /* worker/upstream.c - see upstream.h. */
 #include "worker/upstream.h"
 
-#include <netinet/in.h>
 #include <string.h>
 
 #include "shm/log.h"
@@ -29,24 +28,6 @@ static const struct conn_events upstream_events = {
 };
 
 /* ---- beginning ---- */
-
-static socklen_t
-address_fill(struct sockaddr_storage *to, const struct block_endpoint *e)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)(void *)to;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)to;
-
-	memset(to, 0, sizeof(*to));
-	to->ss_family = e->address.family;
-	if (e->address.family == AF_INET) {
-		memcpy(&in->sin_addr, e->address.bytes, 4);
-		in->sin_port = htons(e->address.port);
-		return sizeof(*in);
-	}
-	memcpy(&in6->sin6_addr, e->address.bytes, 16);
-	in6->sin6_port = htons(e->address.port);
-	return sizeof(*in6);
-}
 
 static void
 settings_fill(struct conn_settings *s, const struct block_cluster *c,
@@ -131,7 +112,7 @@ upstream_new(struct host *h, const struct block_cluster *c,
 	settings_fill(&s, c, u->tls);
 	count_one(h->counts->cluster, COUNT_CLUSTER_upstream_cx_total);
 	if (!conn_connect(&u->conn, &h->worker->io, (struct sockaddr *)&to,
-	    address_fill(&to, e), &s)) {
+	    block_socket_address(&e->address, e->address.port, &to), &s)) {
 		count_one(h->counts->cluster,
 		    COUNT_CLUSTER_upstream_cx_connect_fail);
 		host_failed(h, CAUSE_connect_failure);
