@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "master/whole.h"
 #include "shm/log.h"
 
 /* In the byte order of this machine, as all numbers here. */
@@ -272,20 +273,12 @@ file_check(const struct stat *st, bool secret, char *why, size_t why_len)
 static int
 read_all(int fd, struct checkpoint *c, char *why, size_t why_len)
 {
-	size_t got = 0;
-	ssize_t n = 1;
+	size_t n = c->len;
 
-	while (got < c->len && n != 0) {
-		n = read(fd, c->bytes + got, c->len - got);
-		if (n == -1 && errno != EINTR)
-			return why_set(why, why_len, "can't be read: %s",
-			    strerror(errno));
-		if (n > 0)
-			got += (size_t)n;
-	}
-	if (got < c->len)
-		return why_set(why, why_len, "is damaged");
-	return 0;
+	if (whole_read(fd, c->bytes, &n) == -1)
+		return why_set(why, why_len, "can't be read: %s",
+		    strerror(errno));
+	return n == c->len ? 0 : why_set(why, why_len, "is damaged");
 }
 
 static struct checkpoint *
@@ -463,23 +456,6 @@ which_next(const char *dir, int dir_fd, const char *identity,
 }
 
 static int
-write_all(int fd, const uint8_t *p, size_t len)
-{
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, p, len);
-		if (n == -1 && errno != EINTR)
-			return -1;
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-static int
 close_after(int fd, int rc)
 {
 	int error = errno;
@@ -502,7 +478,7 @@ file_write(int dir_fd, const char *name, const uint8_t *bytes, size_t len)
 	    O_NOFOLLOW, 0600);
 	if (fd == -1)
 		return -1;
-	if (write_all(fd, bytes, len) == 0 && fsync(fd) == 0)
+	if (whole_write(fd, bytes, len) == 0 && fsync(fd) == 0)
 		rc = 0;
 	return close_after(fd, rc);
 }

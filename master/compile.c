@@ -209,6 +209,7 @@ assign(struct compiler *c, const struct compile_resource *cluster,
 	    .bytes = bytes, .len = len };
 	const ProtobufCMessage *m = resource_open(c, cluster), *a;
 
+	assert(m == NULL || m->descriptor == CLUSTER);
 	if (m != NULL && bytes == NULL)
 		return reassign(c, (const Cluster *)m);
 	a = m == NULL ? NULL : resource_open(c, &from);
@@ -225,18 +226,6 @@ compile_assign(struct compiler *c, const struct compile_resource *cluster,
 	if (!resource_begin(c, NULL, why, why_len))
 		return COMPILE_REFUSED;
 	return resource_end(c, &m, assign(c, cluster, bytes, len));
-}
-
-enum compile_result
-compile_reassign(struct compiler *c, const ProtobufCMessage *cluster,
-    char *why, size_t why_len)
-{
-	struct mark m = mark(c);
-
-	assert(cluster->descriptor == CLUSTER);
-	if (!resource_begin(c, NULL, why, why_len))
-		return COMPILE_REFUSED;
-	return resource_end(c, &m, reassign(c, (const Cluster *)cluster));
 }
 
 /* ---- secrets */
@@ -282,45 +271,20 @@ try_endpoints(struct compiler *c, const ProtobufCMessage *m)
 	    &cluster, id, &ref);
 }
 
-static int
-try_routes(struct compiler *c, const ProtobufCMessage *m)
-{
-	const struct filter_names none = { 0 };
-	block_ref ref;
-
-	return compile_routes(c, &top, (const RouteConfiguration *)m, &none,
-	    true, &ref);
-}
-
-static int
-try(struct compiler *c, const struct compile_resource *r)
-{
-	const ProtobufCMessage *m = resource_open(c, r);
-
-	if (m == NULL)
-		return -1;
-	switch (r->kind) {
-	case RESOURCE_ENDPOINT:
-		return try_endpoints(c, m);
-	case RESOURCE_ROUTE:
-		return try_routes(c, m);
-	default:
-		return refuse(c, &top, "is not built yet");
-	}
-}
-
 enum compile_result
-compile_check(struct compiler *c, enum resource_kind kind,
-    const uint8_t *bytes, size_t len, char *why, size_t why_len)
+compile_try_endpoints(struct compiler *c, const uint8_t *bytes, size_t len,
+    char *why, size_t why_len)
 {
-	const struct compile_resource r = { .kind = kind, .bytes = bytes,
-	    .len = len };
+	const struct compile_resource r = { .kind = RESOURCE_ENDPOINT,
+	    .bytes = bytes, .len = len };
+	const ProtobufCMessage *message;
 	struct mark m = mark(c);
-	int rc;
+	int rc = -1;
 
 	if (!resource_begin(c, NULL, why, why_len))
 		return COMPILE_REFUSED;
-	rc = try(c, &r);
+	if ((message = resource_open(c, &r)) != NULL)
+		rc = try_endpoints(c, message);
 	c->waits = true;		/* rolled back in any case */
 	return resource_end(c, &m, rc) == COMPILE_REFUSED ?
 	    COMPILE_REFUSED : COMPILE_LIVE;

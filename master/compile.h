@@ -125,9 +125,6 @@ enum compile_result compile_put(struct compiler *c,
 enum compile_result compile_assign(struct compiler *c,
 	    const struct compile_resource *cluster, const uint8_t *bytes,
 	    size_t len, char *why, size_t why_len);
-/* The endpoints of a live cluster are those in this Cluster message. */
-enum compile_result compile_reassign(struct compiler *c,
-	    const ProtobufCMessage *cluster, char *why, size_t why_len);
 /* A secret: checks it, and takes the private key out of it. *out is the rest,
  * the caller's; key is held for the caller (heap_let_go). -1: refused, why. */
 int	compile_secret(struct compiler *c, const uint8_t *bytes, size_t len,
@@ -143,9 +140,9 @@ int	compile_key(struct compiler *c, const char *pem, size_t len,
 	    struct compile_key *key);
 /* The hash of a struct compile_key. */
 uint64_t compile_hash(const char *pem, size_t len);
-/* Whether a resource that nothing uses yet would be refused; it leaves no
+/* Whether endpoints that no live cluster has would be refused; they leave no
  * trace. */
-enum compile_result compile_check(struct compiler *c, enum resource_kind kind,
+enum compile_result compile_try_endpoints(struct compiler *c,
 	    const uint8_t *bytes, size_t len, char *why, size_t why_len);
 /* False: no memory. */
 bool	compile_drop_cluster(struct compiler *c, const char *name);

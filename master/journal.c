@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "master/whole.h"
 #include "shm/log.h"
 
 enum { WORN_BYTES_MIN = 1 << 20, JOURNAL_BYTES_MAX = 1 << 30 };
@@ -87,23 +88,6 @@ journal_append(struct journal *j, const struct journal_entry *e)
 	j->buffer_n += h.bytes;
 }
 
-static bool
-write_all(int fd, const uint8_t *p, size_t n)
-{
-	ssize_t done;
-
-	while (n > 0) {
-		done = write(fd, p, n);
-		if (done == -1 && errno != EINTR)
-			return false;
-		if (done > 0) {
-			p += done;
-			n -= (size_t)done;
-		}
-	}
-	return true;
-}
-
 void
 journal_commit(struct journal *j)
 {
@@ -113,7 +97,7 @@ journal_commit(struct journal *j)
 	if (j->buffer_n == 0)
 		return;
 	journal_append(j, &mark);
-	if (j->failed || !write_all(j->fd, j->buffer, j->buffer_n))
+	if (j->failed || whole_write(j->fd, j->buffer, j->buffer_n) == -1)
 		j->failed = true;
 	j->bytes += j->buffer_n;
 	j->buffer_n = 0;
@@ -180,8 +164,6 @@ slurp(int fd, size_t *n)
 {
 	struct stat st;
 	uint8_t *bytes;
-	size_t got = 0;
-	ssize_t more = 1;
 
 	if (fstat(fd, &st) == -1)
 		return NULL;
@@ -189,15 +171,13 @@ slurp(int fd, size_t *n)
 		errno = EFBIG;
 		return NULL;
 	}
-	if ((bytes = malloc((size_t)st.st_size + 1)) == NULL)
+	*n = (size_t)st.st_size;
+	if ((bytes = malloc(*n + 1)) == NULL)
 		return NULL;
-	while (got < (size_t)st.st_size && more > 0) {
-		more = pread(fd, bytes + got, (size_t)st.st_size - got,
-		    (off_t)got);
-		got += more > 0 ? (size_t)more : 0;
-	}
-	*n = got;
-	return bytes;
+	if (whole_read(fd, bytes, n) == 0)
+		return bytes;
+	free(bytes);
+	return NULL;
 }
 
 int

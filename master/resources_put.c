@@ -348,8 +348,9 @@ assign(struct resources *r, struct resource *at, struct resource_version *v,
 	}
 	if (any)
 		r->changed = true;
-	return any || at->kind == RESOURCE_NAME || compile_check(r->compiler, at->kind, v->bytes, v->len,
-	    why, why_len) == COMPILE_LIVE ? 0 : -1;
+	return any || at->kind == RESOURCE_NAME ||
+	    compile_try_endpoints(r->compiler, v->bytes, v->len, why,
+	    why_len) == COMPILE_LIVE ? 0 : -1;
 }
 
 static int
@@ -382,7 +383,10 @@ int
 resources_reassign(struct resources *r, const ProtobufCMessage *cluster,
     char *why, size_t why_len)
 {
-	if (compile_reassign(r->compiler, cluster, why, why_len) !=
+	const struct compile_resource own = { .kind = RESOURCE_CLUSTER,
+	    .message = cluster };
+
+	if (compile_assign(r->compiler, &own, NULL, 0, why, why_len) !=
 	    COMPILE_LIVE)
 		return -1;
 	r->changed = true;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "master/whole.h"
 #include "shm/block.h"
 #include "shm/log.h"
 
@@ -124,25 +125,6 @@ take_out(struct sources *s, struct source *at)
 
 /* ---- from disk */
 
-/* Fills to from fd; *len is less where the file became shorter. */
-static int
-read_whole(int fd, char *to, size_t *len)
-{
-	size_t got = 0;
-	ssize_t n = 1;
-
-	while (got < *len && n != 0) {
-		n = read(fd, to + got, *len - got);
-		if (n == -1 && errno != EINTR)
-			return -1;
-		if (n > 0)
-			got += (size_t)n;
-	}
-	*len = got;
-	to[got] = '\0';
-	return 0;
-}
-
 /* Only a regular file has a size to go by; a pipe or a device is read as far
  * as max goes. */
 static struct source *
@@ -168,7 +150,8 @@ disk_take(struct sources *s, int fd, const char *name, size_t max, char *why,
 	}
 	at = add(s, name, strlen(name), (size_t)st.st_size);
 	errno = ENOMEM;
-	if (at != NULL && read_whole(fd, at->bytes, &at->len) == 0) {
+	if (at != NULL && whole_read(fd, at->bytes, &at->len) == 0) {
+		at->bytes[at->len] = '\0';
 		if (at->len > 0)
 			return at;
 		errno = EAGAIN;		/* somebody is just writing it */
@@ -344,33 +327,15 @@ sources_key_put(struct sources *s, const char *name, block_ref text)
 /* ---- keeping */
 
 static bool
-write_all(int fd, const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, p, len);
-		if (n == -1 && errno != EINTR)
-			return false;
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-	}
-	return true;
-}
-
-static bool
 item_write(int fd, const struct source *at, uint64_t *bytes)
 {
 	struct item item = { strlen(at->name), at->secret ? 0 : at->len,
 	    at->key, 0 };
 
 	*bytes += sizeof(item) + item.name_len + item.len;
-	return write_all(fd, &item, sizeof(item)) &&
-	    write_all(fd, at->name, item.name_len) &&
-	    write_all(fd, at->bytes, item.len);
+	return whole_write(fd, &item, sizeof(item)) == 0 &&
+	    whole_write(fd, at->name, item.name_len) == 0 &&
+	    whole_write(fd, at->bytes, item.len) == 0;
 }
 
 static bool
@@ -379,7 +344,7 @@ all_write(int fd, const struct sources *s)
 	struct head head = { KEPT_LAYOUT, sizeof(head) };
 	const struct source *at;
 
-	if (!write_all(fd, &head, sizeof(head)))
+	if (whole_write(fd, &head, sizeof(head)) == -1)
 		return false;
 	STAILQ_FOREACH(at, &s->all, link)
 		if ((!at->secret || at->key != 0) &&

@@ -21,6 +21,7 @@
 #include <xxhash.h>
 
 #include "xds/guard.h"
+#include "xds/load_inside.h"
 #include "xds/proto/envoy/service/discovery.pb-c.h"
 
 typedef Envoy__Service__Discovery__V3__DiscoveryResponse SotwResponse;
@@ -35,37 +36,6 @@ typedef Envoy__Service__Discovery__V3__Resource Resource;
 enum { WIRE_BITS = 3, WIRE_MASK = 7, NAME_TAG = 1 << WIRE_BITS | 2 };
 
 static const char no_memory[] = "no memory";
-
-/* ---- unpacking */
-
-static void *
-arena_alloc(void *m, size_t n)
-{
-	return load_alloc(m, n);
-}
-
-static void
-arena_free(void *m, void *p)
-{
-	(void)m;
-	(void)p;
-}
-
-static void *
-unpack(struct load_arena *m, const ProtobufCMessageDescriptor *d,
-    const uint8_t *bytes, size_t n, char *why, size_t why_len)
-{
-	ProtobufCAllocator allocator = { arena_alloc, arena_free, m };
-	void *message;
-
-	if (guard_check(d, bytes, n, GUARD_LENIENT, why, why_len) == -1)
-		return NULL;
-	message = protobuf_c_message_unpack(d, &allocator, n, bytes);
-	if (message == NULL)
-		snprintf(why, why_len, "%s: more memory than it may take",
-		    d->name);
-	return message;
-}
 
 const char *
 ads_say(struct load_arena *m, const char *format, ...)
@@ -237,8 +207,8 @@ read_any(const struct ads_response *r, struct ads_part *p,
 		read_body(r, p, any);
 		return;
 	}
-	resource = unpack(r->arena, &RESOURCE, any->value.data,
-	    any->value.len, why, sizeof(why));
+	resource = (const Resource *)load_unpack(r->arena, &RESOURCE,
+	    GUARD_LENIENT, any->value.data, any->value.len, why, sizeof(why));
 	if (resource == NULL)
 		p->why = ads_say(r->arena, "%s", why);
 	else
@@ -285,8 +255,8 @@ static int
 read_sotw(struct ads *a, struct ads_response *r, const uint8_t *bytes,
     size_t n, char *why, size_t why_len)
 {
-	const SotwResponse *from = unpack(r->arena, &SOTW, bytes, n, why,
-	    why_len);
+	const SotwResponse *from = (const SotwResponse *)load_unpack(r->arena,
+	    &SOTW, GUARD_LENIENT, bytes, n, why, why_len);
 	int rc;
 
 	if (from == NULL)
@@ -304,8 +274,8 @@ static int
 read_delta(struct ads *a, struct ads_response *r, const uint8_t *bytes,
     size_t n, char *why, size_t why_len)
 {
-	const DeltaResponse *from = unpack(r->arena, &DELTA, bytes, n, why,
-	    why_len);
+	const DeltaResponse *from = (const DeltaResponse *)load_unpack(
+	    r->arena, &DELTA, GUARD_LENIENT, bytes, n, why, why_len);
 	int rc;
 
 	if (from == NULL)
