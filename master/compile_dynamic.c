@@ -233,8 +233,8 @@ source_read(struct compiler *c, const char *field, const ConfigSource *m,
 		return -1;
 	if (!d->ads)
 		return refuse(c, &at, "is by ads, and there is no ads_config");
-	return duration_ms(c, &timeout, m->initial_fetch_timeout, MISSING_MS,
-	    &d->missing_ms);
+	return m->initial_fetch_timeout == NULL ? 0 : duration_ms(c, &timeout,
+	    m->initial_fetch_timeout, 0, &d->missing_ms);
 }
 
 static int

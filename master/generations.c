@@ -140,6 +140,7 @@ dynamic_tell(struct generations *g, const struct dynamic *d)
 		    d->ads || g->dynamic_always);
 	resources_named(g->resources, RESOURCE_CLUSTER, d->ads &&
 	    !d->clusters);
+	resources_timeout(g->resources, d->ads ? d->missing_ms : MISSING_MS);
 }
 
 /* The key of a secret in a dead master's arena, if it is still there. */

@@ -200,6 +200,7 @@ resources_new(const struct resources_settings *s)
 	if (r == NULL)
 		return NULL;
 	r->settings = *s;
+	r->timeout_ms = s->missing_ms;
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS_ALL; kind++)
 		r->named[kind] = !resource_about(kind)->whole;
 	TAILQ_INIT(&r->dirty);

@@ -47,7 +47,7 @@ struct resources_settings {
 		    bool on);
 	void	*arg;
 	uint32_t missing_ms;	/* what is waited for and does not come in this
-				   time does not exist, for now; 0: never */
+				   time does not exist, for now */
 	uint32_t linger_ms;	/* R3 */
 };
 
@@ -100,6 +100,9 @@ void	resources_abort(struct resources *r);
 void	resources_dynamic(struct resources *r, enum resource_kind kind,
 	    bool on);
 
+/* initial_fetch_timeout: missing_ms for what a control plane sends, from now
+ * on; 0: never. */
+void	resources_timeout(struct resources *r, uint32_t ms);
 /* They are sent by name only: one that nobody names is not heard of any more. */
 void	resources_named(struct resources *r, enum resource_kind kind,
 	    bool on);

@@ -87,11 +87,15 @@ edges_live(const struct resource *at)
 static void
 waited_for(struct resources *r, struct resource *to)
 {
+	uint32_t ms;
+
 	if (!r->open || to->waits_since_ms != 0 || !resource_touch(r, to))
 		return;
 	to->waits_since_ms = r->now_ms;
-	if (r->settings.missing_ms > 0 && to->due_ms == 0)
-		resource_due(r, to, r->now_ms + r->settings.missing_ms);
+	ms = to->kind == RESOURCE_NAME ? r->settings.missing_ms :
+	    r->timeout_ms;
+	if (ms > 0 && to->due_ms == 0)
+		resource_due(r, to, r->now_ms + ms);
 }
 
 static void

@@ -91,6 +91,7 @@ struct resources {
 	uint64_t	 changes;	/* commits that touched something */
 	bool		 dynamic[RESOURCE_KINDS_ALL];	/* somebody sends them */
 	bool		 named[RESOURCE_KINDS_ALL];	/* by name only */
+	uint32_t	 timeout_ms;	/* resources_timeout */
 	bool		 open;
 	bool		 changed;
 	bool		 no_memory;

@@ -263,6 +263,12 @@ resources_end(struct resources *r, const struct conf *conf,
 }
 
 void
+resources_timeout(struct resources *r, uint32_t ms)
+{
+	r->timeout_ms = ms;
+}
+
+void
 resources_named(struct resources *r, enum resource_kind kind, bool on)
 {
 	r->named[kind] = on;

@@ -112,6 +112,12 @@ Test(dynamic, what_is_said)
 	dynamic_fini(&same);
 	dynamic_fini(&copy);
 	dynamic_fini(&d);
+	cr_assert_eq(read_file(NODE STATIC "dynamic_resources: {ads_config: "
+	    "{grpc_services: [{envoy_grpc: {cluster_name: p}}]}, lds_config: "
+	    "{ads: {}, initial_fetch_timeout: 2s}, cds_config: {ads: {}}}",
+	    NULL, &d), 0, "%s", why);
+	cr_expect_eq(d.missing_ms, 2000, "the other says nothing");
+	dynamic_fini(&d);
 	cr_assert_eq(read_file("{}", NULL, &d), 0);
 	cr_expect(!d.ads);
 	dynamic_fini(&d);

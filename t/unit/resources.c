@@ -87,6 +87,24 @@ Test(resources, stories)
 	}
 }
 
+/* initial_fetch_timeout is the set's too: 0 is for ever. */
+Test(resources, timeout)
+{
+	world_open("godwit: {}\n");
+	resources_timeout(now.resources, 2000);
+	tell("+ c a eds");
+	tell("@ 1999");
+	tell("= |");
+	tell("@ 1");
+	tell("= a/0 |");
+	resources_timeout(now.resources, 0);
+	tell("+ c b eds");
+	cr_assert_eq(resources_due(now.resources, INT64_MAX), -1);
+	tell("@ 86400000");
+	tell("= a/0 |");
+	world_close();
+}
+
 /* ---- a checkpoint of it */
 
 /* junk: the name of a resource whose bytes are none, or NULL. */
