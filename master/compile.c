@@ -7,7 +7,7 @@
  *                             └─compile_end─> pages, listeners, keys, root
  *
  * Source: config.bootstrap.v3.Bootstrap. Test: t/unit/compile.c,
- * compile_stage.c.
+ * resources.c.
  */
 #include "master/compile.h"
 

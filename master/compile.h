@@ -11,7 +11,7 @@
  *
  * Pure: nothing is read but through sources and ask, and the same resources
  * with the same names table and image give the same blocks. Only what is whole
- * appears. Test: t/unit/compile.c, compile_stage.c.
+ * appears. Test: t/unit/compile.c, resources.c.
  */
 #ifndef MASTER_COMPILE_H
 #define MASTER_COMPILE_H

@@ -7,7 +7,7 @@
  *                        that all it waits for is asked for at once
  *   does not exist ────> done without: no endpoints, no routes, no cluster
  *
- * Source: reference/envoy-xds.md 2.5. Test: t/unit/compile_stage.c.
+ * Source: reference/envoy-xds.md 2.5. Test: t/unit/resources.c.
  */
 #include "master/compile_parts.h"
 

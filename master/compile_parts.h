@@ -2,8 +2,7 @@
  * master/compile_parts.h - what the files of the compiler share, and nobody
  * else.
  *
- *   compile.c
- *     ├── compile_put_stage.c  what a stage has in common
+ *   compile.c                a stage; compile_file.c: what a file puts in it
  *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
  *     │                           └── compile_dns.c
  *     └── compile_listener.c   ── tls
@@ -13,7 +12,11 @@
  *                                             compile_value.c
  *   retries and circuit breakers of both: compile_retry.c
  *   rbac: compile_rbac.c ── compile_match.c
- *   tls:  compile_tls.c ── compile_source.c    http: compile_http.c
+ *   tls:  compile_tls.c ── compile_source.c, compile_secret.c
+ *   http: compile_http.c
+ *   beside a stage: compile_dynamic.c, compile_ems.c (whom to follow),
+ *   compile_show.c (messages for humans)
+ *   other resources: compile_find.c
  *   all of them: compile_at.c (places, refusals), compile_rule.c (limits),
  *   compile_put.c (texts and blocks)
  *

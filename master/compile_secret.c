@@ -7,7 +7,7 @@
  *     └──────────> what is left of the message, kept and shown
  *
  * Source: extensions.transport_sockets.tls.v3.Secret, SdsSecretConfig.
- * Test: t/unit/secret.c.
+ * Test: t/unit/resources.c, t/mesh/860.
  */
 #include "master/compile_parts.h"
 

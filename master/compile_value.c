@@ -11,7 +11,7 @@
  * list of those that are. An absent header is no text, not "-".
  *
  * Source: Envoy's substitution commands ("Command Operators"), the part that
- * custom headers are used with. Test: t/unit/compile_value.c.
+ * custom headers are used with. Test: t/unit/compile.c.
  */
 #include "master/compile_parts.h"
 

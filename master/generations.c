@@ -414,6 +414,13 @@ generations_next(struct generations *g, char *why, size_t why_len)
 
 /* ---- changes of a control plane */
 
+static void
+change_close(struct generations *g)
+{
+	sources_free(g->change_sources);
+	g->change_sources = NULL;
+}
+
 int
 generations_change_begin(struct generations *g, int64_t ms, char *why,
     size_t why_len)
@@ -424,8 +431,7 @@ generations_change_begin(struct generations *g, int64_t ms, char *why,
 		return why_set(why, why_len, "no memory");
 	if (stage_begin(g, g->change_sources, NULL, ms, why, why_len) == 0)
 		return 0;
-	sources_free(g->change_sources);
-	g->change_sources = NULL;
+	change_close(g);
 	return -1;
 }
 
@@ -435,8 +441,7 @@ generations_change_end(struct generations *g, char *why, size_t why_len)
 	int rc = resources_end(g->resources, NULL, &g->staged, why, why_len);
 
 	g->staged_file = false;
-	sources_free(g->change_sources);
-	g->change_sources = NULL;
+	change_close(g);
 	g->is_staged = rc == 0;
 	g->staged_conf = g->conf;
 	return rc;
@@ -450,8 +455,7 @@ generations_assign(struct generations *g, const ProtobufCMessage *m,
 		return -1;
 	if (resources_reassign(g->resources, m, why, why_len) == -1) {
 		resources_abort(g->resources);
-		sources_free(g->change_sources);
-		g->change_sources = NULL;
+		change_close(g);
 		return -1;
 	}
 	if (generations_change_end(g, why, why_len) != 0)

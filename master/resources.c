@@ -273,13 +273,12 @@ resources_each(const struct resources *r,
 	const struct resource *at;
 	struct resource_view v;
 
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash) {
-			if (at->kind == RESOURCE_NAME)
-				continue;
-			view(at, &v);
-			each(arg, &v);
-		}
+	EACH_RESOURCE(r, i, at) {
+		if (at->kind == RESOURCE_NAME)
+			continue;
+		view(at, &v);
+		each(arg, &v);
+	}
 }
 
 bool

@@ -44,14 +44,12 @@ file_put(struct resources *r, const ProtobufCMessage *bootstrap,
 static void
 file_prune(struct resources *r)
 {
-	struct resource *at, *next;
+	struct resource *at;
 
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = next) {
-			next = at->next_by_hash;
-			if (resource_of_file(at) && at->in_file != r->file)
-				resource_remove(r, at);
-		}
+	/* What a stage touched is not freed before its end. */
+	EACH_RESOURCE(r, i, at)
+		if (resource_of_file(at) && at->in_file != r->file)
+			resource_remove(r, at);
 }
 
 static int
@@ -76,11 +74,10 @@ file_listeners_drop(struct resources *r)
 {
 	struct resource *at;
 
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
-			if (at->kind == RESOURCE_LISTENER && resource_of_file(at) &&
-			    !compile_drop_listener(r->compiler, at->owner))
-				r->no_memory = true;
+	EACH_RESOURCE(r, i, at)
+		if (at->kind == RESOURCE_LISTENER && resource_of_file(at) &&
+		    !compile_drop_listener(r->compiler, at->owner))
+			r->no_memory = true;
 }
 
 /* The new version of one waits: what is live, which is dropped, goes on. */
@@ -89,13 +86,12 @@ file_listeners_keep(struct resources *r)
 {
 	struct resource *at;
 
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
-			if (at->kind == RESOURCE_LISTENER &&
-			    at->in_file == r->file &&
-			    at->version[LIVE] != NULL &&
-			    at->version[NEXT] != NULL)
-				resource_again(r, at);
+	EACH_RESOURCE(r, i, at)
+		if (at->kind == RESOURCE_LISTENER &&
+		    at->in_file == r->file &&
+		    at->version[LIVE] != NULL &&
+		    at->version[NEXT] != NULL)
+			resource_again(r, at);
 }
 
 int

@@ -97,6 +97,11 @@ struct resources {
 	bool		 no_memory;
 };
 
+/* Each resource of the set; the body may not free it. */
+#define EACH_RESOURCE(r, i, at) \
+	for (size_t i = 0; i < (r)->buckets_n; i++) \
+		for (at = (r)->buckets[i]; at != NULL; at = at->next_by_hash)
+
 /* ---- resources.c */
 /* Found or made. NULL: no memory. */
 struct resource *resource_get(struct resources *r, enum resource_kind kind,

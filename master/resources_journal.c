@@ -69,11 +69,10 @@ write_kind(const struct resources *r, struct journal *j,
 {
 	const struct resource *at;
 
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
-			if (at->kind == kind && at->version[which] != NULL &&
-			    at->version[which]->from != FROM_FILE)
-				append(j, at, at->version[which]);
+	EACH_RESOURCE(r, i, at)
+		if (at->kind == kind && at->version[which] != NULL &&
+		    at->version[which]->from != FROM_FILE)
+			append(j, at, at->version[which]);
 }
 
 static void
@@ -82,12 +81,11 @@ write_names(const struct resources *r, struct journal *j,
 {
 	const struct resource *at;
 
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
-			if (op == JOURNAL_MISSING ? at->missing &&
-			    !LIST_EMPTY(&at->in) : at->gone &&
-			    at->version[LIVE] != NULL)
-				append_name(j, op, at);
+	EACH_RESOURCE(r, i, at)
+		if (op == JOURNAL_MISSING ? at->missing &&
+		    !LIST_EMPTY(&at->in) : at->gone &&
+		    at->version[LIVE] != NULL)
+			append_name(j, op, at);
 }
 
 /* By kind, so that whoever names another comes after it, but for host names,

@@ -589,12 +589,11 @@ resources_forget(struct resources *r, enum resource_kind kind,
 	struct resource *at;
 
 	assert(r->compiler != NULL);
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
-			if (at->kind == kind && at->refused != NULL &&
-			    at->refused->from == FROM_PLANE &&
-			    !is_sent(arg, at->name) && resource_touch(r, at))
-				resource_accepted(at);
+	EACH_RESOURCE(r, i, at)
+		if (at->kind == kind && at->refused != NULL &&
+		    at->refused->from == FROM_PLANE &&
+		    !is_sent(arg, at->name) && resource_touch(r, at))
+			resource_accepted(at);
 }
 
 void

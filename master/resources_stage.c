@@ -209,11 +209,10 @@ resources_prune(struct resources *r)
 {
 	struct resource *at;
 
-	for (size_t i = 0; i < r->buckets_n; i++)
-		for (at = r->buckets[i]; at != NULL; at = at->next_by_hash)
-			if (LIST_EMPTY(&at->in) &&
-			    !resource_about(at->kind)->whole)
-				resource_dirty(r, at, false);
+	EACH_RESOURCE(r, i, at)
+		if (LIST_EMPTY(&at->in) &&
+		    !resource_about(at->kind)->whole)
+			resource_dirty(r, at, false);
 	resources_settle(r);
 }
 

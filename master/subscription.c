@@ -158,6 +158,15 @@ apply(struct subscription *s)
 	return how != SUBSCRIPTION_STAGED;
 }
 
+/* Of an update that waited. */
+static void
+answer(struct subscription *s)
+{
+	s->update = NULL;
+	ads_answer(s->ads, now_ms(s));
+	subscribe_wake(s->subscribe);
+}
+
 static bool
 busy(const struct subscription *s)
 {
@@ -251,11 +260,8 @@ tick(struct subscription *s)
 {
 	char why[WHY_BYTES];
 
-	if (!busy(s) && s->update != NULL && apply(s)) {
-		s->update = NULL;
-		ads_answer(s->ads, now_ms(s));
-		subscribe_wake(s->subscribe);
-	}
+	if (!busy(s) && s->update != NULL && apply(s))
+		answer(s);
 	if (!busy(s) && resolve_pending(s->resolve))
 		resolved_apply(s);
 	if (!busy(s) && resources_due(s->generations->resources,
@@ -309,13 +315,11 @@ subscription_bound(struct subscription *s, const char *listener,
 		    "%s", listener, why);
 		resolve_again(s->resolve);
 		bar(s, listener, why);
-	} else if (s->update != NULL) {
-		s->update = NULL;
-		ads_answer(s->ads, now_ms(s));
-		subscribe_wake(s->subscribe);
-	}
-	if (why == NULL)
+	} else {
+		if (s->update != NULL)
+			answer(s);
 		resolved_tell(s);
+	}
 	tick(s);
 }
 

@@ -15,7 +15,7 @@
  *   U2  While a change is with the keeper, or a reload is under way, nothing
  *       is applied; it waits, and the server with it.
  *
- * Test: t/mesh/810-subscription.py, t/unit/subscription.c.
+ * Test: t/mesh/810-subscription.py.
  */
 #ifndef MASTER_SUBSCRIPTION_H
 #define MASTER_SUBSCRIPTION_H
