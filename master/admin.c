@@ -2,6 +2,7 @@
 #include "master/admin.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "master/config_dump.h"
@@ -64,16 +65,44 @@ generations(const struct admin *a, const char *query, FILE *out)
 
 /* ---- the control plane's */
 
+struct followed {
+	struct feed_status *feeds;
+	size_t		 n;
+	bool		 no_memory;
+};
+
+static void
+followed_add(void *arg, const struct feed_status *f)
+{
+	struct followed *to = arg;
+	struct feed_status *more = realloc(to->feeds, (to->n + 1) *
+	    sizeof(*more));
+
+	to->no_memory |= more == NULL;
+	if (more == NULL)
+		return;
+	to->feeds = more;
+	more[to->n++] = *f;
+}
+
+/* Of LDS or CDS there is one source: the last that was accepted of it. */
+static void
+version_take(void *arg, const struct feed_status *f)
+{
+	struct config_dump *d = arg;
+
+	for (int kind = 0; kind < RESOURCE_KINDS; kind++)
+		if (f->kinds[kind].version[0] != '\0')
+			d->versions[kind] = f->kinds[kind].version;
+}
+
 static int
 config_dump_answer(const struct admin *a, const char *query, FILE *out)
 {
 	struct config_dump d = { .resources = a->generations->resources,
 	    .dynamic = &a->generations->dynamic };
-	struct subscription_status s;
 
-	if (subscription_status(a->subscription, &s))
-		for (int kind = 0; kind < RESOURCE_KINDS; kind++)
-			d.versions[kind] = s.kinds[kind].version;
+	subscription_each(a->subscription, version_take, &d);
 	return config_dump(&d, query, out);
 }
 
@@ -81,21 +110,30 @@ static int
 status_answer(const struct admin *a, const char *query, FILE *out)
 {
 	struct status s = { .resources = a->generations->resources,
-	    .file = a->generations->options->file };
-	int code;
+	    .file = a->generations->options->file,
+	    .now_ms = subscription_now_ms(a->subscription) };
+	struct followed all = { 0 };
+	int code = 503;
 
 	(void)query;
-	s.followed = subscription_status(a->subscription, &s.subscription);
+	subscription_each(a->subscription, followed_add, &all);
+	s.feeds = all.feeds;
+	s.feeds_n = all.n;
 	generations_text(a->generations, s.generation, sizeof(s.generation));
-	code = status_print(&s, out);
+	if (all.no_memory)
+		fprintf(out, "no memory\n");
+	else
+		code = status_print(&s, out);
 	subscription_names_print(a->subscription, out);
+	free(all.feeds);
 	return code;
 }
 
 static int
 config_answer(const struct admin *a, const char *query, FILE *out)
 {
-	return status_config(a->generations->resources, query, out);
+	return status_config(a->generations->resources, a->subscription, query,
+	    out);
 }
 
 static const struct {

@@ -186,7 +186,8 @@ put_version(struct putting *p, const struct checkpoint_record *r)
 	}
 	p->how.refused++;
 	log_warn("the checkpoint's %s \"%s\" was accepted before and is not "
-	    "now: %s", resource_about(r->kind)->word, r->name, why);
+	    "now: %s", resource_about(r->kind)->word,
+	    origin_plain(r->name), why);
 }
 
 static void

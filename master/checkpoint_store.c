@@ -295,7 +295,7 @@ checkpoint_store_step(struct checkpoint_store *s, const struct generations *g)
 	uint64_t changes = resources_changes(g->resources);
 	struct checkpoint_set set;
 
-	if (!g->dynamic.ads || changes == s->changes || s->writing ||
+	if (!generations_follows(g) || changes == s->changes || s->writing ||
 	    mono_between_ms(s->loop->now, s->next) > 0 || !lock(s))
 		return;
 	if (checkpoint_set_make(&set, g->resources,

@@ -42,6 +42,9 @@ compiler_new(const struct compile_stage *stage, bool whole)
 	c->names = stage->names;
 	c->sources = stage->sources;
 	c->out = &c->made;
+	if (stage->origins != NULL)
+		c->clusters = origins_clusters_get(stage->origins,
+		    &c->clusters_len);
 	c->whole = whole;
 	if (!whole)
 		c->made = *stage->newest;

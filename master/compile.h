@@ -23,6 +23,7 @@
 #include "conf/yaml.h"
 #include "master/dynamic.h"
 #include "master/image.h"
+#include "master/origin.h"
 #include "master/sources.h"
 #include "shm/block.h"
 #include "shm/publish.h"
@@ -74,7 +75,8 @@ struct compile_answer {
 };
 struct compile_ask {
 	enum compile_found (*find)(void *arg, enum resource_kind kind,
-		    const char *name, struct compile_answer *answer);
+		    const char *name, uint32_t missing_ms,
+		    struct compile_answer *answer);
 	void		*arg;
 };
 
@@ -92,6 +94,9 @@ struct compile_resource {
 
 enum compile_result { COMPILE_LIVE, COMPILE_WAITS, COMPILE_REFUSED };
 
+/* initial_fetch_timeout, where nothing is said. */
+enum { COMPILE_MISSING_MS = 15000 };
+
 /* What a stage needs; all of it lives until its end. */
 enum { COMPILE_CHECKED_MAX = 256 };
 struct compile_checked {		/* certificate, key, CA together */
@@ -104,6 +109,7 @@ struct compile_stage {
 	struct names	*names;
 	struct sources	*sources;	/* files that resources name */
 	const struct compile_ask *ask;	/* NULL: nothing is there to find */
+	struct origins	*origins;	/* that resources name; or NULL */
 	const struct compiled *newest;	/* where it begins */
 	uint64_t	 number;	/* of the generation to be */
 	const struct yaml *yaml;	/* of a file's stage, else NULL */

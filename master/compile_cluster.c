@@ -181,6 +181,7 @@ eds_assignment(struct compiler *c, const struct at *up, const Cluster *m,
 	const struct at eds = AT(up, "eds_cluster_config");
 	const struct at source = AT(&eds, "eds_config");
 	const EdsConfig *config = m->eds_cluster_config;
+	struct sought of;
 
 	*refused = true;
 	if (m->load_assignment != NULL) {
@@ -189,11 +190,12 @@ eds_assignment(struct compiler *c, const struct at *up, const Cluster *m,
 		return NULL;
 	}
 	if (find_source(c, &source, config == NULL ? NULL :
-	    config->eds_config) < 0)
+	    config->eds_config, config == NULL ||
+	    *config->service_name == '\0' ? m->name : config->service_name,
+	    &of) < 0)
 		return NULL;
 	return (const LoadAssignment *)find_message(c, &eds, RESOURCE_ENDPOINT,
-	    *config->service_name == '\0' ? m->name : config->service_name,
-	    refused, NULL);
+	    &of, refused, NULL);
 }
 
 static int

@@ -15,30 +15,27 @@
 
 #include "shm/log.h"
 
-#define SOURCE(name) \
-	ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_##name
-
 static enum compile_found
-ask(struct compiler *c, enum resource_kind kind, const char *name,
+ask(struct compiler *c, enum resource_kind kind, const struct sought *of,
     struct compile_answer *answer)
 {
 	const struct compile_ask *a = c->stage.ask;
 
 	*answer = (struct compile_answer){ 0 };
-	return a == NULL ? COMPILE_WAITING : a->find(a->arg, kind, name,
-	    answer);
+	return a == NULL ? COMPILE_WAITING : a->find(a->arg, kind,
+	    of->name, of->missing_ms, answer);
 }
 
 const ProtobufCMessage *
 find_message(struct compiler *c, const struct at *at, enum resource_kind kind,
-    const char *name, bool *refused, struct compile_key *key)
+    const struct sought *of, bool *refused, struct compile_key *key)
 {
 	const ProtobufCMessage *m;
 	struct compile_answer answer;
 	char why[512];
 
 	*refused = false;
-	switch (ask(c, kind, name, &answer)) {
+	switch (ask(c, kind, of, &answer)) {
 	case COMPILE_WAITING:
 		c->waits = true;
 		return NULL;
@@ -48,7 +45,7 @@ find_message(struct compiler *c, const struct at *at, enum resource_kind kind,
 		*refused = true;
 		refuse(c, at, "there is no %s \"%s\", and no "
 		    "dynamic_resources with an ads_config to ask for it",
-		    resource_about(kind)->word, name);
+		    resource_about(kind)->word, of->name);
 		return NULL;
 	case COMPILE_FOUND:
 		break;
@@ -77,7 +74,8 @@ find_name(struct compiler *c, const struct at *at,
 		return refuse(c, at, "\"%s\" is too long for a name", q->name);
 	if (c->stage.ask == NULL)
 		return 0;
-	switch (ask(c, RESOURCE_NAME, text, &answer)) {
+	switch (ask(c, RESOURCE_NAME, &(struct sought){ .name = text },
+	    &answer)) {
 	case COMPILE_FOUND:
 		*addresses = (const void *)answer.bytes;
 		*n = answer.len / sizeof(**addresses);
@@ -141,7 +139,8 @@ find_cluster(struct compiler *c, const struct at *at, const char *name,
 
 	if (name == NULL || *name == '\0')
 		return refuse(c, at, "is missing, expected a cluster's name");
-	found = ask(c, RESOURCE_CLUSTER, name, &answer);
+	found = ask(c, RESOURCE_CLUSTER, &(struct sought){ .name = name },
+	    &answer);
 	if (names_find(c->names, NAMES_CLUSTER, name, strlen(name), &id) ==
 	    0) {
 		*slot = id.id;
@@ -153,21 +152,4 @@ find_cluster(struct compiler *c, const struct at *at, const char *name,
 	if (found == COMPILE_WAITING || found == COMPILE_FOUND)
 		c->waits = true;
 	return 0;
-}
-
-int
-find_source(struct compiler *c, const struct at *at, const ConfigSource *m)
-{
-	static const struct rule rules[] = {
-		{ "resource_api_version", RULE_LATER, .text = "AUTO|V3" },
-		{ NULL, RULE_SET, 0, 0, NULL },
-	};
-
-	if (m == NULL)
-		return refuse(c, at, "is missing, expected ads: {}");
-	if (m->config_source_specifier_case != SOURCE(ADS) &&
-	    m->config_source_specifier_case != SOURCE(SELF))
-		return refuse(c, at, "is another source than ADS, which is "
-		    "not built yet, expected ads: {}");
-	return rule_check(c, at, &m->base, rules);
 }

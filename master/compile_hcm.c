@@ -183,6 +183,7 @@ hcm_routes(struct compiler *c, const struct at *up,
 	const struct at source = AT(&rds, "config_source");
 	const ProtobufCMessage *found;
 	RouteConfiguration none;
+	struct sought of;
 	bool refused;
 
 	if (m->route_specifier_case == ROUTES(ROUTE_CONFIG))
@@ -191,12 +192,12 @@ hcm_routes(struct compiler *c, const struct at *up,
 	if (m->route_specifier_case != ROUTES(RDS))
 		return refuse(c, &own, "is missing, expected a "
 		    "RouteConfiguration");
-	if (find_source(c, &source, m->rds->config_source) < 0)
-		return -1;
 	if (*m->rds->route_config_name == '\0')
 		return refuse(c, &name, "is missing, expected a name");
-	found = find_message(c, &name, RESOURCE_ROUTE,
-	    m->rds->route_config_name, &refused, NULL);
+	if (find_source(c, &source, m->rds->config_source,
+	    m->rds->route_config_name, &of) < 0)
+		return -1;
+	found = find_message(c, &name, RESOURCE_ROUTE, &of, &refused, NULL);
 	if (refused)
 		return -1;
 	envoy__config__route__v3__route_configuration__init(&none);

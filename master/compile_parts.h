@@ -16,7 +16,7 @@
  *   http: compile_http.c
  *   beside a stage: compile_dynamic.c, compile_ems.c (whom to follow),
  *   compile_show.c (messages for humans)
- *   other resources: compile_find.c
+ *   other resources: compile_find.c, where they come from: compile_origin.c
  *   all of them: compile_at.c (places, refusals), compile_rule.c (limits),
  *   compile_put.c (texts and blocks)
  *
@@ -49,6 +49,7 @@ typedef Google__Protobuf__UInt32Value UInt32;
 typedef Envoy__Type__Matcher__V3__StringMatcher StringMatcher;
 typedef Envoy__Config__Bootstrap__V3__Bootstrap Bootstrap;
 typedef Envoy__Config__Core__V3__Address Address;
+typedef Envoy__Config__Core__V3__ApiConfigSource ApiSource;
 typedef Envoy__Config__Core__V3__ConfigSource ConfigSource;
 typedef Envoy__Config__Core__V3__SocketAddress SocketAddress;
 typedef Envoy__Config__Core__V3__DataSource DataSource;
@@ -102,6 +103,8 @@ struct compiler {
 	struct block_list *pages[CLUSTERS_MAX / PAGE_SLOTS];	/* changed */
 	bool		 whole;		/* compile(): nothing is kept */
 	bool		 tls_changed;	/* there may be other keys */
+	const char	*clusters;	/* of the file: origin.h; or NULL */
+	size_t		 clusters_len;
 	/* Of the resource that is compiled. */
 	const struct yaml *yaml;	/* NULL: not from a file */
 	struct load_arena *memory;	/* thrown away with the messages */
@@ -213,11 +216,17 @@ int	source_keys_end(struct compiler *c, block_ref *ref);
 
 /* ---- compile_find.c: other resources */
 
+/* What is sought: its name in the set, and how long it is waited for. */
+struct sought {
+	const char	*name;
+	uint32_t	 missing_ms;	/* initial_fetch_timeout; 0: for ever */
+};
+
 /* The message of a resource, or NULL: it waits for it (c->waits), does without,
  * or it is refused (*refused). */
 const ProtobufCMessage *find_message(struct compiler *c,
-	    const struct at *at, enum resource_kind kind, const char *name,
-	    bool *refused, struct compile_key *key);
+	    const struct at *at, enum resource_kind kind,
+	    const struct sought *of, bool *refused, struct compile_key *key);
 /* The addresses of a host name, as q asks for them: none while they are waited
  * for (c->waits), or when nobody resolves. -1: refused. */
 int	find_name(struct compiler *c, const struct at *at,
@@ -227,11 +236,20 @@ int	find_name(struct compiler *c, const struct at *at,
  * waited for. -1: refused. */
 int	find_cluster(struct compiler *c, const struct at *at,
 	    const char *name, bool lenient, uint32_t *slot);
-/* Only what we can follow: a ConfigSource. */
-int	find_source(struct compiler *c, const struct at *at,
-	    const ConfigSource *m);
 /* The clusters of a page, changed or not; NULL: it is empty. */
 const struct block_list *page_view(const struct compiler *c, uint32_t page);
+
+/* ---- compile_origin.c: where they come from */
+
+/* Only what we can follow. *out is a reference, the caller's; NULL: ADS. */
+int	origin_read(struct compiler *c, const struct at *at,
+	    const ConfigSource *m, struct origin **out);
+int	origin_api(struct compiler *c, const struct at *at,
+	    const ApiSource *m, struct origin **out);
+/* What a resource of this name and source is called in the set; the source is
+ * known to the set's owner from now on. */
+int	find_source(struct compiler *c, const struct at *at,
+	    const ConfigSource *m, const char *name, struct sought *to);
 
 /* ---- compile_dns.c: clusters of host names */
 

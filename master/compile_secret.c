@@ -204,6 +204,7 @@ secret_find(struct compiler *c, const struct at *up, const SdsConfig *m,
     struct compile_key *key, bool *refused)
 {
 	const struct at name = AT(up, "name"), source = AT(up, "sds_config");
+	struct sought of = { m->name, COMPILE_MISSING_MS };
 
 	*refused = true;
 	if (*m->name == '\0') {
@@ -211,10 +212,10 @@ secret_find(struct compiler *c, const struct at *up, const SdsConfig *m,
 		return NULL;
 	}
 	if (m->sds_config != NULL &&
-	    find_source(c, &source, m->sds_config) < 0)
+	    find_source(c, &source, m->sds_config, m->name, &of) < 0)
 		return NULL;
-	return (const Secret *)find_message(c, &name, RESOURCE_SECRET,
-	    m->name, refused, key);
+	return (const Secret *)find_message(c, &name, RESOURCE_SECRET, &of,
+	    refused, key);
 }
 
 int

@@ -225,11 +225,11 @@ item(struct dump *d, const struct resource_view *v)
 		return;
 	item_open(d);
 	if (v->kind == RESOURCE_SECRET)
-		print_text(&d->p, "name", v->name);
+		print_text(&d->p, "name", origin_plain(v->name));
 	if (of != NULL)
 		version(d, v->kind, of);
 	else
-		resource_name(d, v->kind, v->name);
+		resource_name(d, v->kind, origin_plain(v->name));
 	if (b != STATIC)
 		status(d, v);
 	item_close(d);
@@ -310,7 +310,7 @@ list_print(struct dump *d, const struct list *l)
 	for (size_t i = all->first[l->kind]; l->belongs != INSIDE &&
 	    i < all->first[l->kind + 1]; i++) {
 		v = &all->at[i];
-		if (!named(d, v->name))
+		if (!named(d, origin_plain(v->name)))
 			continue;
 		if (l->belongs == STATES)
 			item_states(d, v);

@@ -21,7 +21,7 @@ static const char bootstrap_type[] = "envoy.config.bootstrap.v3.Bootstrap";
 
 enum {
 	MESSAGES_BYTES_MAX = 1 << 30, FILE_BYTES_MAX = 64 << 20,
-	MISSING_MS = 15000,	/* Envoy's initial_fetch_timeout */
+	MISSING_MS = COMPILE_MISSING_MS,
 };
 
 /* ---- reading */
@@ -124,23 +124,46 @@ stage_begin(struct generations *g, struct sources *sources,
 {
 	const struct compile_stage s = { .image = &g->image,
 	    .names = g->names, .sources = sources, .newest = &g->newest,
-	    .yaml = yaml, .checked = g->check_tls ? &g->checked : NULL,
+	    .origins = g->origins, .yaml = yaml, .checked = g->check_tls ? &g->checked : NULL,
 	    .number = g->newest.generation.number + 1 };
 
 	return resources_begin(g->resources, &s, now_ms) == 0 ? 0 :
 	    why_set(why, why_len, "no memory");
 }
 
+static bool
+is_ads(const struct dynamic_whole *w)
+{
+	return !w->on || w->origin == NULL;
+}
+
 /* What can come from a control plane, and is waited for then. */
 static void
 dynamic_tell(struct generations *g, const struct dynamic *d)
 {
-	for (int kind = 0; kind < RESOURCE_KINDS; kind++)
-		resources_dynamic(g->resources, (enum resource_kind)kind,
-		    d->ads || g->dynamic_always);
-	resources_named(g->resources, RESOURCE_CLUSTER, d->ads &&
-	    !d->clusters);
-	resources_timeout(g->resources, d->ads ? d->missing_ms : MISSING_MS);
+	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
+		resources_dynamic(g->resources, kind, g->dynamic_always ||
+		    dynamic_origin(d, kind) != NULL);
+	resources_named(g->resources, RESOURCE_CLUSTER, !d->clusters.on &&
+	    d->ads != NULL);
+	resources_timeout(g->resources, d->node == NULL ? MISSING_MS :
+	    d->missing_ms);
+	origins_clusters(g->origins, d->names, d->names_len);
+	origins_self(g->origins, is_ads(&d->listeners) &&
+	    is_ads(&d->clusters));
+}
+
+static bool
+follows(const struct generations *g, const struct dynamic *d)
+{
+	return d->ads != NULL || d->listeners.on || d->clusters.on ||
+	    origins_any(g->origins);
+}
+
+bool
+generations_follows(const struct generations *g)
+{
+	return follows(g, &g->dynamic);
 }
 
 /* The key of a secret in a dead master's arena, if it is still there. */
@@ -185,8 +208,8 @@ replay(struct generations *g, char *why, size_t why_len)
 static bool
 restores(const struct generations *g)
 {
-	return g->restore != NULL && g->staged_dynamic.ads &&
-	    g->newest.generation.number == 0 && g->kept == NULL;
+	return g->restore != NULL && g->newest.generation.number == 0 &&
+	    g->kept == NULL;
 }
 
 /* A stage of the file, and of what came by other ways before. *restored: a
@@ -210,9 +233,9 @@ resources_make(struct generations *g, const struct yaml *tree,
 		resources_abort(g->resources);
 		return -1;
 	}
-	if (restore)
+	*restored = restore && follows(g, &g->staged_dynamic);
+	if (*restored)
 		g->restore(g->restore_arg, g->resources, &g->staged_dynamic);
-	*restored = restore;
 	return resources_end(g->resources, &g->staged_conf, &g->staged, why,
 	    why_len);
 }
@@ -305,8 +328,8 @@ stage(struct generations *g, struct sources *sources, char *why,
 static void
 dynamic_drop(struct generations *g)
 {
-	dynamic_fini(&g->staged_dynamic);
 	dynamic_tell(g, &g->dynamic);
+	dynamic_fini(&g->staged_dynamic);
 }
 
 static void
@@ -563,13 +586,14 @@ open_empty(struct generations *g, const struct options *o, char *why,
 	image_settle(&g->image);
 	g->names = names_new();
 	g->resources = resources_new(&settings);
+	g->origins = origins_new();
 	g->kept_journal_fd = -1;
 	if (journal_open(&g->journal, why, why_len) == -1)
 		return -1;
 	if (g->resources != NULL)
 		resources_journal(g->resources, &g->journal);
-	return g->names == NULL || g->resources == NULL ? why_set(why, why_len,
-	    "no memory") : 0;
+	return g->names == NULL || g->resources == NULL ||
+	    g->origins == NULL ? why_set(why, why_len, "no memory") : 0;
 }
 
 int
@@ -609,6 +633,7 @@ generations_close(struct generations *g)
 	kept_forget(g);
 	dynamic_fini(&g->dynamic);
 	dynamic_fini(&g->staged_dynamic);
+	origins_free(g->origins);
 	resources_free(g->resources);
 	journal_close(&g->journal);
 	names_free(g->names);

@@ -34,6 +34,7 @@ struct generations {
 	struct image	 before;	/* I3; arena.fd -1: none */
 	struct names	*names;
 	struct resources *resources;
+	struct origins	*origins;	/* that resources name */
 	struct compiled	 newest;	/* generation.number 0: none yet */
 	uint64_t	 moved;		/* the first one in this arena */
 	uint64_t	 compactions;
@@ -54,7 +55,7 @@ struct generations {
 			    size_t why_len);
 	void		*conf_known_arg;
 	/* Asked, if set, in the first stage of a master that succeeds nobody,
-	 * where the file names a control plane: puts what it sent before. */
+	 * where something is followed: puts what it sent before. */
 	void		(*restore)(void *arg, struct resources *r,
 			    const struct dynamic *d);
 	void		*restore_arg;
@@ -106,6 +107,9 @@ int	generations_assign(struct generations *g, const ProtobufCMessage *m,
 	    char *why, size_t why_len);
 /* The journal was worn, and a new one is in its place. */
 bool	generations_journal_renew(struct generations *g);
+/* Whether there is something to follow, so that resources come that are not the
+ * file's. */
+bool	generations_follows(const struct generations *g);
 /* Whether what is staged has the same listeners to bind as the newest. */
 bool	generations_same_listeners(const struct generations *g);
 

@@ -200,7 +200,7 @@ resources_new(const struct resources_settings *s)
 	if (r == NULL)
 		return NULL;
 	r->settings = *s;
-	r->timeout_ms = s->missing_ms;
+	r->clusters_ms = s->missing_ms;
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS_ALL; kind++)
 		r->named[kind] = !resource_about(kind)->whole;
 	TAILQ_INIT(&r->dirty);
@@ -310,7 +310,7 @@ resources_waits_print(const struct resources *r, enum resource_kind kind,
 		fprintf(out, "%s%s \"%.*s\"", comma,
 		    resource_about(e->to->kind)->word, e->to->kind ==
 		    RESOURCE_NAME ? (int)strcspn(e->to->name, " ") : INT_MAX,
-		    e->to->name);
+		    origin_plain(e->to->name));
 		comma = ", ";
 	}
 }

@@ -69,6 +69,9 @@ bool	resources_is_open(const struct resources *r);
 int	resources_put(struct resources *r, enum resource_kind kind,
 	    const char *name, const char *version, const uint8_t *bytes,
 	    size_t len, enum resource_from from, char *why, size_t why_len);
+/* Of one that was refused in this stage: the reason, in better words. */
+void	resources_refused(struct resources *r, enum resource_kind kind,
+	    const char *name, const char *why);
 /* The endpoints of a live cluster are those in this Cluster message. -1: why. */
 int	resources_reassign(struct resources *r,
 	    const ProtobufCMessage *cluster, char *why, size_t why_len);
@@ -100,8 +103,8 @@ void	resources_abort(struct resources *r);
 void	resources_dynamic(struct resources *r, enum resource_kind kind,
 	    bool on);
 
-/* initial_fetch_timeout: missing_ms for what a control plane sends, from now
- * on; 0: never. */
+/* initial_fetch_timeout of clusters, from now on; 0: never. What else is waited
+ * for has that of its ConfigSource, the longest of those who wait. */
 void	resources_timeout(struct resources *r, uint32_t ms);
 /* They are sent by name only: one that nobody names is not heard of any more. */
 void	resources_named(struct resources *r, enum resource_kind kind,
@@ -148,7 +151,8 @@ struct resource_view {
 	int64_t		 waits_since_ms;
 };
 
-/* Each resource that a control plane could send, in no order. */
+/* Each resource that a control plane could send, in no order. Names are those
+ * in the set: origin_plain says what its source calls it. */
 void	resources_each(const struct resources *r,
 	    void (*each)(void *arg, const struct resource_view *v), void *arg);
 /* Prints the names of what its next version waits for: "cluster a, cluster b". */

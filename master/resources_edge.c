@@ -16,13 +16,24 @@ edges_begin(struct resources *r)
 	r->walk++;
 }
 
+/* 0 is for ever. */
+static uint32_t
+longer(uint32_t a_ms, uint32_t b_ms)
+{
+	return a_ms == 0 || b_ms == 0 ? 0 : a_ms > b_ms ? a_ms : b_ms;
+}
+
 void
-edges_find(struct resources *r, struct resource *to, bool waits)
+edges_find(struct resources *r, struct resource *to, bool waits,
+    uint32_t missing_ms)
 {
 	struct edge *e;
 
-	if (to->seen == r->walk)
+	if (to->seen == r->walk) {
+		to->found->missing_ms = longer(to->found->missing_ms,
+		    missing_ms);
 		return;
+	}
 	if ((e = calloc(1, sizeof(*e))) == NULL) {
 		r->no_memory = true;
 		return;
@@ -31,6 +42,9 @@ edges_find(struct resources *r, struct resource *to, bool waits)
 	to->edges_n++;
 	e->to = to;
 	e->waits = waits;
+	e->missing_ms = to->kind == RESOURCE_NAME ? r->settings.missing_ms :
+	    to->kind == RESOURCE_CLUSTER ? r->clusters_ms : missing_ms;
+	to->found = e;
 	LIST_INSERT_HEAD(&r->found, e, out);
 }
 
@@ -83,19 +97,27 @@ edges_live(const struct resource *at)
 	return false;
 }
 
-/* What is waited for is missing after a while. */
+/* A cluster that lingers is due for that. */
 static void
-waited_for(struct resources *r, struct resource *to)
+patience_set(struct resources *r, struct resource *to, uint32_t ms)
 {
-	uint32_t ms;
+	to->patience_ms = ms;
+	if (!to->gone && !to->missing)
+		resource_due(r, to, ms == 0 ? 0 : to->waits_since_ms + ms);
+}
 
-	if (!r->open || to->waits_since_ms != 0 || !resource_touch(r, to))
+/* What is waited for is missing after a while: as long as one who waits has
+ * patience. */
+static void
+waited_for(struct resources *r, struct resource *to, uint32_t ms)
+{
+	if (!r->open || !resource_touch(r, to))
 		return;
-	to->waits_since_ms = r->now_ms;
-	ms = to->kind == RESOURCE_NAME ? r->settings.missing_ms :
-	    r->timeout_ms;
-	if (ms > 0 && to->due_ms == 0)
-		resource_due(r, to, r->now_ms + ms);
+	if (to->waits_since_ms == 0) {
+		to->waits_since_ms = r->now_ms;
+		patience_set(r, to, ms);
+	} else
+		patience_set(r, to, longer(to->patience_ms, ms));
 }
 
 static void
@@ -112,8 +134,31 @@ attach(struct resources *r, struct resource *from, struct edges *all,
 			    e->to->name, true);
 		LIST_INSERT_HEAD(&e->to->in, e, in);
 		if (e->waits)
-			waited_for(r, e->to);
+			waited_for(r, e->to, e->missing_ms);
 	}
+}
+
+/* Who had the most patience does not wait any more. */
+static void
+waits_less(struct resources *r, struct resource *to, uint32_t ms)
+{
+	uint32_t longest_ms = 0;
+	const struct edge *e;
+	bool any = false;
+
+	if (!r->open || ms != to->patience_ms || to->waits_since_ms == 0)
+		return;
+	LIST_FOREACH(e, &to->in, in) {
+		if (!e->waits)
+			continue;
+		longest_ms = any ? longer(longest_ms, e->missing_ms) :
+		    e->missing_ms;
+		any = true;
+		if (longest_ms == ms)
+			return;
+	}
+	if (any && resource_touch(r, to))
+		patience_set(r, to, longest_ms);
 }
 
 /* Nobody waits or names it any more. */
@@ -143,6 +188,8 @@ detach(struct resources *r, struct edges *all)
 
 	LIST_FOREACH(e, all, out) {
 		LIST_REMOVE(e, in);
+		if (e->waits)
+			waits_less(r, e->to, e->missing_ms);
 		left(r, e->to);
 	}
 }

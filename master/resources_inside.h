@@ -25,6 +25,7 @@ struct edge {				/* from names to */
 	struct resource	*from, *to;
 	enum which	 which;		/* version of from */
 	bool		 waits;		/* to was not there */
+	uint32_t	 missing_ms;	/* how long, 0: for ever */
 };
 LIST_HEAD(edges, edge);
 
@@ -42,9 +43,12 @@ struct resource {
 	int64_t		 due_ms;	/* it is missing then, or lingered
 					   enough; 0: nothing is due */
 	int64_t		 waits_since_ms;	/* somebody waits for it */
+	uint32_t	 patience_ms;	/* the longest who wait for it have;
+					   0: for ever */
 	uint32_t	 owner;		/* never 0, never again another's */
 	uint32_t	 edges_n;	/* that lead here, attached or not */
 	uint32_t	 seen;		/* the compilation that found it last */
+	struct edge	*found;		/* by that one, while it runs */
 	enum resource_kind kind;
 	uint32_t	 in_file;	/* the last resources_file that had it */
 	bool		 dirty;		/* queued: try it */
@@ -67,6 +71,7 @@ struct undo {
 	bool		 saved[WHICHES];	/* out is */
 	bool		 missing, gone;
 	int64_t		 due_ms, waits_since_ms;
+	uint32_t	 patience_ms;
 };
 
 struct resources {
@@ -91,7 +96,7 @@ struct resources {
 	uint64_t	 changes;	/* commits that touched something */
 	bool		 dynamic[RESOURCE_KINDS_ALL];	/* somebody sends them */
 	bool		 named[RESOURCE_KINDS_ALL];	/* by name only */
-	uint32_t	 timeout_ms;	/* resources_timeout */
+	uint32_t	 clusters_ms;	/* resources_timeout */
 	bool		 open;
 	bool		 changed;
 	bool		 no_memory;
@@ -131,7 +136,8 @@ void	resource_journal_missing(struct resources *r,
 
 /* ---- resources_put.c */
 enum compile_found resource_ask(void *r, enum resource_kind kind,
-	    const char *name, struct compile_answer *answer);
+	    const char *name, uint32_t missing_ms,
+	    struct compile_answer *answer);
 struct compile_resource resource_compile(const struct resource *at,
 	    const struct resource_version *v);
 /* The version of a secret, without its key. NULL: refused, why. */
@@ -155,7 +161,8 @@ bool	resource_of_file(const struct resource *at);
 /* ---- resources_edge.c */
 /* Of a compilation: what it finds from now on. */
 void	edges_begin(struct resources *r);
-void	edges_find(struct resources *r, struct resource *to, bool waits);
+void	edges_find(struct resources *r, struct resource *to, bool waits,
+	    uint32_t missing_ms);
 /* Of what was found, one is not named. */
 void	edges_lose(struct resources *r, struct resource *to);
 /* It is refused: what was found is forgotten. */

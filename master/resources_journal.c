@@ -166,8 +166,8 @@ resources_replay(struct resources *r, const struct journal_entry *e,
 		else if (resources_put(r, e->kind, e->name, e->version,
 		    e->bytes, e->len, e->from, why, sizeof(why)) == -1)
 			log_warn("%s \"%s\" was accepted before and is not "
-			    "now: %s", resource_about(e->kind)->word, e->name,
-			    why);
+			    "now: %s", resource_about(e->kind)->word,
+			    origin_plain(e->name), why);
 		break;
 	}
 }

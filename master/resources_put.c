@@ -23,13 +23,13 @@
 static bool
 nobody_can(const struct resources *r, const struct resource *at)
 {
-	return !r->dynamic[at->kind] && at->version[LIVE] == NULL &&
-	    at->version[NEXT] == NULL;
+	return !r->dynamic[at->kind] && origin_key(at->name) == 0 &&
+	    at->version[LIVE] == NULL && at->version[NEXT] == NULL;
 }
 
 enum compile_found
 resource_ask(void *arg, enum resource_kind kind, const char *name,
-    struct compile_answer *answer)
+    uint32_t missing_ms, struct compile_answer *answer)
 {
 	struct resources *r = arg;
 	struct resource *at = resource_get(r, kind, name);
@@ -41,7 +41,7 @@ resource_ask(void *arg, enum resource_kind kind, const char *name,
 	v = at == r->trying ? r->trying_version : at->version[LIVE];
 	/* Nothing is served without its certificate. */
 	without = at->missing && kind != RESOURCE_SECRET;
-	edges_find(r, at, v == NULL && !without);
+	edges_find(r, at, v == NULL && !without, missing_ms);
 	if (v == NULL && nobody_can(r, at))
 		return kind == RESOURCE_NAME ? COMPILE_NOTHING :
 		    COMPILE_UNKNOWN;
@@ -161,7 +161,7 @@ resource_again(struct resources *r, struct resource *at)
 	}
 	edges_drop(r);
 	log_error("%s \"%s\" is live and can't be compiled again: %s",
-	    resource_about(at->kind)->acronym, at->name, why);
+	    resource_about(at->kind)->acronym, origin_plain(at->name), why);
 	r->no_memory = true;		/* the stage ends here */
 }
 
@@ -489,6 +489,21 @@ resources_put(struct resources *r, enum resource_kind kind, const char *name,
 	}
 	version_put(v);
 	return rc;
+}
+
+void
+resources_refused(struct resources *r, enum resource_kind kind,
+    const char *name, const char *why)
+{
+	struct resource *at = resource_find(r, kind, name);
+	char *copy = strdup(why);
+
+	if (at == NULL || at->refused == NULL || copy == NULL) {
+		free(copy);
+		return;
+	}
+	free(at->why);
+	at->why = copy;
 }
 
 void

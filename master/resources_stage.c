@@ -31,7 +31,8 @@ resource_touch(struct resources *r, struct resource *at)
 	    .version = { at->version[LIVE], at->version[NEXT] },
 	    .refused = at->refused, .why = at->why,
 	    .missing = at->missing, .gone = at->gone, .due_ms = at->due_ms,
-	    .waits_since_ms = at->waits_since_ms };
+	    .waits_since_ms = at->waits_since_ms,
+	    .patience_ms = at->patience_ms };
 	for (int which = 0; which < WHICHES; which++) {
 		LIST_INIT(&u->out[which]);
 		if (at->version[which] != NULL)
@@ -93,6 +94,7 @@ undo(struct resources *r, struct undo *u)
 	at->missing = u->missing;
 	at->gone = u->gone;
 	at->waits_since_ms = u->waits_since_ms;
+	at->patience_ms = u->patience_ms;
 	resource_due(r, at, u->due_ms);
 	undo_free(r, u);
 }
@@ -190,7 +192,8 @@ try(struct resources *r, struct resource *at)
 	from = resource_compile(at, next);
 	if (resource_put(r, at, next, &from, why, sizeof(why)) == -1) {
 		log_error("%s \"%s\" was accepted and can't be used: %s",
-		    resource_about(at->kind)->acronym, at->name, why);
+		    resource_about(at->kind)->acronym,
+		    origin_plain(at->name), why);
 		version_set(at, NEXT, NULL);
 		edges_clear(r, at, NEXT);
 	}
@@ -264,7 +267,7 @@ resources_end(struct resources *r, const struct conf *conf,
 void
 resources_timeout(struct resources *r, uint32_t ms)
 {
-	r->timeout_ms = ms;
+	r->clusters_ms = ms;
 }
 
 void

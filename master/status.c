@@ -2,6 +2,7 @@
 #include "master/status.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,13 @@ status_span(int64_t ms, char text[32])
 	else
 		snprintf(text, 32, "%lld d %lld h", s / 86400, s / 3600 % 24);
 	return text;
+}
+
+/* What its source calls it. */
+static const char *
+plain(const struct resource_view *v)
+{
+	return origin_plain(v->name);
 }
 
 /* ---- what is wrong */
@@ -62,33 +70,59 @@ say(struct report *r, const char *fmt, ...)
 	fputc('\n', r->out);
 }
 
-static void
-stream_wrong(struct report *r)
+/* ", RDS"; of ADS nothing. */
+static const char *
+feed_kind(const struct feed_status *f, char text[16])
 {
-	const struct subscribe_status *t = &r->s->subscription.stream;
-	char lost[32], next[32];
+	snprintf(text, 16, "%s%s", f->kind == -1 ? "" : ", ", f->kind == -1 ?
+	    "" : resource_about((enum resource_kind)f->kind)->acronym);
+	return text;
+}
+
+static void
+stream_wrong(struct report *r, const struct feed_status *f)
+{
+	const struct subscribe_status *t = &f->stream;
+	char lost[32], next[32], kind[16];
 	int64_t now = r->now_ms;
 
+	feed_kind(f, kind);
 	switch (t->state) {
 	case SUBSCRIBE_WAITING:
-		say(r, "control plane %s: not connected for %s, tried again "
-		    "in %s: %s", t->server, status_span(now - t->lost_ms,
-		    lost), status_span(t->next_ms - now, next), t->why);
+		say(r, "control plane %s%s: not connected for %s, tried again "
+		    "in %s: %s", t->server, kind, status_span(now -
+		    t->lost_ms, lost), status_span(t->next_ms - now, next),
+		    t->why);
 		break;
 	case SUBSCRIBE_CONNECTING:
-		say(r, "control plane %s: not connected for %s, connecting to "
-		    "%s%s%s", t->server, status_span(now - t->lost_ms, lost),
-		    t->address, *t->why == '\0' ? "" : ": ", t->why);
+		say(r, "control plane %s%s: not connected for %s, connecting "
+		    "to %s%s%s", t->server, kind, status_span(now -
+		    t->lost_ms, lost), t->address, *t->why == '\0' ? "" :
+		    ": ", t->why);
 		break;
 	case SUBSCRIBE_STREAMING:
 		if (now - t->since_ms >= SILENT_MS)
-			say(r, "control plane %s: connected, and silent for "
-			    "%s", t->server, status_span(now - t->since_ms,
-			    lost));
+			say(r, "control plane %s%s: connected, and silent for "
+			    "%s", t->server, kind, status_span(now -
+			    t->since_ms, lost));
 		break;
 	default:
 		break;
 	}
+}
+
+static void
+feed_wrong(struct report *r, const struct feed_status *f)
+{
+	char ago[32];
+
+	if (f->origin->path == NULL)
+		stream_wrong(r, f);
+	else if (*f->why != '\0')
+		say(r, "%s: not taken %s ago%s: %s", resource_about(
+		    (enum resource_kind)f->kind)->acronym, status_span(
+		    r->now_ms - f->why_ms, ago), f->read_ms == 0 ? "" :
+		    ", what it said before goes on", f->why);
 }
 
 static bool
@@ -116,7 +150,7 @@ waiting_say(struct report *r, const struct resource_view *v, const char *word)
 		return;
 	resources_waits_print(r->s->resources, v->kind, v->name, f);
 	fclose(f);
-	say(r, "%s \"%s\": version %s waits for %s, for %s", word, v->name,
+	say(r, "%s \"%s\": version %s waits for %s, for %s", word, plain(v),
 	    v->next->text, n == 0 ? "the next change" : waits,
 	    status_span(r->now_ms - v->next->since_ms, ago));
 	free(waits);
@@ -130,12 +164,12 @@ wrong_say(struct report *r, const struct resource_view *v, enum wrong w)
 
 	if (w == REFUSED)
 		say(r, "%s \"%s\": version %s refused %s ago%s: %s", word,
-		    v->name, v->refused->text, status_span(r->now_ms -
+		    plain(v), v->refused->text, status_span(r->now_ms -
 		    v->refused->since_ms, ago), v->live == NULL ?
 		    ", there is no other" : "", v->why == NULL ? "" : v->why);
 	else if (w == MISSING)
 		say(r, "%s \"%s\": does not exist, asked for %s ago", word,
-		    v->name, status_span(r->now_ms - v->waits_since_ms, ago));
+		    plain(v), status_span(r->now_ms - v->waits_since_ms, ago));
 	else
 		waiting_say(r, v, word);
 }
@@ -172,10 +206,10 @@ count(const struct report *r, enum resource_kind kind, enum wrong w)
 
 /* What was refused and has no name in the set. */
 static void
-kinds_wrong(struct report *r)
+kinds_wrong(struct report *r, const struct feed_status *f)
 {
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++) {
-		const struct ads_status *a = &r->s->subscription.kinds[kind];
+		const struct ads_status *a = &f->kinds[kind];
 
 		if (a->refused && count(r, kind, REFUSED) == 0)
 			say(r, "%s: the last response was refused: %s",
@@ -186,9 +220,9 @@ kinds_wrong(struct report *r)
 static void
 wrong_print(struct report *r, FILE *out)
 {
-	if (r->s->followed) {
-		stream_wrong(r);
-		kinds_wrong(r);
+	for (size_t i = 0; i < r->s->feeds_n; i++) {
+		feed_wrong(r, &r->s->feeds[i]);
+		kinds_wrong(r, &r->s->feeds[i]);
 	}
 	for (enum wrong w = 0; w < WRONGS; w++)
 		resources_wrong(r, w);
@@ -203,7 +237,7 @@ wrong_print(struct report *r, FILE *out)
 /* ---- how things stand */
 
 static void
-stream_print(const struct report *r, FILE *out)
+stream_print(const struct report *r, const struct feed_status *s, FILE *out)
 {
 	static const char *const states[] = {
 		[SUBSCRIBE_WAITING] = "not connected",
@@ -211,16 +245,15 @@ stream_print(const struct report *r, FILE *out)
 		[SUBSCRIBE_STREAMING] = "connected, nothing came yet",
 		[SUBSCRIBE_SETTLED] = "connected",
 	};
-	const struct subscription_status *s = &r->s->subscription;
 	const struct subscribe_status *t = &s->stream;
 	const char *says = s->kinds[RESOURCE_CLUSTER].control_plane;
-	char since[32];
+	char since[32], kind[16];
 
-	fprintf(out, "%-15s%s%s%s%s%s, %s for %s, %s\n", "control plane",
-	    t->server, *t->address == '\0' ? "" : " at ", t->address,
+	fprintf(out, "%-15s%s%s%s%s%s%s, %s for %s, %s\n", "control plane",
+	    t->server, feed_kind(s, kind), *t->address == '\0' ? "" : " at ", t->address,
 	    *says == '\0' ? "" : ", calls itself ", says, states[t->state],
 	    status_span(r->now_ms - t->since_ms, since),
-	    s->delta ? "delta" : "state of the world");
+	    s->origin->delta ? "delta" : "state of the world");
 	if (s->held_up)
 		fprintf(out, "%-15sthe last response waits for a change that "
 		    "is under way\n", "");
@@ -231,13 +264,62 @@ stream_print(const struct report *r, FILE *out)
 	    "streams", t->streams, t->attempts);
 }
 
+static void
+file_print(const struct report *r, const struct feed_status *s, FILE *out)
+{
+	char ago[32] = "", kind[16];
+
+	fprintf(out, "%-15s%s%s, %s%s%s\n", "followed file", s->origin->path,
+	    feed_kind(s, kind), s->read_ms == 0 ? "not taken yet" : "taken ",
+	    s->read_ms == 0 ? "" : status_span(r->now_ms - s->read_ms, ago),
+	    s->read_ms == 0 ? "" : " ago");
+}
+
+static void
+feeds_print(const struct report *r, FILE *out)
+{
+	const struct status *s = r->s;
+
+	if (s->feeds_n == 0)
+		fprintf(out, "%-15snone is followed\n", "control plane");
+	for (size_t i = 0; i < s->feeds_n && i < LINES_MAX; i++)
+		if (s->feeds[i].origin->path == NULL)
+			stream_print(r, &s->feeds[i], out);
+		else
+			file_print(r, &s->feeds[i], out);
+	if (s->feeds_n > LINES_MAX)
+		fprintf(out, "%-15sand %zu more\n", "", s->feeds_n -
+		    LINES_MAX);
+}
+
+/* What all feeds say of a kind; the version is ADS's, or that of the first
+ * that has one. */
+static void
+kind_sum(const struct status *s, enum resource_kind kind,
+    struct ads_status *to)
+{
+	*to = (struct ads_status){ .version = "" };
+	for (size_t i = 0; i < s->feeds_n; i++) {
+		const struct ads_status *a = &s->feeds[i].kinds[kind];
+
+		if (*to->version == '\0')
+			to->version = a->version;
+		to->accepted_n += a->accepted_n;
+		to->rejected_n += a->rejected_n;
+		if (a->since_ms > to->since_ms)
+			to->since_ms = a->since_ms;
+	}
+}
+
 static int
 version_width(const struct status *s)
 {
+	struct ads_status sum;
 	size_t width = 8, n;
 
-	for (int kind = 0; kind < RESOURCE_KINDS; kind++) {
-		n = strlen(s->subscription.kinds[kind].version);
+	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++) {
+		kind_sum(s, kind, &sum);
+		n = strlen(sum.version);
 		width = n > width ? n : width;
 	}
 	return (int)(width < COLUMN_MAX ? width : COLUMN_MAX);
@@ -247,17 +329,16 @@ static void
 kind_print(const struct report *r, enum resource_kind kind, int width,
     FILE *out)
 {
-	static const struct ads_status none = { .version = "" };
-	const struct ads_status *a = r->s->followed ?
-	    &r->s->subscription.kinds[kind] : &none;
+	struct ads_status sum, *a = &sum;
 	char ago[32] = "never";
 
+	kind_sum(r->s, kind, a);
 	if (a->since_ms != 0)
 		status_span(r->now_ms - a->since_ms, ago);
 	fprintf(out, "%-11s%5u %7u %7u %7u", resource_about(kind)->word,
 	    count(r, kind, WRONGS), count(r, kind, WAITING),
 	    count(r, kind, REFUSED), count(r, kind, MISSING));
-	if (r->s->followed)
+	if (r->s->feeds_n > 0)
 		fprintf(out, "   %s  %-*.*s %8" PRIu64 " %6" PRIu64 "   %s%s",
 		    resource_about(kind)->acronym, width, width,
 		    *a->version == '\0' ? "-" : a->version, a->accepted_n,
@@ -268,11 +349,11 @@ kind_print(const struct report *r, enum resource_kind kind, int width,
 static void
 kinds_print(const struct report *r, FILE *out)
 {
-	int width = r->s->followed ? version_width(r->s) : 0;
+	int width = version_width(r->s);
 
 	fprintf(out, "\n%-11s%5s %7s %7s %7s", "", "live", "waiting",
 	    "refused", "missing");
-	if (r->s->followed)
+	if (r->s->feeds_n > 0)
 		fprintf(out, "        %-*s %8s %6s   %s", width, "version",
 		    "accepted", "nacked", "last response");
 	fputc('\n', out);
@@ -283,10 +364,7 @@ kinds_print(const struct report *r, FILE *out)
 static void
 stands_print(const struct report *r, FILE *out)
 {
-	if (r->s->followed)
-		stream_print(r, out);
-	else
-		fprintf(out, "%-15snone is followed\n", "control plane");
+	feeds_print(r, out);
 	fprintf(out, "%-15s%s\n", "file", r->s->file);
 	fprintf(out, "%-15s%s\n", "generation", r->s->generation +
 	    (strncmp(r->s->generation, "generation ", 11) == 0 ? 11 : 0));
@@ -296,7 +374,7 @@ stands_print(const struct report *r, FILE *out)
 int
 status_print(const struct status *s, FILE *out)
 {
-	struct report r = { .s = s, .now_ms = s->subscription.now_ms };
+	struct report r = { .s = s, .now_ms = s->now_ms };
 	bool good = views_init(&r.views, s->resources);
 
 	r.out = open_memstream(&r.wrong, &r.wrong_bytes);
@@ -315,8 +393,12 @@ status_print(const struct status *s, FILE *out)
 
 /* ---- one resource a line */
 
-struct widths {
-	int	name, version;
+struct listing {
+	const struct resources *resources;
+	const struct subscription *from;	/* or NULL */
+	int64_t		 now_ms;
+	int		 name_width, from_width, version_width;
+	FILE		*out;
 };
 
 static void
@@ -328,97 +410,131 @@ wider(int *width, const char *text)
 		*width = n < COLUMN_MAX ? (int)n : COLUMN_MAX;
 }
 
-static void
-line(const struct resource_view *v, const struct resource_version *of,
-    const struct widths *w, int64_t now_ms, FILE *out)
+/* "control plane" is ADS's. */
+static const char *
+from_text(const struct listing *l, const struct resource_view *v,
+    const struct resource_version *of, char *text, size_t text_len)
 {
-	char since[32] = "";
+	const char *origin = of == NULL || of->from != FROM_PLANE ||
+	    l->from == NULL ? NULL : subscription_origin(l->from, v->kind,
+	    v->name, text, text_len);
+
+	return of == NULL ? "-" : origin != NULL ? origin :
+	    views_from(of->from);
+}
+
+static void
+line(const struct listing *l, const struct resource_view *v,
+    const struct resource_version *of)
+{
+	char since[32] = "", from[PATH_MAX + 16];
 
 	if (of != NULL)
-		status_span(now_ms - of->since_ms, since);
-	fprintf(out, "%-10s %-*s  %-13s  %-*s  %10s  ",
-	    resource_about(v->kind)->word, w->name, v->name,
-	    of == NULL ? "-" : views_from(of->from), w->version,
-	    of == NULL || *of->text == '\0' ? "-" : of->text, since);
+		status_span(l->now_ms - of->since_ms, since);
+	fprintf(l->out, "%-10s %-*s  %-*s  %-*s  %10s  ",
+	    resource_about(v->kind)->word, l->name_width, plain(v),
+	    l->from_width, from_text(l, v, of, from, sizeof(from)),
+	    l->version_width, of == NULL || *of->text == '\0' ? "-" :
+	    of->text, since);
 }
 
 /* Each of its versions, or that there is none. */
 static void
-lines(const struct resources *r, const struct resource_view *v,
-    const struct widths *w, FILE *out)
+lines(const struct listing *l, const struct resource_view *v)
 {
-	int64_t now_ms = clock_now().ns / 1000000;
-
 	if (v->live != NULL) {
-		line(v, v->live, w, now_ms, out);
-		fprintf(out, "live%s\n", v->lingers ? ", removed by its "
+		line(l, v, v->live);
+		fprintf(l->out, "live%s\n", v->lingers ? ", removed by its "
 		    "source, still in use" : "");
 	}
 	if (v->next != NULL) {
-		line(v, v->next, w, now_ms, out);
-		fputs("waits for ", out);
-		resources_waits_print(r, v->kind, v->name, out);
-		fputc('\n', out);
+		line(l, v, v->next);
+		fputs("waits for ", l->out);
+		resources_waits_print(l->resources, v->kind, v->name, l->out);
+		fputc('\n', l->out);
 	}
 	if (v->refused != NULL) {
-		line(v, v->refused, w, now_ms, out);
-		fprintf(out, "refused: %s\n", v->why == NULL ? "" : v->why);
+		line(l, v, v->refused);
+		fprintf(l->out, "refused: %s\n", v->why == NULL ? "" :
+		    v->why);
 	}
 	if (v->live == NULL && v->next == NULL && v->refused == NULL) {
-		line(v, NULL, w, now_ms, out);
-		fprintf(out, "%s\n", v->missing ? "does not exist" :
+		line(l, v, NULL);
+		fprintf(l->out, "%s\n", v->missing ? "does not exist" :
 		    "asked for");
 	}
 }
 
 static void
-list(const struct resources *r, const struct views *all, int kind, FILE *out)
+widen(struct listing *l, const struct resource_view *v)
+{
+	const struct resource_version *all[] = { v->live, v->next };
+	char from[PATH_MAX + 16];
+
+	wider(&l->name_width, plain(v));
+	for (size_t i = 0; i < 2; i++) {
+		wider(&l->version_width, all[i] == NULL ? "" : all[i]->text);
+		wider(&l->from_width, from_text(l, v, all[i], from,
+		    sizeof(from)));
+	}
+}
+
+static void
+list(struct listing *l, const struct views *all, int kind)
 {
 	size_t first = kind == -1 ? 0 : all->first[kind];
 	size_t end = kind == -1 ? all->n : all->first[kind + 1];
-	struct widths w = { 4, 7 };
-	const struct resource_view *v;
 
-	for (size_t i = first; i < end; i++) {
-		v = &all->at[i];
-		wider(&w.name, v->name);
-		wider(&w.version, v->live == NULL ? "" : v->live->text);
-		wider(&w.version, v->next == NULL ? "" : v->next->text);
-	}
-	fprintf(out, "%-10s %-*s  %-13s  %-*s  %10s  %s\n", "kind", w.name,
-	    "name", "from", w.version, "version", "since", "state");
 	for (size_t i = first; i < end; i++)
-		lines(r, &all->at[i], &w, out);
+		widen(l, &all->at[i]);
+	fprintf(l->out, "%-10s %-*s  %-*s  %-*s  %10s  %s\n", "kind",
+	    l->name_width, "name", l->from_width, "from", l->version_width,
+	    "version", "since", "state");
+	for (size_t i = first; i < end; i++)
+		lines(l, &all->at[i]);
 }
 
 /* ---- one of them */
 
-static int
-one(const struct resources *r, enum resource_kind kind, const char *name,
-    FILE *out)
+static void
+one(struct listing *l, const struct resource_view *v,
+    struct load_arena *memory)
 {
-	struct load_arena *memory = load_arena_new(MEMORY_BYTES_MAX);
-	const struct resource_version *of;
-	struct widths w = { (int)strlen(name), 7 };
-	struct resource_view v;
+	const struct resource_version *of = v->live != NULL ? v->live :
+	    v->next != NULL ? v->next : v->refused;
 	struct print p;
 
-	if (memory == NULL || !resources_find(r, kind, name, &v)) {
-		fprintf(out, memory == NULL ? "no memory\n" :
-		    "there is no %s \"%s\"\n", resource_about(kind)->word,
-		    name);
-		load_arena_free(memory);
-		return memory == NULL ? 503 : 404;
-	}
-	lines(r, &v, &w, out);
-	of = v.live != NULL ? v.live : v.next != NULL ? v.next : v.refused;
-	if (of != NULL && of->len > 0) {	/* a refused secret: none */
-		fputc('\n', out);
-		print_begin(&p, out, memory);
-		views_body(&p, NULL, kind, of, true);
-	}
+	widen(l, v);
+	lines(l, v);
+	if (of == NULL || of->len == 0)	/* a refused secret: none */
+		return;
+	fputc('\n', l->out);
+	print_begin(&p, l->out, memory);
+	views_body(&p, NULL, v->kind, of, true);
+}
+
+/* Those of this name: of each source that has one. */
+static int
+named(struct listing *l, const struct views *all, enum resource_kind kind,
+    const char *name)
+{
+	struct load_arena *memory = load_arena_new(MEMORY_BYTES_MAX);
+	unsigned n = 0;
+
+	for (size_t i = all->first[kind]; memory != NULL &&
+	    i < all->first[kind + 1]; i++)
+		if (strcmp(plain(&all->at[i]), name) == 0) {
+			if (n++ > 0)
+				fputc('\n', l->out);
+			one(l, &all->at[i], memory);
+		}
+	if (memory == NULL)
+		fprintf(l->out, "no memory\n");
+	else if (n == 0)
+		fprintf(l->out, "there is no %s \"%s\"\n",
+		    resource_about(kind)->word, name);
 	load_arena_free(memory);
-	return 200;
+	return memory == NULL ? 503 : n == 0 ? 404 : 200;
 }
 
 /* "cluster", "clusters", "CDS", or how one begins; -1: none. */
@@ -453,13 +569,16 @@ kind_unknown(const char *text, FILE *out)
 }
 
 int
-status_config(const struct resources *r, const char *query, FILE *out)
+status_config(const struct resources *r, const struct subscription *from,
+    const char *query, FILE *out)
 {
+	struct listing l = { r, from, clock_now().ns / 1000000, 4, 13, 7,
+	    out };
 	char kind[64], name[1024];
 	int has_kind = query_find(query, "kind", kind, sizeof(kind));
 	int has_name = query_find(query, "name", name, sizeof(name));
+	int of = -1, code = 200;
 	struct views all;
-	int of = -1;
 
 	if (has_kind == -1 || has_name == -1 || (has_name && !has_kind)) {
 		fprintf(out, "expected kind=KIND, and name=NAME after it\n");
@@ -467,10 +586,12 @@ status_config(const struct resources *r, const char *query, FILE *out)
 	}
 	if (has_kind && (of = kind_find(kind)) == -1)
 		return kind_unknown(kind, out);
-	if (has_name)
-		return one(r, (enum resource_kind)of, name, out);
-	if (views_init(&all, r))
-		list(r, &all, of, out);
+	if (!views_init(&all, r))
+		code = 503;
+	else if (has_name)
+		code = named(&l, &all, (enum resource_kind)of, name);
+	else
+		list(&l, &all, of);
 	views_fini(&all);
-	return all.no_memory ? 503 : 200;
+	return code;
 }

@@ -4,6 +4,7 @@
  *
  *   all is well | 2 things are wrong:          the first line; then one a line:
  *     control plane                            not connected, and why
+ *     followed file                            not read, and why
  *     refused, does not exist, waits           resources, worst first
  *
  *   control plane, last failure, generation
@@ -23,15 +24,16 @@ struct status {
 	const struct resources *resources;
 	const char	*file;
 	char		 generation[256];
-	bool		 followed;	/* there is a control plane: */
-	struct subscription_status subscription;
+	int64_t		 now_ms;	/* by the loop's clock */
+	const struct feed_status *feeds;	/* what is followed */
+	size_t		 feeds_n;
 };
 
 /* The HTTP status. */
 int	status_print(const struct status *s, FILE *out);
-/* All resources, one version a line; or (kind=, name=) one with its text. */
-int	status_config(const struct resources *r, const char *query,
-	    FILE *out);
+/* s: says where they come from, or NULL. All resources, one version a line; or (kind=, name=) one with its text. */
+int	status_config(const struct resources *r,
+	    const struct subscription *s, const char *query, FILE *out);
 /* "850 ms", "12 s", "5 min", "3 h 20 min", "2 d 4 h" */
 const char *status_span(int64_t ms, char text[32]);
 

@@ -31,10 +31,12 @@ static int
 compare(const void *a, const void *b)
 {
 	const struct resource_view *x = a, *y = b;
+	int by_name;
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
-	return strcmp(x->name, y->name);
+	by_name = strcmp(origin_plain(x->name), origin_plain(y->name));
+	return by_name != 0 ? by_name : strcmp(x->name, y->name);
 }
 
 bool

@@ -79,6 +79,8 @@ struct ads_settings {
 	const uint8_t	*node;		/* a packed Node; copied */
 	size_t		 node_len;
 	uint32_t	 missing_ms;	/* initial_fetch_timeout; 0: never */
+	bool		 empty_meant;	/* a first response that removes all is
+					   no server that has just begun */
 };
 
 /* NULL: no memory. */

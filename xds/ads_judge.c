@@ -171,7 +171,7 @@ check_empty(struct ads *a, struct ads_response *r)
 	struct ads_kind *k = &a->kinds[r->kind];
 	char why[128];
 
-	if (!resource_about(r->kind)->whole)
+	if (!resource_about(r->kind)->whole || a->settings.empty_meant)
 		return;
 	if (r->parts_n > 0) {
 		k->emptied = false;

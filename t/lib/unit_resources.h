@@ -28,8 +28,9 @@ enum { BYTES_MAX = 64 << 10 };
 
 /* ---- messages, by words */
 
-/* c NAME [eds [SERVICE]] | e NAME ENDPOINTS | l NAME PORT ROUTES | r NAME
- * CLUSTER...: as YAML. */
+/* c NAME [eds [SERVICE] | from SOURCE] | e NAME ENDPOINTS | l NAME PORT ROUTES
+ * [SOURCE] | r NAME CLUSTER...: as YAML. SOURCE: a ConfigSource; what comes
+ * from a file is called PATH:NAME. */
 static inline void
 cluster_print(FILE *f, const char *name, const char *rest)
 {
@@ -39,6 +40,9 @@ cluster_print(FILE *f, const char *name, const char *rest)
 		fprintf(f, "type: EDS\neds_cluster_config: {eds_config: "
 		    "{ads: {}}, service_name: \"%s\"}\n", rest[3] == ' ' ?
 		    rest + 4 : "");
+	else if (strncmp(rest, "from ", 5) == 0)
+		fprintf(f, "type: EDS\neds_cluster_config: {eds_config: %s}\n",
+		    rest + 5);
 	else if (strcmp(rest, "bad") == 0)
 		fprintf(f, "type: STATIC\n");
 	else if (strcmp(rest, "key") == 0)
@@ -89,15 +93,17 @@ static inline void
 listener_print(FILE *f, const char *name, const char *rest)
 {
 	char routes[64];
-	int port;
+	int port, used = 0;
 
-	cr_assert_eq(sscanf(rest, "%d %63s", &port, routes), 2, "%s", rest);
+	cr_assert_eq(sscanf(rest, "%d %63s %n", &port, routes, &used), 2, "%s",
+	    rest);
 	fprintf(f, "name: %s\naddress: {socket_address: {address: 127.0.0.1, "
 	    "port_value: %d}}\nfilter_chains: [{filters: [{name: h, "
 	    "typed_config: {\"@type\": type.googleapis.com/" HCM
 	    ", stat_prefix: x, rds: {route_config_name: %s, config_source: "
-	    "{ads: {}}}, http_filters: [{name: r, typed_config: {\"@type\": "
-	    "type.googleapis.com/" ROUTER "}}]}}]}]\n", name, port, routes);
+	    "%s}, http_filters: [{name: r, typed_config: {\"@type\": "
+	    "type.googleapis.com/" ROUTER "}}]}}]}]\n", name, port, routes,
+	    rest[used] == '\0' ? "{ads: {}}" : rest + used);
 }
 
 static inline void
@@ -209,19 +215,34 @@ stage_end(const char *line)
 		generations_publish(&now);
 }
 
+/* PATH:NAME is of that file; what it is called in the set, and by it. */
+static inline const char *
+source_split(char *name, char room[ORIGIN_NAME_BYTES])
+{
+	char *colon = strchr(name, ':');
+
+	if (name[0] != '/' || colon == NULL)
+		return strcpy(room, name);
+	cr_assert(origin_name(room, ORIGIN_NAME_BYTES, put_hash(name,
+	    (size_t)(colon - name), 0), colon + 1));
+	memmove(name, colon + 1, strlen(colon));
+	return room;
+}
+
 static inline void
 put(const char *line)
 {
-	char name[64];
+	char name[64], room[ORIGIN_NAME_BYTES];
 	int used = 0;
 	size_t len, kind = kind_of(line[0]);
 	uint8_t *bytes;
 
 	cr_assert_eq(sscanf(line + 2, "%63s %n", name, &used), 1, "%s", line);
+	source_split(name, room);
 	bytes = pack(kind, name, line + 2 + used, &len);
 	refusal[0] = '\0';
 	stage_begin();
-	resources_put(now.resources, kinds[kind].kind, name, "1", bytes, len,
+	resources_put(now.resources, kinds[kind].kind, room, "1", bytes, len,
 	    FROM_PLANE, refusal, sizeof(refusal));
 	stage_end(line);
 	free(bytes);

@@ -16,6 +16,10 @@
 	"cds_config: {ads: {}}}\n"
 #define NODE "node: {id: n}\n"
 #define STATIC "static_resources: {clusters: [" CLUSTER("p") "]}\n"
+#define API "{api_config_source: {grpc_services: [{envoy_grpc: " \
+	"{cluster_name: p}}]}}"
+#define LDS(source) NODE STATIC "dynamic_resources: {lds_config: {" source \
+	"}}\n"
 #define HEAD "dynamic_resources.ads_config."
 
 static char why[1024];
@@ -71,10 +75,28 @@ Test(dynamic, refusals)
 		{ NODE "dynamic_resources: {lds_config: {ads: {}}}",
 		    "f:2:34: dynamic_resources.lds_config: is by ads, and "
 		    "there is no ads_config" },
-		{ NODE STATIC "dynamic_resources: {lds_config: "
-		    "{path_config_source: {path: /x}}}",
-		    "f:3:34: dynamic_resources.lds_config: is another source "
-		    "than ADS, which is not built yet, expected ads: {}" },
+		{ NODE "dynamic_resources: {lds_config: {}}", "f:2:1: "
+		    "dynamic_resources.lds_config: is missing, expected ads, "
+		    "api_config_source or path_config_source" },
+		{ LDS("path_config_source: {path: x}"), "f:3:1: dynamic_"
+		    "resources.lds_config.path_config_source.path: is no "
+		    "whole path, expected that of a file, from / on" },
+		{ LDS("path_config_source: {path: /x, watched_directory: "
+		    "{}}"), "f:3:1: dynamic_resources.lds_config."
+		    "path_config_source.watched_directory.path: is missing, "
+		    "expected the whole path of a folder" },
+		{ LDS("api_config_source: {grpc_services: [{envoy_grpc: "
+		    "{cluster_name: q}}]}"), "f:3:1: dynamic_resources."
+		    "lds_config.api_config_source.grpc_services[0].envoy_grpc."
+		    "cluster_name: there is no cluster \"q\" in "
+		    "static_resources, expected the control plane's" },
+		{ STATIC "dynamic_resources: {cds_config: " API "}", "f:1:1: "
+		    "node.id: is missing, expected our name: a control plane "
+		    "is asked" },
+		{ LDS("path_config_source: {path: /x}, resource_api_version: "
+		    "V2"), "f:3:1: dynamic_resources.lds_config."
+		    "resource_api_version: V2 is not built yet, expected "
+		    "AUTO|V3 or nothing" },
 	};
 	struct dynamic d;
 
@@ -94,13 +116,15 @@ Test(dynamic, what_is_said)
 
 	cr_assert_eq(read_file(NODE STATIC ADS(", api_type: DELTA_GRPC, "
 	    "set_node_on_first_message_only: true"), NULL, &d), 0, "%s", why);
-	cr_expect(d.ads && d.delta && d.node_once && d.listeners &&
-	    d.clusters);
-	cr_expect_eq(d.servers_n, 1);
-	cr_expect_str_eq(d.servers[0].cluster, "p");
-	cr_expect_str_eq(d.servers[0].authority, "p");
-	cr_expect_eq(d.servers[0].back_off_base_ms, 500);
-	cr_expect_eq(d.servers[0].back_off_max_ms, 30000);
+	cr_assert_not_null(d.ads);
+	cr_expect(d.ads->delta && d.ads->node_once && d.listeners.on &&
+	    d.clusters.on && d.listeners.origin == NULL &&
+	    d.clusters.origin == NULL);
+	cr_expect_eq(d.ads->servers_n, 1);
+	cr_expect_str_eq(d.ads->servers[0].cluster, "p");
+	cr_expect_str_eq(d.ads->servers[0].authority, "p");
+	cr_expect_eq(d.ads->servers[0].back_off_base_ms, 500);
+	cr_expect_eq(d.ads->servers[0].back_off_max_ms, 30000);
 	cr_expect_eq(d.missing_ms, 15000);
 	cr_expect_not_null(memmem(d.node, d.node_len, "godwit", 6));
 	cr_expect_not_null(memmem(d.node, d.node_len,
@@ -114,12 +138,47 @@ Test(dynamic, what_is_said)
 	dynamic_fini(&d);
 	cr_assert_eq(read_file(NODE STATIC "dynamic_resources: {ads_config: "
 	    "{grpc_services: [{envoy_grpc: {cluster_name: p}}]}, lds_config: "
-	    "{ads: {}, initial_fetch_timeout: 2s}, cds_config: {ads: {}}}",
-	    NULL, &d), 0, "%s", why);
-	cr_expect_eq(d.missing_ms, 2000, "the other says nothing");
+	    "{ads: {}, initial_fetch_timeout: 9s}, cds_config: {ads: {}, "
+	    "initial_fetch_timeout: 2s}}", NULL, &d), 0, "%s", why);
+	cr_expect_eq(d.missing_ms, 2000, "clusters are waited for");
 	dynamic_fini(&d);
 	cr_assert_eq(read_file("{}", NULL, &d), 0);
 	cr_expect(!d.ads);
+	dynamic_fini(&d);
+}
+
+/* LDS and CDS each by a source of its own. */
+Test(dynamic, other_sources)
+{
+	struct dynamic d, other;
+
+	cr_assert_eq(read_file(NODE STATIC "dynamic_resources: {cds_config: "
+	    API ", lds_config: {path_config_source: {path: /l.yaml, "
+	    "watched_directory: {path: /d}}}}", NULL, &d), 0, "%s", why);
+	cr_expect_null(d.ads);
+	cr_assert(d.clusters.on && d.listeners.on);
+	cr_expect_str_eq(d.listeners.origin->path, "/l.yaml");
+	cr_expect_null(d.clusters.origin->path);
+	cr_expect_str_eq(d.clusters.origin->servers[0].cluster, "p");
+	cr_expect_eq(dynamic_origin(&d, RESOURCE_CLUSTER), d.clusters.origin);
+	cr_expect_eq(dynamic_origin(&d, RESOURCE_LISTENER),
+	    d.listeners.origin);
+	cr_expect_null(dynamic_origin(&d, RESOURCE_ROUTE));
+	cr_assert_eq(read_file(NODE STATIC "dynamic_resources: {cds_config: "
+	    API ", lds_config: {path_config_source: {path: /m.yaml}}}", NULL,
+	    &other), 0, "%s", why);
+	cr_expect(!dynamic_same(&d, &other));
+	cr_expect(origin_same(d.clusters.origin, other.clusters.origin));
+	dynamic_fini(&other);
+	cr_assert_eq(read_file(NODE STATIC "dynamic_resources: {cds_config: "
+	    API ", lds_config: {path_config_source: {path: /l.yaml}}}", NULL,
+	    &other), 0, "%s", why);
+	cr_expect(dynamic_same(&d, &other), "the folder is looked at anyway");
+	dynamic_fini(&other);
+	dynamic_fini(&d);
+	cr_assert_eq(read_file("dynamic_resources: {lds_config: "
+	    "{path_config_source: {path: /l.yaml}}}", NULL, &d), 0,
+	    "no control plane, no name needed: %s", why);
 	dynamic_fini(&d);
 }
 
@@ -158,9 +217,9 @@ Test(dynamic, ems)
 			cr_expect_not_null(strstr(why, cases[i].why), "%zu: %s",
 			    i, why);
 		else
-			cr_expect(d.ads && d.delta && clusters_n == 2 &&
-			    strcmp(d.servers[0].cluster, "godwit-ems") == 0,
-			    "%zu", i);
+			cr_expect(d.ads->delta && clusters_n == 2 &&
+			    strcmp(d.ads->servers[0].cluster,
+			    "godwit-ems") == 0, "%zu", i);
 		dynamic_fini(&d);
 	}
 	cr_expect_eq(read_file(NODE STATIC ADS(""), (const char *const[]){

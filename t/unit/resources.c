@@ -74,10 +74,48 @@ static const char *const stories[] = {
 	"= a/1 b/1 | edge: b two: b\n- l two\n= a/1 b/1 | edge: b",
 };
 
-Test(resources, stories)
+#define ADS(timeout) "{ads: {}, initial_fetch_timeout: " timeout "}"
+#define FILE_X "{path_config_source: {path: /x}}"
+#define FILE_Y "{path_config_source: {path: /y}}"
+
+/* initial_fetch_timeout: the longest of those who wait; 0 is for ever. */
+static const char *const timeouts[] = {
+	"+ c a from " ADS("2s") "\n@ 1999\n= |\n@ 1\n= a/0 |",
+	"+ c a eds\n@ 14999\n= |\n@ 1\n= a/0 |",
+	"+ c a from " ADS("0s") "\n@ 86400000\n= |",
+	/* Whoever comes first. */
+	"+ l edge 1 R " ADS("2s") "\n+ l two 2 R " ADS("5s") "\n@ 2000\n= |\n"
+	"@ 3000\n= | edge: two:",
+	"+ l edge 1 R " ADS("5s") "\n+ l two 2 R " ADS("2s") "\n@ 2000\n= |\n"
+	"@ 3000\n= | edge: two:",
+	"+ l edge 1 R " ADS("2s") "\n+ l two 2 R " ADS("0s") "\n@ 99000\n= |",
+	/* The one with the most patience goes. */
+	"+ l edge 1 R " ADS("2s") "\n+ l two 2 R " ADS("0s") "\n- l two\n"
+	"@ 1999\n= |\n@ 1\n= | edge:",
+	"+ l edge 1 R " ADS("2s") "\n+ l two 2 R " ADS("9s") "\n@ 1000\n"
+	"+ l two 2 S " ADS("0s") "\n@ 1000\n= | edge:",
+};
+
+/* The same name from two sources is two resources. */
+static const char *const sources[] = {
+	"+ c a\n+ c b\n+ l edge 1 R " FILE_X "\n+ l two 2 R " FILE_Y "\n"
+	"+ l three 3 R\n= a/1 b/1 |\n+ r /x:R a\n= a/1 b/1 | edge: a\n"
+	"+ r /y:R b\n= a/1 b/1 | edge: a two: b\n+ r R a b\n"
+	"= a/1 b/1 | edge: a three: a b two: b\n+ r /x:R bad\n"
+	"! virtual_hosts[0].routes[0]",
+	/* Another source is make before break. */
+	"+ c a\n+ c b\n+ l edge 1 R\n+ r R a\n= a/1 b/1 | edge: a\n"
+	"+ l edge 1 R " FILE_X "\n= a/1 b/1 | edge: a\n"
+	"~ edge waits for routes \"R\"\n+ r /x:R b\n= a/1 b/1 | edge: b\n~",
+	"+ c a from " FILE_X "\n= |\n~ a waits for endpoints \"a\"\n+ e a 1\n"
+	"= |\n+ e /x:a 2\n= a/2 |\n+ e /x:a 3\n= a/3 |\n+ e a 5\n= a/3 |",
+};
+
+static void
+stories_tell(const char *const *all, size_t n)
 {
-	for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++) {
-		char *text = strdup(stories[i]), *at = text, *line;
+	for (size_t i = 0; i < n; i++) {
+		char *text = strdup(all[i]), *at = text, *line;
 
 		world_open("godwit: {}\n");
 		while ((line = strsep(&at, "\n")) != NULL)
@@ -87,21 +125,36 @@ Test(resources, stories)
 	}
 }
 
-/* initial_fetch_timeout is the set's too: 0 is for ever. */
-Test(resources, timeout)
+Test(resources, stories)
+{
+	stories_tell(stories, sizeof(stories) / sizeof(stories[0]));
+}
+
+Test(resources, timeouts)
+{
+	stories_tell(timeouts, sizeof(timeouts) / sizeof(timeouts[0]));
+}
+
+Test(resources, sources)
+{
+	stories_tell(sources, sizeof(sources) / sizeof(sources[0]));
+}
+
+/* What clusters are waited for is cds_config's. */
+Test(resources, timeout_of_clusters)
 {
 	world_open("godwit: {}\n");
 	resources_timeout(now.resources, 2000);
-	tell("+ c a eds");
+	tell("+ r R a");
+	tell("+ l edge 1 R");
 	tell("@ 1999");
 	tell("= |");
 	tell("@ 1");
-	tell("= a/0 |");
+	tell("= | edge: -");
 	resources_timeout(now.resources, 0);
-	tell("+ c b eds");
+	tell("+ r S b");
+	tell("+ l two 2 S");
 	cr_assert_eq(resources_due(now.resources, INT64_MAX), -1);
-	tell("@ 86400000");
-	tell("= a/0 |");
 	world_close();
 }
 

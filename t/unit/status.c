@@ -85,7 +85,7 @@ static int
 config(const char *query)
 {
 	FILE *f = open_memstream(&text, &text_n);
-	int status = status_config(g.resources, query, f);
+	int status = status_config(g.resources, NULL, query, f);
 
 	fclose(f);
 	return status;
@@ -99,7 +99,7 @@ Test(status, what_is_wrong)
 
 	begin_set();
 	s.resources = g.resources;
-	s.subscription.now_ms = 5001;
+	s.now_ms = 5001;
 	cr_expect_eq(status_print(&s, f), 200);
 	fclose(f);
 	cr_expect_eq(strncmp(text, "2 things are wrong:\n  cluster \"zbad\": "
