@@ -348,6 +348,41 @@ def api_source(delta=False, cluster=CLUSTER):
         "resource_api_version": "V3"}
 
 
+def path_source(path, **more):
+    """A ConfigSource that is a file."""
+    return {"path_config_source": {"path": path},
+            "resource_api_version": "V3", **more}
+
+
+class Files:
+    """A folder of DiscoveryResponses, one of each kind."""
+
+    def __init__(self, m, name="xds"):
+        self.dir, self.n = os.path.join(m.dir, name), 0
+        os.makedirs(self.dir)
+
+    def path(self, kind):
+        return os.path.join(self.dir, f"{kind}.json")
+
+    def source(self, kind, **more):
+        return path_source(self.path(kind), **more)
+
+    def set(self, **kinds):
+        """Each by a rename over what is there."""
+        for kind, resources in kinds.items():
+            self.n += 1
+            self.write(kind, json.dumps({
+                "version_info": str(self.n), "resources": [
+                    {"@type": TYPES + KINDS[kind], **r}
+                    for r in resources]}, indent=1))
+
+    def write(self, kind, text):
+        new = os.path.join(self.dir, f".{kind}")
+        with open(new, "w") as f:
+            f.write(text)
+        os.rename(new, self.path(kind))
+
+
 def files_tls(m, name, sni):
     """As client_tls, of files that t/lib/mint made."""
     tls = m.certificates()

@@ -19,7 +19,7 @@ import threading
 import plane
 from load import Chat, Load, Unary
 from mesh import GATEWAY, free_port, http_get, until
-from plane import Plane, cluster, listener, route
+from plane import Files, Plane, cluster, listener, route
 from storm import StormService, count
 
 NODE = "godwit"
@@ -91,9 +91,9 @@ class Spy:
 
 
 class Secrets:
-    """The mesh above."""
+    """The mesh above. source: of the secrets, in place of ADS."""
 
-    def __init__(self, m, delta, spied=False):
+    def __init__(self, m, delta, source=plane.ADS):
         self.m, self.delta = m, delta
         self.service = m.service("a", kind=StormService)
         self.outer, self.inner = free_port(), free_port()
@@ -101,7 +101,7 @@ class Secrets:
         for name in "server0", "client0":
             make(m, name)
         self.plane = Plane(m)
-        client = plane.client_tls(GATEWAY, "client", "ca")
+        client = plane.client_tls(GATEWAY, "client", "ca", source)
         self.plane.set(
             clusters=[cluster("inner", [self.inner], tls=client),
                       cluster("spy", [self.spy.port], tls=client),
@@ -110,7 +110,8 @@ class Secrets:
                 listener("outer", self.outer, route("outer", [
                     ("/spy.", "spy"), ("/", "inner")])),
                 listener("inner", self.inner, route("inner", [
-                    ("/", "service")]), tls=plane.server_tls("server", "ca"))],
+                    ("/", "service")]),
+                    tls=plane.server_tls("server", "ca", source))],
             secrets=[authority(m), secret(m, "server", "server0"),
                      secret(m, "client", "client0")])
         self.godwit = m.godwit(plane.bootstrap(
@@ -146,32 +147,76 @@ class Secrets:
         return why
 
 
-def rotates(m, delta):
-    s = Secrets(m, delta)
-    load = Load()
+def rotates(s, put):
+    """put(i, server, client): certificates by the names of their files."""
+    m, load = s.m, Load()
     tls = m.credentials("us-local")
     for kind in Unary, Chat:
         load.add(kind, 2, s.outer)
         load.add(kind, 2, s.inner, tls)
     for i in range(1, count(21, 201)):
         new = [make(m, f"server{i}"), make(m, f"client{i}")]
-        s.plane.update(secrets=[secret(m, "server", new[0]),
-                                secret(m, "client", new[1])])
+        put(i, *new)
         until(lambda: [s.shown(), s.spied()] == new, f"{new} are shown")
         load.moved()
     load.stop()
     load.is_well()
     chats = [c for c in load.clients if type(c) is Chat]
     assert all(c.turns > 20 for c in chats)
+
+
+def rotates_by_plane(m, delta):
+    s = Secrets(m, delta)
+    rotates(s, lambda i, server, client: s.plane.update(
+        secrets=[secret(m, "server", server), secret(m, "client", client)]))
     assert not s.plane.nacks("secrets")
 
 
 def test_rotation(m):
-    rotates(m, False)
+    rotates_by_plane(m, False)
 
 
 def test_rotation_delta(m):
-    rotates(m, True)
+    rotates_by_plane(m, True)
+
+
+def test_rotation_by_file(m):
+    """As Kubernetes mounts them: a folder that ..data leads to, which is
+    swapped. Keys stand in the file, or in files that it names."""
+    f, tls = Files(m, "mounted"), m.certificates()
+
+    def named(name, certificate):
+        return {"name": name, "tls_certificate": {
+            "certificate_chain": {"filename": f"{tls}/{certificate}.pem"},
+            "private_key": {"filename": f"{tls}/{certificate}.key"}}}
+
+    def put(i, server, client):
+        one = Files(m, f"mounted/..{i}")
+        one.set(secrets=[authority(m), secret(m, "server", server) if i % 2
+                         else named("server", server),
+                         named("client", client) if i % 2 else
+                         secret(m, "client", client)])
+        os.symlink(f"..{i}", f"{f.dir}/..new")
+        os.rename(f"{f.dir}/..new", f"{f.dir}/..data")
+
+    for name in "server0", "client0":
+        make(m, name)
+    put(0, "server0", "client0")
+    os.symlink("..data/secrets.json", f.path("secrets"))
+    s = Secrets(m, False, f.source("secrets"))
+    rotates(s, put)
+    assert not s.plane.tally("secrets"), "no control plane is asked"
+    # A pair that is none: refused, with its place; what is there goes on.
+    last = s.shown()
+    f.set(secrets=[authority(m), secret(m, "server", "server1", "client1"),
+                   secret(m, "client", "client1")])
+    until(lambda: "does not belong" in s.godwit.log(), s.godwit.log)
+    assert f"{f.path('secrets')}:" in s.godwit.log()
+    until(lambda: s.spied() == "client1", "its sibling is used")
+    assert s.shown() == last
+    for name in "server1", "client1":
+        key = m.pem(f"{name}.key").splitlines()[1].decode()
+        assert key not in s.godwit.log()
 
 
 def bad_ones(m, delta):
