@@ -291,8 +291,9 @@ read_delta(struct ads *a, struct ads_response *r, const uint8_t *bytes,
 	return rc;
 }
 
-/* What it says, whatever it calls this version: a server that resends what we
- * refused under a new number is no other (A4). */
+/* What it says, whatever it calls this version, and in whatever order: a server
+ * that resends what we refused under a new number is no other (A4), nor one
+ * whose resources come out of a table. */
 static uint64_t
 hash_of(const struct ads_response *r)
 {
@@ -301,9 +302,8 @@ hash_of(const struct ads_response *r)
 	for (size_t i = 0; i < r->parts_n; i++) {
 		const struct ads_part *p = &r->parts[i];
 
-		if (p->name != NULL)
-			hash = XXH64(p->name, strlen(p->name), hash);
-		hash = XXH64(p->bytes, p->len, hash);
+		hash += XXH64(p->bytes, p->len, p->name == NULL ? 0 :
+		    XXH64(p->name, strlen(p->name), 1));
 	}
 	for (size_t i = 0; i < r->named_n; i++)
 		hash = XXH64(r->named[i], strlen(r->named[i]), hash);

@@ -351,6 +351,11 @@ Test(ads, refused_again_after_a_pause)
 		    "CDS; take; " BAD("n1") "CDS 3 n2 a=bad; take; at 1000; "
 		    "take", "node: CDS _ _ [] | " BAD_LOG NACK("n1") "update "
 		    "CDS 3: a | - | node: CDS _ n2 [] NACK(a: it is bad)" },
+		{ "another order is no other response", "begin; wild CDS; "
+		    "take; CDS 2 n1 a=bad c; take; CDS 2 n2 c a=bad; take; at "
+		    "1000; take", "node: CDS _ _ [] | update CDS 2: a c | "
+		    NACK("n1") "update CDS 2: c a | - | node: CDS _ n2 [] "
+		    "NACK(a: it is bad)" },
 		{ "another response is answered at once", "begin; wild CDS; "
 		    "take; " BAD("n1") BAD("n2") "CDS 3 n3 a; take; CDS 4 n4 "
 		    "a=worse_bad; take", "node: CDS _ _ [] | " BAD_LOG
