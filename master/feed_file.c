@@ -199,6 +199,16 @@ feed_file_look(struct feed *f)
 }
 
 void
+feed_file_retry(struct feed *f)
+{
+	struct ads_status s;
+
+	ads_status(f->ads, (enum resource_kind)f->kind, &s);
+	f->file->again |= s.refused;
+	feed_file_look(f);
+}
+
+void
 feed_file_wanted(struct feed *f)
 {
 	f->file->again = true;

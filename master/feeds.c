@@ -110,14 +110,15 @@ feeds_sweep(struct subscription *s)
 {
 	struct feed *f, *next;
 
-	if (!s->sweep)
+	if (!s->follows)
 		return;
-	s->sweep = false;
-	for (f = TAILQ_FIRST(&s->feeds); f != NULL; f = next) {
+	for (f = TAILQ_FIRST(&s->feeds); s->sweep && f != NULL; f = next) {
 		next = TAILQ_NEXT(f, link);
 		if (f->key != 0 && f->wanted_n == 0)
 			feed_close(f);
 	}
+	s->sweep = false;
+	/* Of what was refused too. */
 	origins_sweep(s->generations->origins);
 }
 
@@ -205,5 +206,5 @@ feeds_retry(struct subscription *s)
 		if (f->subscribe != NULL)
 			subscribe_retry(f->subscribe);
 		else
-			feed_file_look(f);
+			feed_file_retry(f);
 }

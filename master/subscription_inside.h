@@ -104,6 +104,9 @@ int	feed_file_open(struct feed *f);
 void	feed_file_close(struct feed *f);
 /* Its bytes may be others. */
 void	feed_file_look(struct feed *f);
+/* The same bytes too, if something of them was refused: an address that was
+ * taken may be free by now. */
+void	feed_file_retry(struct feed *f);
 /* One name more is wanted. */
 void	feed_file_wanted(struct feed *f);
 /* ads.h has something to say, or an update was answered. */

@@ -13,7 +13,7 @@ import subprocess
 
 import plane
 from load import Chat, Load, Unary
-from mesh import GODWIT, PATIENCE_S, free_port, until
+from mesh import GODWIT, PATIENCE_S, free_port, occupy, until
 from plane import (KINDS, Files, Plane, assignment, cluster, listener,
                    path_source, route)
 from storm import StormService
@@ -311,6 +311,22 @@ def test_bad_files(m):
     assert w.served_by() == "b"
     load.stop()
     load.is_well()
+
+
+def test_an_address_that_cannot_be_bound(m):
+    """Its listener is refused, its siblings serve; a reload tries again."""
+    w = Followed(m)
+    f, port = w.files, free_port()
+    with occupy(port):
+        f.set(listeners=[*w.resources(f.source, "b")["listeners"],
+                         listener("taken", port, "routes",
+                                  source=f.source("routes"))])
+        w.until_says("LDS: the last response was refused", "taken", str(port))
+        assert w.served_by() == "a"
+    code, said = w.godwit.command("reload")
+    assert code == 0, said
+    w.until_says("all is well")
+    assert m.caller(port).call(b"").body == b"a:"
 
 
 def test_a_file_that_comes_late(m):
