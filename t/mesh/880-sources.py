@@ -575,3 +575,24 @@ def test_beside_envoy(m):
     for n in p.own:
         p.own[n].set(listeners=[p.listener(n)])
     p.both("OK", b"b:")
+
+
+def test_beside_envoy_what_differs(m):
+    """godwit takes several resources of a file, and writes in place."""
+    p = Pair(m)
+    f = p.files
+    a, b = (p.services[n].port for n in "ab")
+    p.both("OK", b"a:")
+    f.set(endpoints=[assignment("greeter", [b]), assignment("more", [b])])
+    until(lambda: p.callers["godwit"].call(b"").body == b"b:", "both are read")
+    until(lambda: "Unexpected EDS resource length: 2" in p.envoy.log(),
+          "Envoy refuses them")
+    assert p.callers["envoy"].call(b"").body == b"a:"
+    f.set(endpoints=[assignment("greeter", [a])])
+    p.both("OK", b"a:")
+    with open(f.path("endpoints")) as text:
+        changed = text.read().replace(f": {a}", f": {b}")
+    with open(f.path("endpoints"), "w") as text:
+        text.write(changed)
+    until(lambda: p.callers["godwit"].call(b"").body == b"b:", "it is read")
+    assert p.callers["envoy"].call(b"").body == b"a:"
