@@ -203,11 +203,12 @@ def test_files(m):
                     for n in ("greeter", "other")],
           endpoints=[assignment("greeter", [b]), assignment(
               "other", [w.services["a"].port])],
-          listeners=[*w.resources(f.source)["listeners"], listener(
-              "more", more, "more", source=f.source("routes"))],
           routes=[route("routes", [("/demo.Greeter/", "other")]),
                   route("more", [("/demo.Greeter/", "greeter")])])
     w.until("a")
+    # It was not asked for when the file was read.
+    f.set(listeners=[*w.resources(f.source)["listeners"], listener(
+        "more", more, "more", source=f.source("routes"))])
     caller = m.caller(more)
     until(lambda: caller.call(b"").body == b"b:", "more serves")
     f.set(routes=[route("routes", [("/demo.Greeter/", "greeter")])])
@@ -382,6 +383,12 @@ def test_the_master_dies(m):
     w.until_says("all is well")
     load.stop()
     load.is_well()
+    # The first word may be that there is nothing.
+    master = w.godwit.children()["master"]
+    os.kill(master, signal.SIGSTOP)
+    f.set(listeners=[])
+    os.kill(master, signal.SIGKILL)
+    until(lambda: w.caller.call().code == "UNAVAILABLE", "it is gone")
 
 
 def kept(state, base):
@@ -442,8 +449,14 @@ def test_the_same_name_of_two_sources(m):
     for where in f"file {other}", "cluster plane, RDS":
         assert where in text, text
         assert where in w.ctl("config", "routes", "routes")
+    # One's is refused, whatever the others say.
+    with open(other, "w") as text:
+        json.dump({"resources": [{"@type": plane.TYPES + KINDS["routes"],
+                                  **route("routes", [("/", "")])}]}, text)
+    w.until_says('routes "routes": ', "refused", f"{other}:1:")
     p.set(routes=[route("routes", [("/demo.Greeter/", "b")])])
     until(lambda: served() == b"b:b:a:", served)
+    w.until_says('routes "routes": ', "refused", f"{other}:1:")
     f.set(routes=[route("routes", [("/demo.Greeter/", "b")])])
     until(lambda: served() == b"b:b:b:", served)
     w.masters_death()

@@ -140,6 +140,38 @@ Test(resources, sources)
 	stories_tell(sources, sizeof(sources) / sizeof(sources[0]));
 }
 
+/* Those that can't be followed. */
+Test(resources, sources_refused)
+{
+	static const char *const lines[] = {
+		"+ c a from {self: {}}\n! eds_cluster_config.eds_config.self: is "
+		    "not built yet beside a lds_config",
+		"+ c a from {path_config_source: {path: x}}\n! eds_cluster_config."
+		    "eds_config.path_config_source.path: is no whole path",
+		"+ c a from {api_config_source: {grpc_services: [{envoy_grpc: "
+		    "{cluster_name: q}}]}}\n! eds_cluster_config.eds_config."
+		    "api_config_source.grpc_services[0].envoy_grpc."
+		    "cluster_name: there is no cluster \"q\"",
+		/* Nobody sends those. */
+		"+ c a eds\n! there is no endpoints \"a\"",
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		char *text = strdup(lines[i]), *at = text;
+
+		world_open("static_resources: {clusters: [{name: p, "
+		    "http2_protocol_options: {}, load_assignment: "
+		    "{cluster_name: p}}]}\ndynamic_resources: {lds_config: "
+		    "{path_config_source: {path: /x}}}\n");
+		now.dynamic_always = false;
+		resources_dynamic(now.resources, RESOURCE_ENDPOINT, false);
+		tell(strsep(&at, "\n"));
+		tell(at);
+		free(text);
+		world_close();
+	}
+}
+
 /* What clusters are waited for is cds_config's. */
 Test(resources, timeout_of_clusters)
 {
