@@ -8,6 +8,7 @@ they bring, how they change, and what befalls them.
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -89,6 +90,11 @@ class World:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             timeout=PATIENCE_S)
         return p.stdout.decode()
+
+    def accepted(self, kind):
+        """How many responses, of all sources of the kind."""
+        return int(re.search(rf"  {kind} +\S+ +(\d+) ",
+                             self.ctl("status"))[1])
 
     def until_says(self, *words):
         """A line of the status has them all."""
@@ -218,6 +224,15 @@ def test_files(m):
     until(lambda: caller.call(b"").code == "UNAVAILABLE", "it is gone")
     f.set(clusters=[cluster("greeter", source=f.source("endpoints"))])
     until(lambda: "other" not in w.ctl("config", "cluster"), "it is gone")
+    # One file for two kinds, and then for one again.
+    f.set(listeners=[*w.resources(f.source)["listeners"], listener(
+        "odd", free_port(), "odd", source=f.source("endpoints"))])
+    odd = f.path("endpoints") + ", RDS"
+    until(lambda: odd in w.ctl("status"), "it is read")
+    f.set(listeners=w.resources(f.source)["listeners"])
+    until(lambda: odd not in w.ctl("status"), "it is not any more")
+    f.set(endpoints=[assignment("greeter", [w.services["a"].port])])
+    w.until("a")
     load.stop()
     load.is_well()
 
@@ -456,6 +471,10 @@ def test_the_same_name_of_two_sources(m):
     w.until_says('routes "routes": ', "refused", f"{other}:1:")
     p.set(routes=[route("routes", [("/demo.Greeter/", "b")])])
     until(lambda: served() == b"b:b:a:", served)
+    w.until_says('routes "routes": ', "refused", f"{other}:1:")
+    before = w.accepted("RDS")
+    f.set(routes=[])
+    until(lambda: w.accepted("RDS") > before, "it is read")
     w.until_says('routes "routes": ', "refused", f"{other}:1:")
     f.set(routes=[route("routes", [("/demo.Greeter/", "b")])])
     until(lambda: served() == b"b:b:b:", served)
