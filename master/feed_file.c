@@ -87,9 +87,10 @@ static void
 fail(struct feed_file *t, const char *why)
 {
 	if (strcmp(why, t->why) != 0)
-		log_warn("%s: %s; what it said before goes on",
+		log_warn("%s: %s; %s",
 		    resource_about((enum resource_kind)t->feed->kind)->acronym,
-		    why);
+		    why, t->read_ms == 0 ? "it is waited for" :
+		    "what it said before goes on");
 	snprintf(t->why, sizeof(t->why), "%s", why);
 	t->why_ms = subscription_now_ms(t->feed->owner);
 }
@@ -140,26 +141,39 @@ take(struct feed_file *t, const char *bytes, size_t len)
 	bytes_free(message, n);
 }
 
+/* What was read, or could not be: told again only when it is another. */
+static void
+seen(const struct feed *f, const struct stat *read)
+{
+	struct watch_stamp stamp = { 0 };
+	struct stat st;
+
+	if (read != NULL)
+		stamp = watch_stamp_of(read);
+	else if (stat(f->origin->path, &st) == 0)
+		stamp = watch_stamp_of(&st);
+	if (watch_add(f->owner->watch, f->origin->path, &stamp) == -1)
+		log_error("no memory to look after %s", f->origin->path);
+}
+
 /* Another file, or another content: those that are told again come to
  * nothing. */
 static void
 look(struct feed_file *t)
 {
 	struct feed *f = t->feed;
-	struct watch_stamp stamp;
 	char why[WHY_BYTES];
 	uint64_t hash;
 	struct stat st;
 	size_t len;
 	char *bytes = bytes_read(f->origin->path, &len, &st, why, sizeof(why));
 
+	seen(f, bytes == NULL ? NULL : &st);
 	if (bytes == NULL) {
 		fail(t, why);
+		t->hash = 0;		/* the same ones are news again */
 		return;
 	}
-	stamp = watch_stamp_of(&st);
-	if (watch_add(f->owner->watch, f->origin->path, &stamp) == -1)
-		log_error("no memory to look after %s", f->origin->path);
 	hash = XXH3_64bits(bytes, len) | 1;
 	if (hash != t->hash || t->again) {
 		t->hash = hash;

@@ -184,8 +184,7 @@ subscription_bound(struct subscription *s, const char *listener,
 	s->staged = false;
 	s->staging = NULL;
 	if (why != NULL) {
-		log_error("listener \"%s\" of the control plane is refused: "
-		    "%s", listener, why);
+		log_error("LDS: \"%s\" is refused: %s", listener, why);
 		resolve_again(s->resolve);
 		bar(s, listener, why);
 	} else {

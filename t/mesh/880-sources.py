@@ -267,6 +267,21 @@ def test_ways_to_change_a_file(m):
             os.symlink("..data/e.json", os.path.join(w.files.dir, ".link"))
             os.rename(os.path.join(w.files.dir, ".link"), path)
         w.until(n)
+    # Away for a while, and what it was.
+    os.rename(path, path + ".away")
+    code, said = w.godwit.command("reload")
+    assert code == 0, said
+    w.until_says("EDS: not taken", "No such file", "goes on")
+    os.rename(path + ".away", path)
+    w.until_says("all is well")
+    # No file at all.
+    os.rename(path, path + ".away")
+    os.mkdir(path)
+    w.godwit.command("reload")
+    w.until_says("EDS: not taken", "is no file")
+    os.rmdir(path)
+    os.rename(path + ".away", path)
+    w.until_says("all is well")
     # The same bytes are no news.
     generation = w.godwit.generation()
     w.files.write("endpoints", texts["b"])
