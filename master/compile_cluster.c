@@ -172,10 +172,10 @@ policy(const Cluster *m)
 
 /* ---- endpoints: in the message, or of EDS */
 
-/* NULL: those of EDS are not there. */
-static const LoadAssignment *
+/* False: those of EDS are not there. */
+static bool
 eds_assignment(struct compiler *c, const struct at *up, const Cluster *m,
-    bool *refused)
+    bool *refused, struct compile_answer *found)
 {
 	const struct at own = AT(up, "load_assignment");
 	const struct at eds = AT(up, "eds_cluster_config");
@@ -186,14 +186,22 @@ eds_assignment(struct compiler *c, const struct at *up, const Cluster *m,
 	if (m->load_assignment != NULL) {
 		refuse(c, &own, "has no place in an EDS cluster, expected "
 		    "nothing");
-		return NULL;
+		return false;
 	}
-	if (find_source(c, &source, config == NULL ? NULL :
-	    config->eds_config) < 0)
-		return NULL;
-	return (const LoadAssignment *)find_message(c, &eds, RESOURCE_ENDPOINT,
-	    *config->service_name == '\0' ? m->name : config->service_name,
-	    refused, NULL);
+	return find_source(c, &source, config == NULL ? NULL :
+	    config->eds_config) == 0 && find_resource(c, &eds,
+	    RESOURCE_ENDPOINT, *config->service_name == '\0' ? m->name :
+	    config->service_name, refused, found);
+}
+
+static int
+own_endpoints(struct compiler *c, const struct at *at,
+    const LoadAssignment *m, const struct at *up, const Cluster *cluster,
+    struct name_id id, block_ref *ref)
+{
+	const struct assignment from = { .m = m };
+
+	return compile_endpoints(c, at, &from, up, cluster, id, ref);
 }
 
 static int
@@ -202,7 +210,7 @@ cluster_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
 {
 	static const struct at top = AT(NULL, "");
 	const struct at own = AT(up, "load_assignment");
-	const LoadAssignment *found;
+	struct compile_answer found;
 	LoadAssignment none;
 	bool refused;
 
@@ -212,13 +220,11 @@ cluster_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
 		return m->load_assignment == NULL ? refuse(c, &own, "is "
 		    "missing, expected the endpoints of a cluster that is not "
 		    "EDS") :
-		    compile_endpoints(c, &own, m->load_assignment, up, m, id,
+		    own_endpoints(c, &own, m->load_assignment, up, m, id,
 		    ref);
-	found = eds_assignment(c, up, m, &refused);
-	if (refused)
-		return -1;
-	return compile_endpoints(c, &top, found == NULL ? &none : found, up,
-	    m, id, ref);
+	if (eds_assignment(c, up, m, &refused, &found))
+		return compile_assignment(c, &top, &found, up, m, id, ref);
+	return refused ? -1 : own_endpoints(c, &top, &none, up, m, id, ref);
 }
 
 /* ---- pages */
@@ -371,7 +377,7 @@ compile_cluster(struct compiler *c, const struct at *at, const Cluster *m)
 
 int
 compile_cluster_assign(struct compiler *c, const struct at *at,
-    const Cluster *m, const LoadAssignment *from)
+    const Cluster *m, const struct compile_answer *from)
 {
 	const struct block_list *page;
 	struct block_cluster b;
@@ -385,8 +391,9 @@ compile_cluster_assign(struct compiler *c, const struct at *at,
 	page = page_view(c, id.id / PAGE_SLOTS);
 	memcpy(&b, arena_at(c->arena, page->at[id.id % PAGE_SLOTS]),
 	    sizeof(b));
-	if (!names_retake(c->names, id) ||
-	    compile_endpoints(c, at, from, at, m, id, &b.balance) < 0 ||
+	if (!names_retake(c->names, id) || (from == NULL ?
+	    own_endpoints(c, at, m->load_assignment, at, m, id, &b.balance) :
+	    compile_assignment(c, at, from, at, m, id, &b.balance)) < 0 ||
 	    put_block(c, BLOCK_CLUSTER, &b, sizeof(b), &ref) < 0)
 		return -1;
 	return page_change(c, id.id, ref) < 0 ? refuse(c, at,

@@ -29,6 +29,30 @@ ask(struct compiler *c, enum resource_kind kind, const char *name,
 	    answer);
 }
 
+bool
+find_resource(struct compiler *c, const struct at *at,
+    enum resource_kind kind, const char *name, bool *refused,
+    struct compile_answer *answer)
+{
+	*refused = false;
+	switch (ask(c, kind, name, answer)) {
+	case COMPILE_WAITING:
+		c->waits = true;
+		break;
+	case COMPILE_NOTHING:
+		break;
+	case COMPILE_UNKNOWN:
+		*refused = true;
+		refuse(c, at, "there is no %s \"%s\", and no "
+		    "dynamic_resources with an ads_config to ask for it",
+		    resource_about(kind)->word, name);
+		break;
+	case COMPILE_FOUND:
+		return true;
+	}
+	return false;
+}
+
 const ProtobufCMessage *
 find_message(struct compiler *c, const struct at *at, enum resource_kind kind,
     const char *name, bool *refused, struct compile_key *key)
@@ -37,22 +61,8 @@ find_message(struct compiler *c, const struct at *at, enum resource_kind kind,
 	struct compile_answer answer;
 	char why[512];
 
-	*refused = false;
-	switch (ask(c, kind, name, &answer)) {
-	case COMPILE_WAITING:
-		c->waits = true;
+	if (!find_resource(c, at, kind, name, refused, &answer))
 		return NULL;
-	case COMPILE_NOTHING:
-		return NULL;
-	case COMPILE_UNKNOWN:
-		*refused = true;
-		refuse(c, at, "there is no %s \"%s\", and no "
-		    "dynamic_resources with an ads_config to ask for it",
-		    resource_about(kind)->word, name);
-		return NULL;
-	case COMPILE_FOUND:
-		break;
-	}
 	if (key != NULL)
 		*key = answer.key;
 	m = load_any(c->memory, resource_about(kind)->message, answer.bytes,

@@ -37,6 +37,7 @@ version_put(struct resource_version *v)
 		return;
 	if (v->key.ref != 0)
 		heap_let_go(v->keys, v->key.ref);
+	compile_known_free(v->known);
 	free(v->text);
 	free(v->bytes);
 	free(v);

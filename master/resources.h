@@ -134,6 +134,7 @@ struct resource_version {
 	size_t		 len;
 	enum resource_from from;
 	int64_t		 since_ms;	/* accepted, or refused */
+	struct compile_known *known;	/* of endpoints, or NULL */
 	struct compile_key key;		/* of a secret: not in bytes */
 	struct heap	*keys;		/* where it is held */
 	unsigned	 refs;
