@@ -11,7 +11,8 @@
  *
  *   giant [-n CHANGES] [ENDPOINTS...]
  *
- * Columns: medians, CPU us of the thread; "all" is their sum, by the median.
+ * CPU us of the thread, medians; all: of their sums. Every change is checked: a
+ * worker would see as many endpoints as there are. Exit code 1: it would not.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -455,15 +456,28 @@ measure(int changes_n, uint32_t n)
 	free(b);
 }
 
+static int
+number(const char *text, int most)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (*text == '\0' || *end != '\0' || n < 1 || n > most) {
+		fprintf(stderr, "giant: %s: expected 1 to %d\n", text, most);
+		exit(1);
+	}
+	return (int)n;
+}
+
 int
 main(int argc, char **argv)
 {
 	int o, changes_n = CHANGES;
 
 	while ((o = getopt(argc, argv, "n:")) != -1) {
-		if (o != 'n' || (changes_n = atoi(optarg)) < 1 || changes_n >
-		    CHANGES_MAX)
+		if (o != 'n')
 			return 1;
+		changes_n = number(optarg, CHANGES_MAX);
 	}
 	log_open("giant", LOG_WARN);
 	printf("%9s %9s", "endpoints", "bytes");
@@ -471,7 +485,8 @@ main(int argc, char **argv)
 		printf(" %8s", phases[j]);
 	printf(" %8s %8s %8s\n", "all", "least", "99 %");
 	for (int i = optind; i < argc; i++)
-		measure(changes_n, (uint32_t)atoi(argv[i]));
+		measure(changes_n, (uint32_t)number(argv[i],
+		    ENDPOINTS_MOST));
 	for (uint32_t n = 1000; optind == argc && n <= 100000; n *= 10)
 		measure(changes_n, n);
 	return 0;
