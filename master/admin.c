@@ -10,9 +10,11 @@
 #include "worker/worker.h"
 
 static int
-stats(const struct admin *a, const char *query, FILE *out)
+stats(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	(void)query;
+	(void)rest;
 	stat_print(out, &a->generations->image.arena,
 	    generations_root(a->generations), a->rows, *a->rows_n,
 	    worker_causes, worker_causes_n);
@@ -38,13 +40,15 @@ arena_print(const struct admin *a, FILE *out)
 }
 
 static int
-generations(const struct admin *a, const char *query, FILE *out)
+generations(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	const struct generation *g = &a->generations->newest.generation;
 	const struct mono then = { (int64_t)g->published_ns };
 	const struct row *r;
 
 	(void)query;
+	(void)rest;
 	fprintf(out, "published: %" PRIu64 ", %" PRId64 " ms ago\n",
 	    g->number, mono_between_ms(then, clock_now()));
 	fprintf(out, "listeners: %u\nclusters: %u\nroutes: %u\n"
@@ -64,27 +68,51 @@ generations(const struct admin *a, const char *query, FILE *out)
 
 /* ---- the control plane's */
 
+static bool
+dump_more(void *arg, FILE *out)
+{
+	return config_dump_more(arg, out);
+}
+
+static void
+dump_end(void *arg)
+{
+	config_dump_end(arg);
+}
+
 static int
-config_dump_answer(const struct admin *a, const char *query, FILE *out)
+config_dump_answer(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	struct config_dump d = { .resources = a->generations->resources,
 	    .dynamic = &a->generations->dynamic };
 	struct subscription_status s;
+	struct config_dump_run *dump;
+	int code;
 
 	if (subscription_status(a->subscription, &s))
 		for (int kind = 0; kind < RESOURCE_KINDS; kind++)
 			d.versions[kind] = s.kinds[kind].version;
-	return config_dump(&d, query, out);
+	code = config_dump_begin(&d, query, out, &dump);
+	if (code != 200)
+		return code;
+	if (config_dump_more(dump, out))
+		*rest = (struct responder_rest){ dump_more, dump_end, dump };
+	else
+		config_dump_end(dump);
+	return code;
 }
 
 static int
-status_answer(const struct admin *a, const char *query, FILE *out)
+status_answer(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	struct status s = { .resources = a->generations->resources,
 	    .file = a->generations->options->file };
 	int code;
 
 	(void)query;
+	(void)rest;
 	s.followed = subscription_status(a->subscription, &s.subscription);
 	generations_text(a->generations, s.generation, sizeof(s.generation));
 	code = status_print(&s, out);
@@ -93,15 +121,17 @@ status_answer(const struct admin *a, const char *query, FILE *out)
 }
 
 static int
-config_answer(const struct admin *a, const char *query, FILE *out)
+config_answer(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
+	(void)rest;
 	return status_config(a->generations->resources, query, out);
 }
 
 static const struct {
 	const char	*path, *help;
 	int		(*answer)(const struct admin *a, const char *query,
-			    FILE *out);
+			    FILE *out, struct responder_rest *rest);
 } paths[] = {
 	{ "/config", "resources: whose, which version, since when; ?kind= and "
 	    "?name=", config_answer },
@@ -116,13 +146,14 @@ static const struct {
 enum { PATHS_N = sizeof(paths) / sizeof(paths[0]) };
 
 int
-admin_answer(void *arg, const char *path, const char *query, FILE *out)
+admin_answer(void *arg, const char *path, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	const struct admin *a = arg;
 
 	for (int i = 0; i < PATHS_N; i++)
 		if (strcmp(paths[i].path, path) == 0)
-			return paths[i].answer(a, query, out);
+			return paths[i].answer(a, query, out, rest);
 	fprintf(out, "godwit answers:\n");
 	for (int i = 0; i < PATHS_N; i++)
 		fprintf(out, "  %-14s %s\n", paths[i].path, paths[i].help);

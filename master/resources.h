@@ -149,6 +149,10 @@ struct resource_view {
 	int64_t		 waits_since_ms;
 };
 
+/* So that what a view names outlasts the turn, whatever becomes of the set.
+ * False: no memory, and there is nothing to let go. */
+bool	resources_view_hold(struct resource_view *v);
+void	resources_view_let_go(struct resource_view *v);
 /* Each resource that a control plane could send, in no order. */
 void	resources_each(const struct resources *r,
 	    void (*each)(void *arg, const struct resource_view *v), void *arg);
