@@ -162,6 +162,17 @@ count_of(const char *text, const char *word)
 	return n;
 }
 
+/* What a caller hears who says that and leaves; *closed: it was sent away. */
+static void
+ask(const char *request, char *got, size_t cap, bool *closed)
+{
+	int fd = caller();
+
+	say(fd, request, strlen(request));
+	hear(fd, got, cap, closed);
+	close(fd);
+}
+
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 Test(responder, requests)
@@ -219,14 +230,11 @@ Test(responder, requests)
 	};
 	char got[4096], *body;
 	bool closed;
-	int asked, fd;
+	int asked;
 
 	open_all(&asked);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		fd = caller();
-		say(fd, cases[i].request, strlen(cases[i].request));
-		hear(fd, got, sizeof(got) - 1, &closed);
-		close(fd);
+		ask(cases[i].request, got, sizeof(got) - 1, &closed);
 		cr_assert_eq(closed, cases[i].closes, "case %zu", i);
 		if (cases[i].status == NULL) {
 			cr_assert_str_eq(got, "");
@@ -421,14 +429,11 @@ Test(responder, pieces)
 	};
 	char got[4096], *body;
 	bool closed;
-	int asked, fd;
+	int asked;
 
 	open_all(&asked);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		fd = caller();
-		say(fd, cases[i].request, strlen(cases[i].request));
-		hear(fd, got, sizeof(got) - 1, &closed);
-		close(fd);
+		ask(cases[i].request, got, sizeof(got) - 1, &closed);
 		body = strstr(got, "\r\n\r\n");
 		cr_assert_not_null(body, "case %zu", i);
 		cr_expect_str_eq(body + 4, cases[i].body, "case %zu", i);
