@@ -254,8 +254,7 @@ try_endpoints(struct compiler *c, const struct compile_answer *from)
 	block_ref ref;
 
 	envoy__config__cluster__v3__cluster__init(&cluster);
-	if (names_take(c->names, NAMES_CLUSTER, "", 0, &id) < 0 ||
-	    !names_retake(c->names, id))
+	if (names_take(c->names, NAMES_CLUSTER, "", 0, &id) < 0)
 		return refuse(c, &top, "there is no room for one cluster "
 		    "more");
 	return compile_assignment(c, &top, from, &top, &cluster, id, &ref);

@@ -132,6 +132,9 @@ enum compile_result compile_put(struct compiler *c,
 enum compile_result compile_assign(struct compiler *c,
 	    const struct compile_resource *cluster,
 	    const struct compile_answer *from, char *why, size_t why_len);
+/* To other bytes that are the same; *from may be NULL, and is then. */
+void	compile_known_move(struct compile_known **to, const uint8_t *bytes,
+	    struct compile_known **from);
 /* May be NULL. */
 void	compile_known_free(struct compile_known *k);
 /* A secret: checks it, and takes the private key out of it. *out is the rest,

@@ -364,7 +364,7 @@ compile_cluster(struct compiler *c, const struct at *at, const Cluster *m)
 	if (rule_check(c, at, &m->base, cluster_rules) < 0)
 		return -1;
 	if (names_take(c->names, NAMES_CLUSTER, m->name, strlen(m->name),
-	    &id) < 0 || (!c->whole && !names_retake(c->names, id)))
+	    &id) < 0)
 		return refuse(c, at, "there is room for %d clusters, those "
 		    "that this change removes included", CLUSTERS_MAX);
 	if (cluster_put(c, at, m, id, &ref) < 0)
@@ -391,7 +391,7 @@ compile_cluster_assign(struct compiler *c, const struct at *at,
 	page = page_view(c, id.id / PAGE_SLOTS);
 	memcpy(&b, arena_at(c->arena, page->at[id.id % PAGE_SLOTS]),
 	    sizeof(b));
-	if (!names_retake(c->names, id) || (from == NULL ?
+	if ((from == NULL ?
 	    own_endpoints(c, at, m->load_assignment, at, m, id, &b.balance) :
 	    compile_assignment(c, at, from, at, m, id, &b.balance)) < 0 ||
 	    put_block(c, BLOCK_CLUSTER, &b, sizeof(b), &ref) < 0)

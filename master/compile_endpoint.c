@@ -95,18 +95,18 @@ found_room(struct compiler *c, struct walk *w)
 	return &w->found[w->found_n];
 }
 
-/* One more; what names call it is found here. */
+/* One more; what names call it is found here, if it is not known. */
 static int
 endpoint_add(struct compiler *c, struct walk *w, const struct at *at,
-    const struct known_endpoint *e)
+    struct known_endpoint *e)
 {
 	struct found *f = found_room(c, w);
-	struct name_id id;
 	int taken;
 
 	if (f == NULL)
 		return -1;
-	taken = names_take_endpoint(c->names, w->cluster, &e->address, &id);
+	taken = w->from->amends && e->known ? 0 :
+	    names_take_endpoint(c->names, w->cluster, &e->address, &e->id);
 	if (taken < 0)
 		return refuse(c, at, "there is room for %d endpoints, those "
 		    "that this change removes included", ENDPOINTS_MAX);
@@ -114,7 +114,7 @@ endpoint_add(struct compiler *c, struct walk *w, const struct at *at,
 		return w->dns != NULL ? 0 : endpoint_twice(c, w, at,
 		    &e->address);
 	*f = (struct found){ .endpoint = { .address = e->address,
-	    .weight = e->weight, .id = id.id, .tag = id.tag },
+	    .weight = e->weight, .id = e->id.id, .tag = e->id.tag },
 	    .usable = e->usable };
 	w->found_n++;
 	w->usable_n += f->usable ? 1 : 0;
@@ -202,7 +202,7 @@ static int
 compile_all(struct compiler *c, struct walk *w, const struct at *at,
     const Locality *m)
 {
-	struct known_endpoint unused;
+	struct known_endpoint unused = { 0 };
 
 	for (size_t i = 0; i < m->n_lb_endpoints; i++) {
 		const struct at item = AT_ITEM(at, "lb_endpoints", i);
@@ -322,6 +322,8 @@ compile_endpoints(struct compiler *c, const struct at *at,
 	double panic;
 	size_t n = from->known == NULL ? 0 : from->known->n;
 
+	if (!c->whole && !from->amends && !names_retake(c->names, cluster))
+		return refuse(c, at, "no memory is left");
 	if (assignment_check(c, at, from->m) < 0 ||
 	    panic_percent(c, cluster_at, m, &panic) < 0)
 		return -1;

@@ -9,11 +9,12 @@
  *
  * Endpoints are compared as bytes, in their order; one that is not where it is
  * expected is looked for a little further on. The rest of the assignment is
- * decoded and checked as ever.
+ * decoded and checked as ever. Names are asked only for what leaves and comes,
+ * if the cluster's endpoints are still those that were compiled.
  *
  * Invariants
- *   K1  What is known of an endpoint depends on its bytes alone. Its id does
- *       not: names are asked for all of them.
+ *   K1  What is known of an endpoint depends on its bytes alone, but for its
+ *       id, which is believed only while the cluster has the same set.
  *   K2  What comes of it is what the whole assignment would have come to, a
  *       refusal's words too: whatever is odd, or refused, or mostly new, is
  *       decoded whole.
@@ -57,6 +58,16 @@ void
 compile_known_free(struct compile_known *k)
 {
 	free(k);
+}
+
+void
+compile_known_move(struct compile_known **to, const uint8_t *bytes,
+    struct compile_known **from)
+{
+	*to = *from;
+	*from = NULL;
+	if (*to != NULL)
+		(*to)->bytes = bytes;
 }
 
 /* ---- what is to be decoded */
@@ -196,6 +207,27 @@ read_all(struct reader *r, const struct compile_answer *a)
 	return r->now != NULL;
 }
 
+/* ---- names */
+
+/* Those of before that are not in now leave; ids stand in the same order in
+ * both. False: no memory. */
+static bool
+leave(struct compiler *c, const struct reader *r, struct name_id cluster)
+{
+	const struct compile_known *k = r->before;
+	size_t j = 0;
+
+	for (size_t i = 0; i < k->n; i++) {
+		while (j < r->now->n && !r->now->all[j].known)
+			j++;
+		if (j < r->now->n && r->now->all[j].id.id == k->all[i].id.id)
+			j++;
+		else if (!names_leave(c->names, cluster, &k->all[i].address))
+			return false;
+	}
+	return true;
+}
+
 /* ---- compiling */
 
 static const ProtobufCMessage *
@@ -211,6 +243,35 @@ message_open(struct compiler *c, const uint8_t *bytes, size_t len)
 	return m;
 }
 
+/* What is not known, and all that is. */
+static int
+compile_partly(struct compiler *c, const struct at *at,
+    const struct reader *r, struct assignment *from,
+    const struct at *cluster_at, const Cluster *m, struct name_id cluster,
+    block_ref *ref)
+{
+	from->m = (const LoadAssignment *)message_open(c, r->out, r->out_n);
+	from->amends = r->before->set == names_set(c->names, cluster);
+	if (from->m == NULL || (from->amends && (!names_amend(c->names,
+	    cluster) || !leave(c, r, cluster))))
+		return -1;
+	return compile_endpoints(c, at, from, cluster_at, m, cluster, ref);
+}
+
+static int
+compile_wholly(struct compiler *c, const struct at *at,
+    const struct compile_answer *a, struct assignment *from,
+    const struct at *cluster_at, const Cluster *m, struct name_id cluster,
+    block_ref *ref)
+{
+	for (size_t i = 0; from->known != NULL && i < from->known->n; i++)
+		from->known->all[i].known = false;
+	from->partly = from->amends = false;
+	from->m = (const LoadAssignment *)message_open(c, a->bytes, a->len);
+	return from->m == NULL ? -1 : compile_endpoints(c, at, from,
+	    cluster_at, m, cluster, ref);
+}
+
 int
 compile_assignment(struct compiler *c, const struct at *at,
     const struct compile_answer *a, const struct at *cluster_at,
@@ -223,26 +284,18 @@ compile_assignment(struct compiler *c, const struct at *at,
 	    .partly = read && r.before != NULL };
 	int rc = -1;
 
-	if (from.partly && (from.m = (const LoadAssignment *)message_open(c,
-	    r.out, r.out_n)) != NULL) {
-		rc = compile_endpoints(c, at, &from, cluster_at, m, cluster,
+	if (from.partly && (rc = compile_partly(c, at, &r, &from, cluster_at,
+	    m, cluster, ref)) == -1)
+		compiler_rollback(c, &mark);
+	if (rc == -1)
+		rc = compile_wholly(c, at, a, &from, cluster_at, m, cluster,
 		    ref);
-		if (rc == -1)
-			compiler_rollback(c, &mark);
-	}
-	if (rc == -1) {
-		for (size_t i = 0; read && i < r.now->n; i++)
-			r.now->all[i].known = false;
-		from.partly = false;
-		from.m = (const LoadAssignment *)message_open(c, a->bytes,
-		    a->len);
-		rc = from.m == NULL ? -1 : compile_endpoints(c, at, &from,
-		    cluster_at, m, cluster, ref);
-	}
 	free(r.out);
-	if (rc == 0 && read && *a->known == NULL)
+	if (rc == 0 && read && (*a->known == NULL || from.amends)) {
+		r.now->set = names_set(c->names, cluster);
+		compile_known_free(*a->known);
 		*a->known = r.now;
-	else
+	} else
 		free(r.now);
 	return rc;
 }

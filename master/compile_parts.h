@@ -380,11 +380,13 @@ struct known_endpoint {
 	uint32_t	 locality;	/* it is in the n-th */
 	uint32_t	 weight;
 	struct block_address address;
+	struct name_id	 id;		/* in the cluster of the set */
 	bool		 usable;
 	bool		 known;		/* and not decoded this time */
 };
 struct compile_known {
 	const uint8_t	*bytes;		/* of the assignment */
+	uint64_t	 set;		/* names_set, when this was compiled */
 	size_t		 n;
 	struct known_endpoint all[];	/* in its order */
 };
@@ -393,6 +395,7 @@ struct assignment {
 	const LoadAssignment *m;
 	struct compile_known *known;	/* to be completed, or NULL */
 	bool		 partly;	/* m has only what is not known */
+	bool		 amends;	/* and of the known, ids are known */
 };
 
 /* ---- one function per kind of resource */

@@ -430,12 +430,13 @@ static bool
 unchanged(struct resource *at, struct resource_version *v)
 {
 	enum which which = at->version[NEXT] != NULL ? NEXT : LIVE;
-	const struct resource_version *is = at->version[which];
+	struct resource_version *is = at->version[which];
 
 	if (is == NULL || at->gone || is->from == FROM_FILE ||
 	    is->len != v->len || memcmp(is->bytes, v->bytes, v->len) != 0 ||
 	    is->key.hash != v->key.hash)
 		return false;
+	compile_known_move(&v->known, v->bytes, &is->known);
 	version_set(at, which, v);
 	return true;
 }

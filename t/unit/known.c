@@ -322,14 +322,17 @@ known_n(void)
 	return n;
 }
 
+/* Another message each time, with another lb_policy. */
 static void
 cluster_put(const char *name)
 {
+	static uint32_t policy;
 	struct text t;
 	uint8_t *bytes = pack(0, name, "eds s", &t.n);
 
 	memcpy(t.bytes, bytes, t.n);
 	free(bytes);
+	put_number(&t, 6 << WIRE_FIELD_BITS, policy++ % 2, false);
 	world_put(&remembers, RESOURCE_CLUSTER, name, &t, false);
 	forget(&forgets);
 	world_put(&forgets, RESOURCE_CLUSTER, name, &t, false);
@@ -403,10 +406,25 @@ Test(known, at_random, .timeout = 120)
 	worlds_close();
 }
 
-/* One changes, comes or goes: all others are known. */
-Test(known, all_but_one)
+static void
+put_all(bool ignored)
 {
 	static struct text t;
+
+	t.n = 0;
+	put_bytes(&t, 1, "s", 1, false);
+	for (uint32_t j = 0; j < LOCALITIES; j++)
+		locality_put(&t, j, 0);
+	cr_assert_eq(world_put(&remembers, RESOURCE_ENDPOINT, "s", &t,
+	    ignored), 0, "%s", refusal);
+}
+
+/* One changes, comes or goes: all others are known, and names are asked for
+ * that one alone, also after a stage that is dropped and another cluster
+ * message. */
+Test(known, all_but_one)
+{
+	struct name_id id;
 
 	dice.state = 1;
 	worlds_open();
@@ -414,21 +432,31 @@ Test(known, all_but_one)
 	for (int i = 0; i < 40; i++) {
 		size_t at = chance_below(&dice, (uint32_t)endpoints_n);
 
-		t.n = 0;
-		put_bytes(&t, 1, "s", 1, false);
-		for (uint32_t j = 0; j < LOCALITIES; j++)
-			locality_put(&t, j, 0);
-		cr_assert_eq(world_put(&remembers, RESOURCE_ENDPOINT, "s", &t,
-		    false), 0, "%s", refusal);
-		if (i > 0)
-			cr_assert_geq(known_n(), endpoints_n - 1, "%d: %zu",
-			    i, known_n());
+		put_all(false);
+		if (i == 10)
+			cluster_put("a");
+		cr_assert_eq(names_known(remembers.names, NAMES_CLUSTER, "a",
+		    1, &id), 0);
+		if (i == 0) {	/* they were tried before the cluster was */
+			endpoint_new(at);
+			continue;
+		}
+		if (i == 30)	/* the same once more, as by SotW */
+			put_all(false);
+		cr_assert_eq((*known(&remembers))->set,
+		    names_set(remembers.names, id), "%d", i);
+		cr_assert_geq(known_n(), endpoints_n - 1, "%d: %zu", i,
+		    known_n());
 		if (i % 3 == 0)
 			endpoint_new(at);
 		else if (i % 3 == 1)
 			endpoint_drop(at);
 		else
 			endpoint_make(&endpoints[at], ++ip_last, 3, 7);
+		if (i == 20)
+			put_all(true);
+		cr_assert_eq((*known(&remembers))->set,
+		    names_set(remembers.names, id), "%d", i);
 	}
 	worlds_close();
 }
