@@ -11,9 +11,11 @@
 #include "worker/worker.h"
 
 static int
-stats(const struct admin *a, const char *query, FILE *out)
+stats(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	(void)query;
+	(void)rest;
 	stat_print(out, &a->generations->image.arena,
 	    generations_root(a->generations), a->rows, *a->rows_n,
 	    worker_causes, worker_causes_n);
@@ -39,13 +41,15 @@ arena_print(const struct admin *a, FILE *out)
 }
 
 static int
-generations(const struct admin *a, const char *query, FILE *out)
+generations(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	const struct generation *g = &a->generations->newest.generation;
 	const struct mono then = { (int64_t)g->published_ns };
 	const struct row *r;
 
 	(void)query;
+	(void)rest;
 	fprintf(out, "published: %" PRIu64 ", %" PRId64 " ms ago\n",
 	    g->number, mono_between_ms(then, clock_now()));
 	fprintf(out, "listeners: %u\nclusters: %u\nroutes: %u\n"
@@ -96,18 +100,41 @@ version_take(void *arg, const struct feed_status *f)
 			d->versions[kind] = f->kinds[kind].version;
 }
 
-static int
-config_dump_answer(const struct admin *a, const char *query, FILE *out)
+static bool
+dump_more(void *arg, FILE *out)
 {
-	struct config_dump d = { .resources = a->generations->resources,
-	    .dynamic = &a->generations->dynamic };
+	return config_dump_more(arg, out);
+}
 
-	subscription_each(a->subscription, version_take, &d);
-	return config_dump(&d, query, out);
+static void
+dump_end(void *arg)
+{
+	config_dump_end(arg);
 }
 
 static int
-status_answer(const struct admin *a, const char *query, FILE *out)
+config_dump_answer(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
+{
+	struct config_dump d = { .resources = a->generations->resources,
+	    .dynamic = &a->generations->dynamic };
+	struct config_dump_run *dump;
+	int code;
+
+	subscription_each(a->subscription, version_take, &d);
+	code = config_dump_begin(&d, query, out, &dump);
+	if (code != 200)
+		return code;
+	if (config_dump_more(dump, out))
+		*rest = (struct responder_rest){ dump_more, dump_end, dump };
+	else
+		config_dump_end(dump);
+	return code;
+}
+
+static int
+status_answer(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	struct status s = { .resources = a->generations->resources,
 	    .file = a->generations->options->file,
@@ -116,6 +143,7 @@ status_answer(const struct admin *a, const char *query, FILE *out)
 	int code = 503;
 
 	(void)query;
+	(void)rest;
 	subscription_each(a->subscription, followed_add, &all);
 	s.feeds = all.feeds;
 	s.feeds_n = all.n;
@@ -130,8 +158,10 @@ status_answer(const struct admin *a, const char *query, FILE *out)
 }
 
 static int
-config_answer(const struct admin *a, const char *query, FILE *out)
+config_answer(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
+	(void)rest;
 	return status_config(a->generations->resources, a->subscription, query,
 	    out);
 }
@@ -139,7 +169,7 @@ config_answer(const struct admin *a, const char *query, FILE *out)
 static const struct {
 	const char	*path, *help;
 	int		(*answer)(const struct admin *a, const char *query,
-			    FILE *out);
+			    FILE *out, struct responder_rest *rest);
 } paths[] = {
 	{ "/config", "resources: whose, which version, since when; ?kind= and "
 	    "?name=", config_answer },
@@ -154,13 +184,14 @@ static const struct {
 enum { PATHS_N = sizeof(paths) / sizeof(paths[0]) };
 
 int
-admin_answer(void *arg, const char *path, const char *query, FILE *out)
+admin_answer(void *arg, const char *path, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	const struct admin *a = arg;
 
 	for (int i = 0; i < PATHS_N; i++)
 		if (strcmp(paths[i].path, path) == 0)
-			return paths[i].answer(a, query, out);
+			return paths[i].answer(a, query, out, rest);
 	fprintf(out, "godwit answers:\n");
 	for (int i = 0; i < PATHS_N; i++)
 		fprintf(out, "  %-14s %s\n", paths[i].path, paths[i].help);

@@ -22,6 +22,7 @@
 #include "master/generations.h"
 #include "master/subscription.h"
 #include "shm/row.h"
+#include "worker/io/responder.h"
 
 struct admin {
 	const struct generations *generations;
@@ -32,6 +33,6 @@ struct admin {
 
 /* For responder_open; arg is a struct admin. */
 int	admin_answer(void *arg, const char *path, const char *query,
-	    FILE *out);
+	    FILE *out, struct responder_rest *rest);
 
 #endif

@@ -15,7 +15,8 @@
  *   P3  One godwit uses a folder at a time: it holds a lock there.
  *
  * A master's successor has the journal, which is newer, and reads no
- * checkpoint; nor do godwit -t and -1. Test: t/mesh/830-checkpoint.py.
+ * checkpoint; nor do godwit -t and -1. Test: t/mesh/830-checkpoint.py,
+ * t/unit/checkpoint_store.c (a full disk).
  */
 #ifndef MASTER_CHECKPOINT_STORE_H
 #define MASTER_CHECKPOINT_STORE_H

@@ -94,22 +94,16 @@ compile_cancel(struct compiler *c)
 
 /* ---- what may be undone */
 
-struct mark {
-	struct image_mark image;
-	size_t		 names;
-	struct generation generation;
-};
-
-static struct mark
-mark(const struct compiler *c)
+struct compiler_mark
+compiler_mark(const struct compiler *c)
 {
-	return (struct mark){ image_mark(c->image), c->whole ? 0 :
+	return (struct compiler_mark){ image_mark(c->image), c->whole ? 0 :
 	    names_mark(c->names), c->out->generation };
 }
 
 /* A whole stage is dropped by who began it. */
-static void
-rollback(struct compiler *c, const struct mark *m)
+void
+compiler_rollback(struct compiler *c, const struct compiler_mark *m)
 {
 	if (c->whole)
 		return;
@@ -169,7 +163,7 @@ resource_begin(struct compiler *c, const struct yaml *yaml, char *why,
 }
 
 static enum compile_result
-resource_end(struct compiler *c, const struct mark *m, int rc)
+resource_end(struct compiler *c, const struct compiler_mark *m, int rc)
 {
 	enum compile_result result = rc < 0 ? COMPILE_REFUSED : c->waits ?
 	    COMPILE_WAITS : COMPILE_LIVE;
@@ -177,7 +171,7 @@ resource_end(struct compiler *c, const struct mark *m, int rc)
 	load_arena_free(c->memory);
 	c->memory = NULL;
 	if (result != COMPILE_LIVE)
-		rollback(c, m);
+		compiler_rollback(c, m);
 	return result;
 }
 
@@ -185,7 +179,7 @@ enum compile_result
 compile_put(struct compiler *c, const struct compile_resource *r, char *why,
     size_t why_len)
 {
-	struct mark m = mark(c);
+	struct compiler_mark m = compiler_mark(c);
 
 	if (!resource_begin(c, r->yaml, why, why_len))
 		return COMPILE_REFUSED;
@@ -201,34 +195,31 @@ reassign(struct compiler *c, const Cluster *m)
 
 	if (m->load_assignment == NULL)
 		return refuse(c, &at, "is missing, expected endpoints");
-	return compile_cluster_assign(c, &at, m, m->load_assignment);
+	return compile_cluster_assign(c, &at, m, NULL);
 }
 
 static int
 assign(struct compiler *c, const struct compile_resource *cluster,
-    const uint8_t *bytes, size_t len)
+    const struct compile_answer *from)
 {
-	const struct compile_resource from = { .kind = RESOURCE_ENDPOINT,
-	    .bytes = bytes, .len = len };
-	const ProtobufCMessage *m = resource_open(c, cluster), *a;
+	const ProtobufCMessage *m = resource_open(c, cluster);
 
 	assert(m == NULL || m->descriptor == CLUSTER);
-	if (m != NULL && bytes == NULL)
-		return reassign(c, (const Cluster *)m);
-	a = m == NULL ? NULL : resource_open(c, &from);
-	return a == NULL ? -1 : compile_cluster_assign(c, &top,
-	    (const Cluster *)m, (const LoadAssignment *)a);
+	if (m == NULL)
+		return -1;
+	return from == NULL ? reassign(c, (const Cluster *)m) :
+	    compile_cluster_assign(c, &top, (const Cluster *)m, from);
 }
 
 enum compile_result
 compile_assign(struct compiler *c, const struct compile_resource *cluster,
-    const uint8_t *bytes, size_t len, char *why, size_t why_len)
+    const struct compile_answer *from, char *why, size_t why_len)
 {
-	struct mark m = mark(c);
+	struct compiler_mark m = compiler_mark(c);
 
 	if (!resource_begin(c, NULL, why, why_len))
 		return COMPILE_REFUSED;
-	return resource_end(c, &m, assign(c, cluster, bytes, len));
+	return resource_end(c, &m, assign(c, cluster, from));
 }
 
 /* ---- secrets */
@@ -259,35 +250,29 @@ compile_secret(struct compiler *c, const uint8_t *bytes, size_t len,
 
 /* Endpoints of a cluster that nobody has, whose name is empty. */
 static int
-try_endpoints(struct compiler *c, const ProtobufCMessage *m)
+try_endpoints(struct compiler *c, const struct compile_answer *from)
 {
 	Cluster cluster;
 	struct name_id id;
 	block_ref ref;
 
 	envoy__config__cluster__v3__cluster__init(&cluster);
-	if (names_take(c->names, NAMES_CLUSTER, "", 0, &id) < 0 ||
-	    !names_retake(c->names, id))
+	if (names_take(c->names, NAMES_CLUSTER, "", 0, &id) < 0)
 		return refuse(c, &top, "there is no room for one cluster "
 		    "more");
-	return compile_endpoints(c, &top, (const LoadAssignment *)m, &top,
-	    &cluster, id, &ref);
+	return compile_assignment(c, &top, from, &top, &cluster, id, &ref);
 }
 
 enum compile_result
-compile_try_endpoints(struct compiler *c, const uint8_t *bytes, size_t len,
+compile_try_endpoints(struct compiler *c, const struct compile_answer *from,
     char *why, size_t why_len)
 {
-	const struct compile_resource r = { .kind = RESOURCE_ENDPOINT,
-	    .bytes = bytes, .len = len };
-	const ProtobufCMessage *message;
-	struct mark m = mark(c);
-	int rc = -1;
+	struct compiler_mark m = compiler_mark(c);
+	int rc;
 
 	if (!resource_begin(c, NULL, why, why_len))
 		return COMPILE_REFUSED;
-	if ((message = resource_open(c, &r)) != NULL)
-		rc = try_endpoints(c, message);
+	rc = try_endpoints(c, from);
 	c->waits = true;		/* rolled back in any case */
 	return resource_end(c, &m, rc) == COMPILE_REFUSED ?
 	    COMPILE_REFUSED : COMPILE_LIVE;

@@ -68,10 +68,17 @@ struct compile_key {
 	block_ref	 ref;		/* 0: none */
 	uint64_t	 hash;
 };
+/* What came of each endpoint of an assignment, so that the next one is decoded
+ * only where it is another. */
+struct compile_known;
 struct compile_answer {
 	const uint8_t	*bytes;
 	size_t		 len;
 	struct compile_key key;		/* that was taken out of a secret */
+	/* Of endpoints: where it is kept beside these bytes, and that of the
+	 * version before, whose bytes are there still; or NULL. */
+	struct compile_known **known;
+	const struct compile_known *before;
 };
 struct compile_ask {
 	enum compile_found (*find)(void *arg, enum resource_kind kind,
@@ -126,11 +133,16 @@ struct compiler *compile_begin(const struct compile_stage *stage);
 /* Why: "file:line:col: path: reason" of a file, "path: reason" otherwise. */
 enum compile_result compile_put(struct compiler *c,
 	    const struct compile_resource *r, char *why, size_t why_len);
-/* The endpoints of a cluster that is live, by its message and theirs; bytes
+/* The endpoints of a cluster that is live, by its message and theirs; from
  * NULL: those of its own message, whose names have other addresses now. */
 enum compile_result compile_assign(struct compiler *c,
-	    const struct compile_resource *cluster, const uint8_t *bytes,
-	    size_t len, char *why, size_t why_len);
+	    const struct compile_resource *cluster,
+	    const struct compile_answer *from, char *why, size_t why_len);
+/* To other bytes that are the same; *from may be NULL, and is then. */
+void	compile_known_move(struct compile_known **to, const uint8_t *bytes,
+	    struct compile_known **from);
+/* May be NULL. */
+void	compile_known_free(struct compile_known *k);
 /* A secret: checks it, and takes the private key out of it. *out is the rest,
  * the caller's; key is held for the caller (heap_let_go). -1: refused, why. */
 int	compile_secret(struct compiler *c, const uint8_t *bytes, size_t len,
@@ -149,7 +161,7 @@ uint64_t compile_hash(const char *pem, size_t len);
 /* Whether endpoints that no live cluster has would be refused; they leave no
  * trace. */
 enum compile_result compile_try_endpoints(struct compiler *c,
-	    const uint8_t *bytes, size_t len, char *why, size_t why_len);
+	    const struct compile_answer *from, char *why, size_t why_len);
 /* False: no memory. */
 bool	compile_drop_cluster(struct compiler *c, const char *name);
 bool	compile_drop_listener(struct compiler *c, uint32_t owner);

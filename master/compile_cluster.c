@@ -172,10 +172,10 @@ policy(const Cluster *m)
 
 /* ---- endpoints: in the message, or of EDS */
 
-/* NULL: those of EDS are not there. */
-static const LoadAssignment *
+/* False: those of EDS are not there. */
+static bool
 eds_assignment(struct compiler *c, const struct at *up, const Cluster *m,
-    bool *refused)
+    bool *refused, struct compile_answer *found)
 {
 	const struct at own = AT(up, "load_assignment");
 	const struct at eds = AT(up, "eds_cluster_config");
@@ -187,15 +187,23 @@ eds_assignment(struct compiler *c, const struct at *up, const Cluster *m,
 	if (m->load_assignment != NULL) {
 		refuse(c, &own, "has no place in an EDS cluster, expected "
 		    "nothing");
-		return NULL;
+		return false;
 	}
-	if (find_source(c, &source, config == NULL ? NULL :
+	return find_source(c, &source, config == NULL ? NULL :
 	    config->eds_config, config == NULL ||
 	    *config->service_name == '\0' ? m->name : config->service_name,
-	    &of) < 0)
-		return NULL;
-	return (const LoadAssignment *)find_message(c, &eds, RESOURCE_ENDPOINT,
-	    &of, refused, NULL);
+	    &of) == 0 && find_resource(c, &eds, RESOURCE_ENDPOINT, &of,
+	    refused, found);
+}
+
+static int
+own_endpoints(struct compiler *c, const struct at *at,
+    const LoadAssignment *m, const struct at *up, const Cluster *cluster,
+    struct name_id id, block_ref *ref)
+{
+	const struct assignment from = { .m = m };
+
+	return compile_endpoints(c, at, &from, up, cluster, id, ref);
 }
 
 static int
@@ -204,7 +212,7 @@ cluster_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
 {
 	static const struct at top = AT(NULL, "");
 	const struct at own = AT(up, "load_assignment");
-	const LoadAssignment *found;
+	struct compile_answer found;
 	LoadAssignment none;
 	bool refused;
 
@@ -214,13 +222,11 @@ cluster_endpoints(struct compiler *c, const struct at *up, const Cluster *m,
 		return m->load_assignment == NULL ? refuse(c, &own, "is "
 		    "missing, expected the endpoints of a cluster that is not "
 		    "EDS") :
-		    compile_endpoints(c, &own, m->load_assignment, up, m, id,
+		    own_endpoints(c, &own, m->load_assignment, up, m, id,
 		    ref);
-	found = eds_assignment(c, up, m, &refused);
-	if (refused)
-		return -1;
-	return compile_endpoints(c, &top, found == NULL ? &none : found, up,
-	    m, id, ref);
+	if (eds_assignment(c, up, m, &refused, &found))
+		return compile_assignment(c, &top, &found, up, m, id, ref);
+	return refused ? -1 : own_endpoints(c, &top, &none, up, m, id, ref);
 }
 
 /* ---- pages */
@@ -360,7 +366,7 @@ compile_cluster(struct compiler *c, const struct at *at, const Cluster *m)
 	if (rule_check(c, at, &m->base, cluster_rules) < 0)
 		return -1;
 	if (names_take(c->names, NAMES_CLUSTER, m->name, strlen(m->name),
-	    &id) < 0 || (!c->whole && !names_retake(c->names, id)))
+	    &id) < 0)
 		return refuse(c, at, "there is room for %d clusters, those "
 		    "that this change removes included", CLUSTERS_MAX);
 	if (cluster_put(c, at, m, id, &ref) < 0)
@@ -373,7 +379,7 @@ compile_cluster(struct compiler *c, const struct at *at, const Cluster *m)
 
 int
 compile_cluster_assign(struct compiler *c, const struct at *at,
-    const Cluster *m, const LoadAssignment *from)
+    const Cluster *m, const struct compile_answer *from)
 {
 	const struct block_list *page;
 	struct block_cluster b;
@@ -387,8 +393,9 @@ compile_cluster_assign(struct compiler *c, const struct at *at,
 	page = page_view(c, id.id / PAGE_SLOTS);
 	memcpy(&b, arena_at(c->arena, page->at[id.id % PAGE_SLOTS]),
 	    sizeof(b));
-	if (!names_retake(c->names, id) ||
-	    compile_endpoints(c, at, from, at, m, id, &b.balance) < 0 ||
+	if ((from == NULL ?
+	    own_endpoints(c, at, m->load_assignment, at, m, id, &b.balance) :
+	    compile_assignment(c, at, from, at, m, id, &b.balance)) < 0 ||
 	    put_block(c, BLOCK_CLUSTER, &b, sizeof(b), &ref) < 0)
 		return -1;
 	return page_change(c, id.id, ref) < 0 ? refuse(c, at,

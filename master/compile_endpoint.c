@@ -10,6 +10,7 @@
  */
 #include "master/compile_parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,8 @@ struct found {
 /* What gathers while the localities are walked. */
 struct walk {
 	const struct at	*up;		/* the load_assignment */
-	const LoadAssignment *m;
+	const struct assignment *from;
+	size_t		 seen_n;	/* of from->known */
 	struct name_id	 cluster;
 	const struct dns_question *dns;	/* names are asked for so, or NULL */
 	bool		 logical;	/* one address of a name */
@@ -51,24 +53,27 @@ static const struct rule endpoint_rules[] = {
 /* The endpoint was there already: looks for where. */
 static int
 endpoint_twice(struct compiler *c, const struct walk *w, const struct at *at,
-    const struct sockaddr_storage *address)
+    const struct block_address *address)
 {
+	const LoadAssignment *m = w->from->m;
 	const struct found *f = w->found;
+	struct sockaddr_storage socket;
 	size_t i = 0, j = 0;
 	char text[80];
 
-	while (memcmp(&f->endpoint.address,
-	    &w->found[w->found_n].endpoint.address,
-	    sizeof(f->endpoint.address)) != 0) {
+	if (w->from->partly)		/* it is said of the whole one */
+		return -1;
+	while (memcmp(&f->endpoint.address, address, sizeof(*address)) != 0) {
 		f++;
 		j++;
 	}
-	for (; j >= w->m->endpoints[i]->n_lb_endpoints; i++)
-		j -= w->m->endpoints[i]->n_lb_endpoints;
+	for (; j >= m->endpoints[i]->n_lb_endpoints; i++)
+		j -= m->endpoints[i]->n_lb_endpoints;
 	const struct at locality = AT_ITEM(w->up, "endpoints", i);
 	const struct at first = AT_ITEM(&locality, "lb_endpoints", j);
 
-	address_text(address, text, sizeof(text));
+	(void)block_socket_address(address, address->port, &socket);
+	address_text(&socket, text, sizeof(text));
 	return refuse_twice(c, at, &first, "endpoint", text);
 }
 
@@ -90,31 +95,27 @@ found_room(struct compiler *c, struct walk *w)
 	return &w->found[w->found_n];
 }
 
-/* One more, of that address. */
+/* One more; what names call it is found here, if it is not known. */
 static int
 endpoint_add(struct compiler *c, struct walk *w, const struct at *at,
-    const Endpoint *m, const struct sockaddr_storage *address)
+    struct known_endpoint *e)
 {
 	struct found *f = found_room(c, w);
-	struct name_id id;
 	int taken;
 
 	if (f == NULL)
 		return -1;
-	*f = (struct found){ .endpoint.weight = number_or(
-	    m->load_balancing_weight, 1) };
-	address_block(address, &f->endpoint.address);
-	taken = names_take_endpoint(c->names, w->cluster,
-	    &f->endpoint.address, &id);
+	taken = w->from->amends && e->known ? 0 :
+	    names_take_endpoint(c->names, w->cluster, &e->address, &e->id);
 	if (taken < 0)
 		return refuse(c, at, "there is room for %d endpoints, those "
 		    "that this change removes included", ENDPOINTS_MAX);
 	if (taken > 0)
-		return w->dns != NULL ? 0 : endpoint_twice(c, w, at, address);
-	f->endpoint.id = id.id;
-	f->endpoint.tag = id.tag;
-	f->usable = m->health_status == HEALTH(UNKNOWN) ||
-	    m->health_status == HEALTH(HEALTHY);
+		return w->dns != NULL ? 0 : endpoint_twice(c, w, at,
+		    &e->address);
+	*f = (struct found){ .endpoint = { .address = e->address,
+	    .weight = e->weight, .id = e->id.id, .tag = e->id.tag },
+	    .usable = e->usable };
 	w->found_n++;
 	w->usable_n += f->usable ? 1 : 0;
 	w->weights += f->endpoint.weight;
@@ -124,7 +125,7 @@ endpoint_add(struct compiler *c, struct walk *w, const struct at *at,
 /* Those of a host name. */
 static int
 endpoints_of_name(struct compiler *c, struct walk *w, const struct at *at,
-    const Endpoint *m, const char *name)
+    const Endpoint *m, const char *name, struct known_endpoint *e)
 {
 	struct dns_question q = *w->dns;
 	const struct block_address *all = NULL;
@@ -140,15 +141,17 @@ endpoints_of_name(struct compiler *c, struct walk *w, const struct at *at,
 		(void)block_socket_address(&all[i], (uint16_t)
 		    m->endpoint->address->socket_address->port_value,
 		    &address);
-		if (endpoint_add(c, w, at, m, &address) < 0)
+		address_block(&address, &e->address);
+		if (endpoint_add(c, w, at, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
+/* *e: what its message says, to be remembered. */
 static int
 compile_endpoint(struct compiler *c, struct walk *w, const struct at *at,
-    const Endpoint *m)
+    const Endpoint *m, struct known_endpoint *e)
 {
 	const struct at place = AT(at, "endpoint");
 	const struct at where = AT(&place, "address");
@@ -162,13 +165,58 @@ compile_endpoint(struct compiler *c, struct walk *w, const struct at *at,
 	    address_read(c, &where, m->endpoint->address, &address, &len,
 	    w->dns != NULL ? &name : NULL) < 0)
 		return -1;
-	return name != NULL ? endpoints_of_name(c, w, at, m, name) :
-	    endpoint_add(c, w, at, m, &address);
+	e->weight = number_or(m->load_balancing_weight, 1);
+	e->usable = m->health_status == HEALTH(UNKNOWN) ||
+	    m->health_status == HEALTH(HEALTHY);
+	if (name != NULL)
+		return endpoints_of_name(c, w, at, m, name, e);
+	address_block(&address, &e->address);
+	return endpoint_add(c, w, at, e);
+}
+
+/* All of a locality, in their order: those that are known, and the others. */
+static int
+compile_some(struct compiler *c, struct walk *w, const struct at *at,
+    const Locality *m, uint32_t locality)
+{
+	struct compile_known *k = w->from->known;
+	struct known_endpoint *e;
+	size_t i = 0;
+
+	for (; w->seen_n < k->n && k->all[w->seen_n].locality == locality;
+	    w->seen_n++) {
+		const struct at item = AT_ITEM(at, "lb_endpoints", i);
+
+		e = &k->all[w->seen_n];
+		assert(e->known || i < m->n_lb_endpoints);	/* K3 */
+		if ((e->known ? endpoint_add(c, w, &item, e) :
+		    compile_endpoint(c, w, &item, m->lb_endpoints[i++], e)) <
+		    0)
+			return -1;
+	}
+	assert(i == m->n_lb_endpoints);				/* K3 */
+	return 0;
+}
+
+static int
+compile_all(struct compiler *c, struct walk *w, const struct at *at,
+    const Locality *m)
+{
+	struct known_endpoint unused = { 0 };
+
+	for (size_t i = 0; i < m->n_lb_endpoints; i++) {
+		const struct at item = AT_ITEM(at, "lb_endpoints", i);
+
+		if (compile_endpoint(c, w, &item, m->lb_endpoints[i],
+		    &unused) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
 compile_locality(struct compiler *c, struct walk *w, const struct at *at,
-    const Locality *m)
+    const Locality *m, uint32_t i)
 {
 	static const struct rule rules[] = {
 		{ "priority", RULE_RANGE, 0, 128, "0..128" },
@@ -177,17 +225,13 @@ compile_locality(struct compiler *c, struct walk *w, const struct at *at,
 		    "at least 1" },
 		{ NULL, RULE_SET, 0, 0, NULL },
 	};
-	size_t i;
 
 	if (rule_check(c, at, &m->base, rules) < 0)
 		return -1;
 	w->weights = 0;
-	for (i = 0; i < m->n_lb_endpoints; i++) {
-		const struct at item = AT_ITEM(at, "lb_endpoints", i);
-
-		if (compile_endpoint(c, w, &item, m->lb_endpoints[i]) < 0)
-			return -1;
-	}
+	if ((w->from->known != NULL ? compile_some(c, w, at, m, i) :
+	    compile_all(c, w, at, m)) < 0)
+		return -1;
 	return w->weights <= UINT32_MAX ? 0 :
 	    refuse(c, at, "its endpoints weigh %llu together, expected at "
 	    "most 4294967295", (unsigned long long)w->weights);
@@ -269,32 +313,35 @@ put_balance(struct compiler *c, struct walk *w, double panic,
 
 int
 compile_endpoints(struct compiler *c, const struct at *at,
-    const LoadAssignment *from, const struct at *cluster_at,
+    const struct assignment *from, const struct at *cluster_at,
     const Cluster *m, struct name_id cluster, block_ref *ref)
 {
-	struct walk w = { .up = at, .m = from, .cluster = cluster,
+	struct walk w = { .up = at, .from = from, .cluster = cluster,
 	    .logical = m->type == LOGICAL_DNS };
 	struct dns_question q;
 	double panic;
-	size_t i, n = 0;
+	size_t n = from->known == NULL ? 0 : from->known->n;
 
-	if (assignment_check(c, at, from) < 0 ||
+	if (!c->whole && !from->amends && !names_retake(c->names, cluster))
+		return refuse(c, at, "no memory is left");
+	if (assignment_check(c, at, from->m) < 0 ||
 	    panic_percent(c, cluster_at, m, &panic) < 0)
 		return -1;
 	if (compile_is_dns(m)) {
-		if (compile_dns(c, cluster_at, m, from, &q) < 0)
+		if (compile_dns(c, cluster_at, m, from->m, &q) < 0)
 			return -1;
 		w.dns = &q;
 	}
-	for (i = 0; i < from->n_endpoints; i++)
-		n += from->endpoints[i]->n_lb_endpoints;
+	for (size_t i = 0; n == 0 && i < from->m->n_endpoints; i++)
+		n += from->m->endpoints[i]->n_lb_endpoints;
 	if ((w.found = scratch(c, n * sizeof(*w.found))) == NULL)
 		return -1;
 	w.found_cap = n;
-	for (i = 0; i < from->n_endpoints; i++) {
+	for (size_t i = 0; i < from->m->n_endpoints; i++) {
 		const struct at item = AT_ITEM(at, "endpoints", i);
 
-		if (compile_locality(c, &w, &item, from->endpoints[i]) < 0)
+		if (compile_locality(c, &w, &item, from->m->endpoints[i],
+		    (uint32_t)i) < 0)
 			return -1;
 	}
 	return put_balance(c, &w, panic, ref);

@@ -26,6 +26,30 @@ ask(struct compiler *c, enum resource_kind kind, const struct sought *of,
 	    of->name, of->missing_ms, answer);
 }
 
+bool
+find_resource(struct compiler *c, const struct at *at,
+    enum resource_kind kind, const struct sought *of, bool *refused,
+    struct compile_answer *answer)
+{
+	*refused = false;
+	switch (ask(c, kind, of, answer)) {
+	case COMPILE_WAITING:
+		c->waits = true;
+		break;
+	case COMPILE_NOTHING:
+		break;
+	case COMPILE_UNKNOWN:
+		*refused = true;
+		refuse(c, at, "there is no %s \"%s\", and no "
+		    "dynamic_resources with an ads_config to ask for it",
+		    resource_about(kind)->word, of->name);
+		break;
+	case COMPILE_FOUND:
+		return true;
+	}
+	return false;
+}
+
 const ProtobufCMessage *
 find_message(struct compiler *c, const struct at *at, enum resource_kind kind,
     const struct sought *of, bool *refused, struct compile_key *key)
@@ -34,22 +58,8 @@ find_message(struct compiler *c, const struct at *at, enum resource_kind kind,
 	struct compile_answer answer;
 	char why[512];
 
-	*refused = false;
-	switch (ask(c, kind, of, &answer)) {
-	case COMPILE_WAITING:
-		c->waits = true;
+	if (!find_resource(c, at, kind, of, refused, &answer))
 		return NULL;
-	case COMPILE_NOTHING:
-		return NULL;
-	case COMPILE_UNKNOWN:
-		*refused = true;
-		refuse(c, at, "there is no %s \"%s\", and no "
-		    "dynamic_resources with an ads_config to ask for it",
-		    resource_about(kind)->word, of->name);
-		return NULL;
-	case COMPILE_FOUND:
-		break;
-	}
 	if (key != NULL)
 		*key = answer.key;
 	m = load_any(c->memory, resource_about(kind)->message, answer.bytes,

@@ -4,7 +4,7 @@
  *
  *   compile.c                a stage; compile_file.c: what a file puts in it
  *     ├── compile_cluster.c    ── http, tls, compile_endpoint.c
- *     │                           └── compile_dns.c
+ *     │                           └── compile_dns.c, compile_known.c
  *     └── compile_listener.c   ── tls
  *           └── compile_hcm.c  ── http, rbac
  *                 └── compile_route.c ── compile_match.c, compile_index.c, rbac
@@ -114,6 +114,16 @@ struct compiler {
 	size_t		 why_len;
 };
 
+/* ---- compile.c: what may be undone */
+
+struct compiler_mark {
+	struct image_mark image;
+	size_t		 names;
+	struct generation generation;
+};
+struct compiler_mark compiler_mark(const struct compiler *c);
+void	compiler_rollback(struct compiler *c, const struct compiler_mark *m);
+
 /* ---- compile_at.c: where the message stands that is being compiled */
 
 struct at {
@@ -222,8 +232,12 @@ struct sought {
 	uint32_t	 missing_ms;	/* initial_fetch_timeout; 0: for ever */
 };
 
-/* The message of a resource, or NULL: it waits for it (c->waits), does without,
- * or it is refused (*refused). */
+/* False: it waits for it (c->waits), does without, or it is refused
+ * (*refused). */
+bool	find_resource(struct compiler *c, const struct at *at,
+	    enum resource_kind kind, const struct sought *of, bool *refused,
+	    struct compile_answer *answer);
+/* Its message; NULL: as above. */
 const ProtobufCMessage *find_message(struct compiler *c,
 	    const struct at *at, enum resource_kind kind,
 	    const struct sought *of, bool *refused, struct compile_key *key);
@@ -376,6 +390,32 @@ int	compile_mutations(struct compiler *c, const struct levels *l,
 /* Hashes and puts it. */
 int	draft_put(struct compiler *c, struct plan_draft *d, block_ref *ref);
 
+/* ---- endpoints */
+
+/* What came of an endpoint's message, wherever it stands. */
+struct known_endpoint {
+	uint32_t	 at, len;	/* of its bytes */
+	uint32_t	 locality;	/* it is in the n-th */
+	uint32_t	 weight;
+	struct block_address address;
+	struct name_id	 id;		/* in the cluster of the set */
+	bool		 usable;
+	bool		 known;		/* and not decoded this time */
+};
+struct compile_known {
+	const uint8_t	*bytes;		/* of the assignment */
+	uint64_t	 set;		/* names_set, when this was compiled */
+	size_t		 n;
+	struct known_endpoint all[];	/* in its order */
+};
+
+struct assignment {
+	const LoadAssignment *m;
+	struct compile_known *known;	/* to be completed, or NULL */
+	bool		 partly;	/* m has only what is not known */
+	bool		 amends;	/* and of the known, ids are known */
+};
+
 /* ---- one function per kind of resource */
 
 /* One cluster, under its id, and where it is written down. */
@@ -383,11 +423,16 @@ int	compile_cluster(struct compiler *c, const struct at *at,
 	    const Cluster *m);
 /* The endpoints of m are those of from, which stands at its own place. */
 int	compile_endpoints(struct compiler *c, const struct at *at,
-	    const LoadAssignment *from, const struct at *cluster_at,
+	    const struct assignment *from, const struct at *cluster_at,
 	    const Cluster *m, struct name_id cluster, block_ref *ref);
-/* The balance of a live cluster, and all else of it as it is. */
+/* The same, from bytes. */
+int	compile_assignment(struct compiler *c, const struct at *at,
+	    const struct compile_answer *a, const struct at *cluster_at,
+	    const Cluster *m, struct name_id cluster, block_ref *ref);
+/* The balance of a live cluster, and all else of it as it is; from NULL: that
+ * in m, which stands at at. */
 int	compile_cluster_assign(struct compiler *c, const struct at *at,
-	    const Cluster *m, const LoadAssignment *from);
+	    const Cluster *m, const struct compile_answer *from);
 bool	compile_cluster_drop(struct compiler *c, struct name_id id);
 int	compile_pages(struct compiler *c, block_ref *ref);
 int	compile_listener(struct compiler *c, const struct at *at,

@@ -3,12 +3,16 @@
  *
  *   section ─> its lists ─> each resource of its kind that belongs there ─> item
  *
+ *   begin: set ─> views, held     parts[]: | file | section | list | list | ...
+ *   more:  a piece of items, and where it stopped:            ^part, at ^
+ *
  * Which list a version is in: one of a file is static; another is active when
  * it is live, warming when it waits for others. Who has neither, because it
  * was refused or has not come, is warming too, with its name and no more.
  */
 #include "master/config_dump.h"
 
+#include <assert.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +23,12 @@
 
 #define ADMIN	"type.googleapis.com/envoy.admin.v3."
 
-enum { MEMORY_BYTES_MAX = 512 << 20, VALUE_BYTES = 1024 };
+enum {
+	MEMORY_BYTES_MAX = 512 << 20, VALUE_BYTES = 1024,
+	/* A piece: about a millisecond, printed or passed over. */
+	PIECE_BYTES = 64 << 10, PIECE_ITEMS = 256,
+	FILE_BRACKETS = 3,
+};
 
 enum belongs {
 	STATIC, INSIDE,		/* INSIDE: what stands in others */
@@ -84,8 +93,30 @@ static const char *const fields[RESOURCE_KINDS] = {
 	[RESOURCE_LISTENER] = "listener", [RESOURCE_ROUTE] = "route_config",
 };
 
-struct dump {
-	const struct config_dump *of;
+/* What is printed one after the other, at the first, each and the last of the
+ * resources of a kind. */
+struct part {
+	void		(*begin)(struct config_dump_run *d,
+			    const struct part *p);
+	void		(*each)(struct config_dump_run *d,
+			    const struct part *p,
+			    const struct resource_view *v);
+	void		(*end)(struct config_dump_run *d,
+			    const struct part *p);
+	int		 kind;		/* -1: of none */
+	const struct list *list;
+	const struct section *section;
+	const char	*key;
+};
+enum { PARTS_MAX = 2 * LISTS_N + SECTIONS_N * 2 + 8 };
+
+struct config_dump_run {
+	struct part	 parts[PARTS_MAX];
+	size_t		 parts_n, part, at;	/* of the views */
+	bool		 begun;		/* the part is */
+	char		*versions[RESOURCE_KINDS];	/* or NULL */
+	uint8_t		*bootstrap;
+	size_t		 bootstrap_len;
 	struct print	 p;
 	struct views	 views;
 	struct load_arena *memory;
@@ -101,13 +132,13 @@ struct dump {
 /* ---- items */
 
 static bool
-named(const struct dump *d, const char *name)
+named(const struct config_dump_run *d, const char *name)
 {
 	return !d->by_name || regexec(&d->regex, name, 0, NULL, 0) == 0;
 }
 
 static void
-item_open(struct dump *d)
+item_open(struct config_dump_run *d)
 {
 	bool alone = d->resource[0] != '\0';
 	char type[128];
@@ -123,14 +154,14 @@ item_open(struct dump *d)
 }
 
 static void
-item_close(struct dump *d)
+item_close(struct config_dump_run *d)
 {
 	print_close(&d->p, '{');
 	load_arena_clear(d->memory);
 }
 
 static void
-updated(struct dump *d, const char *key, int64_t since_ms)
+updated(struct config_dump_run *d, const char *key, int64_t since_ms)
 {
 	char text[32];
 
@@ -140,7 +171,8 @@ updated(struct dump *d, const char *key, int64_t since_ms)
 
 /* Of a version that there is not. */
 static void
-resource_name(struct dump *d, enum resource_kind kind, const char *name)
+resource_name(struct config_dump_run *d, enum resource_kind kind,
+    const char *name)
 {
 	char url[128];
 
@@ -154,7 +186,7 @@ resource_name(struct dump *d, enum resource_kind kind, const char *name)
 }
 
 static void
-version(struct dump *d, enum resource_kind kind,
+version(struct config_dump_run *d, enum resource_kind kind,
     const struct resource_version *v)
 {
 	if (v->from != FROM_FILE)
@@ -164,7 +196,7 @@ version(struct dump *d, enum resource_kind kind,
 }
 
 static void
-error_state(struct dump *d, const struct resource_view *v)
+error_state(struct config_dump_run *d, const struct resource_view *v)
 {
 	if (v->refused == NULL)
 		return;
@@ -178,7 +210,7 @@ error_state(struct dump *d, const struct resource_view *v)
 }
 
 static void
-status(struct dump *d, const struct resource_view *v)
+status(struct config_dump_run *d, const struct resource_view *v)
 {
 	error_state(d, v);
 	print_text(&d->p, "client_status", v->refused != NULL ? "NACKED" :
@@ -214,7 +246,7 @@ belonging(const struct resource_view *v, enum belongs b, bool *there)
 }
 
 static void
-item(struct dump *d, const struct resource_view *v)
+item(struct config_dump_run *d, const struct resource_view *v)
 {
 	const struct resource_version *of;
 	enum belongs b = d->list->belongs;
@@ -236,7 +268,7 @@ item(struct dump *d, const struct resource_view *v)
 }
 
 static void
-state(struct dump *d, const char *key, enum resource_kind kind,
+state(struct config_dump_run *d, const char *key, enum resource_kind kind,
     const struct resource_version *v)
 {
 	if (v == NULL)
@@ -247,7 +279,7 @@ state(struct dump *d, const char *key, enum resource_kind kind,
 }
 
 static void
-item_states(struct dump *d, const struct resource_view *v)
+item_states(struct config_dump_run *d, const struct resource_view *v)
 {
 	if (is_static(v))
 		return;
@@ -263,7 +295,7 @@ item_states(struct dump *d, const struct resource_view *v)
 static void
 item_inside(void *arg, const char *name, const ProtobufCMessage *m)
 {
-	struct dump *d = arg;
+	struct config_dump_run *d = arg;
 	char url[128];
 
 	if (!named(d, name))
@@ -276,119 +308,210 @@ item_inside(void *arg, const char *name, const ProtobufCMessage *m)
 	print_close(&d->p, '{');
 }
 
-/* Envoy calls only those endpoints static whose cluster is. */
-static void
-list_inside(struct dump *d, enum resource_kind kind, bool fixed)
-{
-	const struct resource_view *v;
+/* ---- parts */
 
-	for (size_t i = d->views.first[kind]; i < d->views.first[kind + 1];
-	    i++) {
-		v = &d->views.at[i];
-		if (v->live == NULL ||
-		    (kind == RESOURCE_CLUSTER && is_static(v) != fixed))
-			continue;
-		d->inside = v->live;
-		compile_show_inside(d->memory, kind, v->live->bytes,
-		    v->live->len, item_inside, d);
-		load_arena_clear(d->memory);
-	}
+static void
+list_begin(struct config_dump_run *d, const struct part *p)
+{
+	d->list = p->list;
+	d->list_open = false;
 }
 
 static void
-list_print(struct dump *d, const struct list *l)
+list_end(struct config_dump_run *d, const struct part *p)
 {
-	const struct views *all = &d->views;
-	const struct resource_view *v;
-
-	d->list = l;
-	d->list_open = false;
-	if (l->kind == RESOURCE_ENDPOINT)
-		list_inside(d, RESOURCE_CLUSTER, l->belongs == INSIDE);
-	else if (l->belongs == INSIDE)
-		list_inside(d, RESOURCE_LISTENER, true);
-	for (size_t i = all->first[l->kind]; l->belongs != INSIDE &&
-	    i < all->first[l->kind + 1]; i++) {
-		v = &all->at[i];
-		if (!named(d, origin_plain(v->name)))
-			continue;
-		if (l->belongs == STATES)
-			item_states(d, v);
-		else
-			item(d, v);
-	}
+	(void)p;
 	if (d->list_open)
 		print_close(&d->p, '[');
 }
 
-/* ---- sections */
+static void
+list_each(struct config_dump_run *d, const struct part *p,
+    const struct resource_view *v)
+{
+	if (!named(d, origin_plain(v->name)))
+		return;
+	if (p->list->belongs == STATES)
+		item_states(d, v);
+	else
+		item(d, v);
+}
+
+/* Envoy calls only those endpoints static whose cluster is. */
+static void
+inside_each(struct config_dump_run *d, const struct part *p,
+    const struct resource_view *v)
+{
+	if (v->live == NULL || (v->kind == RESOURCE_CLUSTER &&
+	    is_static(v) != (p->list->belongs == INSIDE)))
+		return;
+	d->inside = v->live;
+	compile_show_inside(d->memory, v->kind, v->live->bytes, v->live->len,
+	    item_inside, d);
+	load_arena_clear(d->memory);
+}
 
 static void
-section_print(struct dump *d, const struct section *s)
+section_begin(struct config_dump_run *d, const struct part *p)
 {
+	const struct section *s = p->section;
 	char type[128];
 
 	print_open(&d->p, NULL, '{');
 	snprintf(type, sizeof(type), ADMIN "%s", s->message);
 	print_text(&d->p, "@type", type);
-	if (s->versioned && d->of->versions[s->kind] != NULL &&
-	    d->of->versions[s->kind][0] != '\0')
-		print_text(&d->p, "version_info", d->of->versions[s->kind]);
-	for (int i = 0; i < LISTS_N; i++)
-		if ((int)lists[i].kind == s->kind)
-			list_print(d, &lists[i]);
-	print_close(&d->p, '{');
+	if (s->versioned && d->versions[s->kind] != NULL &&
+	    d->versions[s->kind][0] != '\0')
+		print_text(&d->p, "version_info", d->versions[s->kind]);
 }
 
 static void
-static_kind(struct dump *d, const char *key, enum resource_kind kind)
+object_end(struct config_dump_run *d, const struct part *p)
 {
-	const struct resource_view *v;
-	bool open = false;
-
-	for (size_t i = d->views.first[kind]; i < d->views.first[kind + 1];
-	    i++) {
-		v = &d->views.at[i];
-		if (!is_static(v))
-			continue;
-		if (!open)
-			print_open(&d->p, key, '[');
-		open = true;
-		views_body(&d->p, NULL, kind, v->live, false);
-		load_arena_clear(d->memory);
-	}
-	if (open)
-		print_close(&d->p, '[');
+	(void)p;
+	print_close(&d->p, '{');
 }
 
 /* The file: what of it are resources stands among these. */
 static void
-bootstrap_print(struct dump *d)
+bootstrap_begin(struct config_dump_run *d, const struct part *p)
 {
+	(void)p;
 	print_open(&d->p, NULL, '{');
 	print_text(&d->p, "@type", ADMIN "BootstrapConfigDump");
 	print_open(&d->p, "bootstrap", '{');
 	print_fields(&d->p, "envoy.config.bootstrap.v3.Bootstrap",
-	    d->of->dynamic->bootstrap, d->of->dynamic->bootstrap_len);
+	    d->bootstrap, d->bootstrap_len);
 	load_arena_clear(d->memory);
 	print_open(&d->p, "static_resources", '{');
-	static_kind(d, "listeners", RESOURCE_LISTENER);
-	static_kind(d, "clusters", RESOURCE_CLUSTER);
-	static_kind(d, "secrets", RESOURCE_SECRET);
-	print_close(&d->p, '{');
-	print_close(&d->p, '{');
-	print_close(&d->p, '{');
 }
 
 static void
-all_print(struct dump *d)
+static_each(struct config_dump_run *d, const struct part *p,
+    const struct resource_view *v)
 {
+	if (!is_static(v))
+		return;
+	if (!d->list_open)
+		print_open(&d->p, p->key, '[');
+	d->list_open = true;
+	views_body(&d->p, NULL, v->kind, v->live, false);
+	load_arena_clear(d->memory);
+}
+
+static void
+bootstrap_end(struct config_dump_run *d, const struct part *p)
+{
+	(void)p;
+	for (int i = 0; i < FILE_BRACKETS; i++)
+		print_close(&d->p, '{');
+}
+
+static void
+configs_begin(struct config_dump_run *d, const struct part *p)
+{
+	(void)p;
 	print_open(&d->p, "configs", '[');
-	bootstrap_print(d);
+}
+
+static void
+configs_end(struct config_dump_run *d, const struct part *p)
+{
+	(void)p;
+	print_close(&d->p, '[');
+}
+
+static void
+part_add(struct config_dump_run *d, struct part p)
+{
+	assert(d->parts_n < PARTS_MAX);
+	d->parts[d->parts_n++] = p;
+}
+
+/* The endpoints that stand in clusters, the routes that stand in listeners,
+ * and those that are resources of their own. */
+static void
+list_add(struct config_dump_run *d, const struct list *l)
+{
+	bool both = l->kind == RESOURCE_ENDPOINT && l->belongs == DYNAMIC;
+	int in = l->kind == RESOURCE_ENDPOINT ? RESOURCE_CLUSTER :
+	    RESOURCE_LISTENER;
+
+	if (both || l->belongs == INSIDE)
+		part_add(d, (struct part){ list_begin, inside_each, both ?
+		    NULL : list_end, in, .list = l });
+	if (l->belongs != INSIDE)
+		part_add(d, (struct part){ both ? NULL : list_begin,
+		    list_each, list_end, (int)l->kind, .list = l });
+}
+
+static void
+section_add(struct config_dump_run *d, const struct section *s)
+{
+	part_add(d, (struct part){ .begin = section_begin, .kind = -1,
+	    .section = s });
+	for (int i = 0; i < LISTS_N; i++)
+		if ((int)lists[i].kind == s->kind)
+			list_add(d, &lists[i]);
+	part_add(d, (struct part){ .end = object_end, .kind = -1 });
+}
+
+static void
+all_add(struct config_dump_run *d)
+{
+	static const struct part parts[] = {
+		{ .begin = configs_begin, .kind = -1 },
+		{ .begin = bootstrap_begin, .kind = -1 },
+		{ list_begin, static_each, list_end, RESOURCE_LISTENER,
+		    .key = "listeners" },
+		{ list_begin, static_each, list_end, RESOURCE_CLUSTER,
+		    .key = "clusters" },
+		{ list_begin, static_each, list_end, RESOURCE_SECRET,
+		    .key = "secrets" },
+		{ .end = bootstrap_end, .kind = -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		part_add(d, parts[i]);
 	for (int i = 0; i < SECTIONS_N; i++)
 		if (d->eds || sections[i].kind != RESOURCE_ENDPOINT)
-			section_print(d, &sections[i]);
-	print_close(&d->p, '[');
+			section_add(d, &sections[i]);
+	part_add(d, (struct part){ .end = configs_end, .kind = -1 });
+}
+
+/* One resource more, or the part's end. */
+static void
+step(struct config_dump_run *d)
+{
+	const struct part *p = &d->parts[d->part];
+	size_t end = p->kind == -1 ? 0 : d->views.first[p->kind + 1];
+
+	if (!d->begun) {
+		d->at = p->kind == -1 ? 0 : d->views.first[p->kind];
+		if (p->begin != NULL)
+			p->begin(d, p);
+	}
+	d->begun = true;
+	if (d->at < end) {
+		p->each(d, p, &d->views.at[d->at++]);
+		return;
+	}
+	if (p->end != NULL)
+		p->end(d, p);
+	d->begun = false;
+	d->part++;
+}
+
+bool
+config_dump_more(struct config_dump_run *d, FILE *out)
+{
+	d->p.out = out;
+	for (int i = 0; i < PIECE_ITEMS && d->part < d->parts_n; i++) {
+		step(d);
+		if (ftell(out) >= PIECE_BYTES)
+			break;
+	}
+	return d->part < d->parts_n;
 }
 
 /* ---- the question */
@@ -401,7 +524,7 @@ refused(FILE *out, const char *what, const char *value)
 }
 
 static int
-regex_read(struct dump *d, const char *text, FILE *out)
+regex_read(struct config_dump_run *d, const char *text, FILE *out)
 {
 	char whole[VALUE_BYTES + 8], why[128];
 	int rc;
@@ -428,7 +551,7 @@ list_find(const char *name)
 }
 
 static int
-question_read(struct dump *d, const char *query, FILE *out)
+question_read(struct config_dump_run *d, const char *query, FILE *out)
 {
 	static const char *const names[] = { "include_eds", "resource",
 	    "name_regex", "mask", NULL };
@@ -456,35 +579,83 @@ question_read(struct dump *d, const char *query, FILE *out)
 	return 404;
 }
 
-static int
-answer(struct dump *d, FILE *out)
+/* All that outlasts this turn is our own from here on. */
+static bool
+snapshot(struct config_dump_run *d, const struct config_dump *of)
 {
+	size_t len = of->dynamic->bootstrap_len;
+
 	d->memory = load_arena_new(MEMORY_BYTES_MAX);
-	if (!views_init(&d->views, d->of->resources) || d->memory == NULL) {
+	d->bootstrap = malloc(len + 1);
+	if (d->memory == NULL || d->bootstrap == NULL ||
+	    !views_init(&d->views, of->resources) || !views_hold(&d->views))
+		return false;
+	for (int kind = 0; kind < RESOURCE_KINDS; kind++)
+		if (of->versions[kind] != NULL && (d->versions[kind] =
+		    strdup(of->versions[kind])) == NULL)
+			return false;
+	if (len > 0)
+		memcpy(d->bootstrap, of->dynamic->bootstrap, len);
+	d->bootstrap_len = len;
+	return true;
+}
+
+static void
+object_begin(struct config_dump_run *d, const struct part *p)
+{
+	(void)p;
+	print_open(&d->p, NULL, '{');
+}
+
+static int
+begin(struct config_dump_run *d, const struct config_dump *of,
+    const char *query, FILE *out)
+{
+	int code = question_read(d, query, out);
+
+	if (code != 200)
+		return code;
+	if (!snapshot(d, of)) {
 		fprintf(out, "no memory\n");
 		return 503;
 	}
 	print_begin(&d->p, out, d->memory);
-	print_open(&d->p, NULL, '{');
+	part_add(d, (struct part){ .begin = object_begin, .kind = -1 });
 	if (d->resource[0] != '\0')
-		list_print(d, list_find(d->resource));
+		list_add(d, list_find(d->resource));
 	else
-		all_print(d);
-	print_close(&d->p, '{');
+		all_add(d);
+	part_add(d, (struct part){ .end = object_end, .kind = -1 });
 	return 200;
 }
 
 int
-config_dump(const struct config_dump *of, const char *query, FILE *out)
+config_dump_begin(const struct config_dump *of, const char *query, FILE *out,
+    struct config_dump_run **to)
 {
-	struct dump d = { .of = of };
-	int status_code = question_read(&d, query, out);
+	struct config_dump_run *d = calloc(1, sizeof(*d));
+	int code = 503;
 
-	if (status_code == 200)
-		status_code = answer(&d, out);
-	views_fini(&d.views);
-	load_arena_free(d.memory);
-	if (d.by_name)
-		regfree(&d.regex);
-	return status_code;
+	if (d != NULL)
+		code = begin(d, of, query, out);
+	else
+		fprintf(out, "no memory\n");
+	if (code == 200)
+		*to = d;
+	else if (d != NULL)
+		config_dump_end(d);
+	return code;
+}
+
+void
+config_dump_end(struct config_dump_run *d)
+{
+	views_fini(&d->views);
+	load_arena_free(d->memory);
+	for (int kind = 0; kind < RESOURCE_KINDS; kind++)
+		free(d->versions[kind]);
+	free(d->bootstrap);
+	if (d->by_name)
+		regfree(&d->regex);
+	free(d);
 }

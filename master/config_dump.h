@@ -14,6 +14,12 @@
  * Less: what our subset of a message lacks, and what Envoy works out
  * (endpoints' health, its extensions).
  *
+ * It is made in pieces, so that nobody waits for one who looks on: with 10,000
+ * clusters 15 ms, in which the names are gathered, then 1 ms a turn, where all
+ * at once took 137 ms (453 with endpoints). All of it is as it was when it was
+ * asked for: it holds names and versions of then, for as long as its reader may
+ * take (10 s, responder.h). A resource is in one piece, however large.
+ *
  * Source: envoy/admin/v3/config_dump.proto, config_dump_shared.proto; what
  * Envoy 1.40 answers. Test: t/unit/status.c, t/mesh/840-operator.py.
  */
@@ -31,7 +37,14 @@ struct config_dump {
 	const char	*versions[RESOURCE_KINDS];
 };
 
-/* The HTTP status. */
-int	config_dump(const struct config_dump *d, const char *query, FILE *out);
+struct config_dump_run;
+
+/* The HTTP status. 200: *d is the answer, of which nothing is written yet;
+ * else out says why there is none. */
+int	config_dump_begin(const struct config_dump *of, const char *query,
+	    FILE *out, struct config_dump_run **d);
+/* The next piece, which may be empty. False: it was the last. */
+bool	config_dump_more(struct config_dump_run *d, FILE *out);
+void	config_dump_end(struct config_dump_run *d);
 
 #endif

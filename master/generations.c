@@ -487,6 +487,18 @@ generations_assign(struct generations *g, const ProtobufCMessage *m,
 	return 0;
 }
 
+/* Not twice in a row. The one there is goes on: it has what came before. */
+static bool
+journal_lost(struct generations *g, const char *why)
+{
+	if (g->journal.failed && !g->journal.said)
+		log_error("what the control plane sends can't be kept for a "
+		    "master's successor, which would begin with what came "
+		    "before: %s; it is tried again", why);
+	g->journal.said = g->journal.failed;
+	return false;
+}
+
 bool
 generations_journal_renew(struct generations *g)
 {
@@ -495,11 +507,14 @@ generations_journal_renew(struct generations *g)
 
 	if (!journal_is_worn(&g->journal) || g->is_staged)
 		return false;
-	if (journal_open(&j, why, sizeof(why)) == -1) {
-		log_error("%s", why);
-		return false;
-	}
+	if (journal_open(&j, why, sizeof(why)) == -1)
+		return journal_lost(g, why);
 	resources_journal_write(g->resources, &j);
+	if (j.failed) {
+		why_set(why, sizeof(why), "%s", strerror(j.error));
+		journal_close(&j);
+		return journal_lost(g, why);
+	}
 	journal_fresh(&j);
 	journal_close(&g->journal);
 	g->journal = j;

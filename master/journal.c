@@ -74,6 +74,7 @@ journal_append(struct journal *j, const struct journal_entry *e)
 	h.bytes = sizeof(h) + h.name_len + 1 + h.version_len + 1 + h.len;
 	if (!room(j, h.bytes)) {
 		j->failed = true;
+		j->error = ENOMEM;
 		return;
 	}
 	at = j->buffer + j->buffer_n;
@@ -97,8 +98,10 @@ journal_commit(struct journal *j)
 	if (j->buffer_n == 0)
 		return;
 	journal_append(j, &mark);
-	if (j->failed || whole_write(j->fd, j->buffer, j->buffer_n) == -1)
+	if (!j->failed && whole_write(j->fd, j->buffer, j->buffer_n) == -1) {
 		j->failed = true;
+		j->error = errno;
+	}
 	j->bytes += j->buffer_n;
 	j->buffer_n = 0;
 	if (j->buffer_cap > WORN_BYTES_MIN) {

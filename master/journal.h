@@ -49,6 +49,8 @@ struct journal {
 	uint8_t		*buffer;	/* since the last commit */
 	size_t		 buffer_n, buffer_cap;
 	bool		 failed;	/* it lacks something: to be made anew */
+	int		 error;		/* why */
+	bool		 said;		/* that it can't be made anew */
 };
 
 /* A new, empty one. -1: why. */

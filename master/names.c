@@ -24,7 +24,8 @@ struct name {
 	uint64_t	 taken;		/* last, in this round */
 	uint64_t	 since;		/* the stage that made it */
 	uint64_t	 retaken;	/* the endpoints of a cluster, last */
-	bool		 touched;	/* by this part: dropped or retaken */
+	uint64_t	 set;		/* names_set */
+	bool		 touched;	/* by this part: dropped, left, retaken */
 	bool		 dropped;
 	struct name_id	 id;
 	size_t		 key_len;
@@ -44,7 +45,7 @@ struct undo {
 	enum names_kind	 kind;
 	bool		 made;		/* it was not there */
 	bool		 touched, dropped;
-	uint64_t	 taken, retaken;
+	uint64_t	 taken, retaken, set;
 	uint32_t	 tag;		/* the last one given */
 };
 
@@ -290,7 +291,8 @@ endpoints_sweep(struct names *n, struct name *cluster, uint64_t round)
 }
 
 /* Each touched name once, however often it is among the undos (made, retaken
- * and dropped in one part): endpoints that go, then names that go. */
+ * and dropped in one part): endpoints that left, those that were not taken
+ * anew, then names that go. */
 static void
 part_commit(struct names *n)
 {
@@ -298,17 +300,19 @@ part_commit(struct names *n)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n->undo_n; i++)
-		if (n->undo[i].kind != NAMES_ENDPOINT &&
-		    n->undo[i].name->touched) {
+		if (n->undo[i].name->touched) {
 			n->undo[i].name->touched = false;
 			n->undo[kept++] = n->undo[i];
 		}
+	for (u = n->undo; u < n->undo + kept; u++)
+		if (u->kind == NAMES_ENDPOINT && u->name->dropped)
+			name_end(n, u->kind, u->name);
 	for (u = n->undo; u < n->undo + kept; u++)
 		if (u->kind == NAMES_CLUSTER)
 			endpoints_sweep(n, u->name, u->name->dropped ?
 			    UINT64_MAX : u->name->retaken);
 	for (u = n->undo; u < n->undo + kept; u++)
-		if (u->name->dropped)
+		if (u->kind != NAMES_ENDPOINT && u->name->dropped)
 			name_end(n, u->kind, u->name);
 	n->undo_n = 0;
 }
@@ -362,7 +366,7 @@ undo_put(struct names *n, enum names_kind kind, struct name *name, bool made)
 	}
 	n->undo[n->undo_n++] = (struct undo){ name, kind, made,
 	    name->touched, name->dropped, name->taken, name->retaken,
-	    n->tag };
+	    name->set, n->tag };
 	return true;
 }
 
@@ -385,6 +389,7 @@ names_rollback(struct names *n, size_t mark)
 		u->name->dropped = u->dropped;
 		u->name->taken = u->taken;
 		u->name->retaken = u->retaken;
+		u->name->set = u->set;
 		n->tag = u->tag;
 		if (u->made)
 			name_end(n, u->kind, u->name);
@@ -445,7 +450,7 @@ take(struct names *n, enum names_kind kind, const void *key, size_t key_len,
 	struct name *name = table_find(&n->tables[kind], hash, key, key_len);
 
 	assert(n->open);
-	*again = name != NULL && name->taken >= since;
+	*again = name != NULL && !name->dropped && name->taken >= since;
 	if (name == NULL)
 		name = take_new(n, kind, hash, key, key_len, owner);
 	else if (!undo_put(n, kind, name, false))
@@ -480,7 +485,7 @@ names_take_endpoint(struct names *n, struct name_id cluster,
 	bool again;
 
 	assert(owner != NULL && owner->id.tag == cluster.tag);
-	assert(!n->part || owner->retaken >= n->stage);
+	assert(!n->part || owner->set >= n->stage);
 	name = take(n, NAMES_ENDPOINT, &key, sizeof(key), owner, &again);
 	if (name == NULL)
 		return -1;
@@ -525,9 +530,44 @@ names_retake(struct names *n, struct name_id cluster)
 	assert(name != NULL && name->id.tag == cluster.tag);
 	if (!undo_put(n, NAMES_CLUSTER, name, false))
 		return false;
-	name->retaken = ++n->round;
+	name->retaken = name->set = ++n->round;
 	name->touched = true;
 	return true;
+}
+
+bool
+names_amend(struct names *n, struct name_id cluster)
+{
+	struct name *name = n->clusters[cluster.id];
+
+	assert(n->open && n->part);
+	assert(name != NULL && name->id.tag == cluster.tag);
+	if (!undo_put(n, NAMES_CLUSTER, name, false))
+		return false;
+	name->set = ++n->round;
+	return true;
+}
+
+bool
+names_leave(struct names *n, struct name_id cluster,
+    const struct block_address *address)
+{
+	const struct endpoint_key key = { cluster.tag, *address };
+	struct name *name = table_find(&n->tables[NAMES_ENDPOINT],
+	    XXH64(&key, sizeof(key), 0), &key, sizeof(key));
+
+	assert(n->open && n->part);
+	assert(name != NULL && !name->dropped);
+	if (!undo_put(n, NAMES_ENDPOINT, name, false))
+		return false;
+	name->dropped = name->touched = true;
+	return true;
+}
+
+uint64_t
+names_set(const struct names *n, struct name_id cluster)
+{
+	return n->clusters[cluster.id]->set;
 }
 
 int

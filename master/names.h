@@ -5,8 +5,9 @@
  *                                \-> names_abort    all is as it was before
  *
  *   names_begin_part: the same, but what is not taken stays: names_drop says
- *   what goes, names_retake that a cluster's endpoints are taken anew. So a
- *   change costs what changes. In it names_rollback undoes all since a mark,
+ *   what goes, names_retake that a cluster's endpoints are taken anew,
+ *   names_amend that they stay but for those that leave. So a change costs
+ *   what changes. In it names_rollback undoes all since a mark,
  *   for a resource that is refused while its siblings are good.
  *
  * Endpoints belong to their cluster and go with it. The successor of a dead
@@ -57,6 +58,16 @@ bool	names_drop(struct names *n, enum names_kind kind,
 /* Of a part: the endpoints of this cluster that are not taken from now on go.
  * False: no memory. */
 bool	names_retake(struct names *n, struct name_id cluster);
+/* The same, but they stay, unless they leave; those that come are taken, also
+ * one that left just now. */
+bool	names_amend(struct names *n, struct name_id cluster);
+/* It is one of the cluster's. False: no memory. */
+bool	names_leave(struct names *n, struct name_id cluster,
+	    const struct block_address *address);
+/* Another number whenever a cluster is retaken or amended, and never an old
+ * one again, but for one that is rolled back to: who knows a cluster's
+ * endpoints knows by it whether they are those still. 0: they never were. */
+uint64_t names_set(const struct names *n, struct name_id cluster);
 size_t	names_mark(const struct names *n);
 void	names_rollback(struct names *n, size_t mark);
 

@@ -37,6 +37,7 @@ version_put(struct resource_version *v)
 		return;
 	if (v->key.ref != 0)
 		heap_let_go(v->keys, v->key.ref);
+	compile_known_free(v->known);
 	free(v->text);
 	free(v->bytes);
 	free(v);
@@ -291,6 +292,44 @@ resources_find(const struct resources *r, enum resource_kind kind,
 		return false;
 	view(at, v);
 	return true;
+}
+
+/* Const to who looks at it. */
+static struct resource_version *
+own(const struct resource_version *v)
+{
+	return (struct resource_version *)(uintptr_t)v;
+}
+
+bool
+resources_view_hold(struct resource_view *v)
+{
+	const struct resource_version *const versions[] = { v->live, v->next,
+	    v->refused };
+	char *name = strdup(v->name);
+	char *why = v->why == NULL ? NULL : strdup(v->why);
+
+	if (name == NULL || (v->why != NULL && why == NULL)) {
+		free(name);
+		free(why);
+		return false;
+	}
+	v->name = name;
+	v->why = why;
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
+		if (versions[i] != NULL)
+			own(versions[i])->refs++;
+	return true;
+}
+
+void
+resources_view_let_go(struct resource_view *v)
+{
+	version_put(own(v->live));
+	version_put(own(v->next));
+	version_put(own(v->refused));
+	free((char *)(uintptr_t)v->name);
+	free((char *)(uintptr_t)v->why);
 }
 
 void

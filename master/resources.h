@@ -137,6 +137,7 @@ struct resource_version {
 	size_t		 len;
 	enum resource_from from;
 	int64_t		 since_ms;	/* accepted, or refused */
+	struct compile_known *known;	/* of endpoints, or NULL */
 	struct compile_key key;		/* of a secret: not in bytes */
 	struct heap	*keys;		/* where it is held */
 	unsigned	 refs;
@@ -151,6 +152,10 @@ struct resource_view {
 	int64_t		 waits_since_ms;
 };
 
+/* So that what a view names outlasts the turn, whatever becomes of the set.
+ * False: no memory, and there is nothing to let go. */
+bool	resources_view_hold(struct resource_view *v);
+void	resources_view_let_go(struct resource_view *v);
 /* Each resource that a control plane could send, in no order. Names are those
  * in the set: origin_plain says what its source calls it. */
 void	resources_each(const struct resources *r,

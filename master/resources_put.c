@@ -27,13 +27,23 @@ nobody_can(const struct resources *r, const struct resource *at)
 	    at->version[LIVE] == NULL && at->version[NEXT] == NULL;
 }
 
+/* For the compiler. */
+static struct compile_answer
+answer_of(const struct resource *at, struct resource_version *v)
+{
+	const struct resource_version *live = at->version[LIVE];
+
+	return (struct compile_answer){ v->bytes, v->len, v->key, &v->known,
+	    live == NULL ? NULL : live->known };
+}
+
 enum compile_found
 resource_ask(void *arg, enum resource_kind kind, const char *name,
     uint32_t missing_ms, struct compile_answer *answer)
 {
 	struct resources *r = arg;
 	struct resource *at = resource_get(r, kind, name);
-	const struct resource_version *v;
+	struct resource_version *v;
 	bool without;
 
 	if (at == NULL)
@@ -47,7 +57,7 @@ resource_ask(void *arg, enum resource_kind kind, const char *name,
 		    COMPILE_UNKNOWN;
 	if (v == NULL)
 		return without ? COMPILE_NOTHING : COMPILE_WAITING;
-	*answer = (struct compile_answer){ v->bytes, v->len, v->key };
+	*answer = answer_of(at, v);
 	return COMPILE_FOUND;
 }
 
@@ -329,6 +339,7 @@ static int
 assign(struct resources *r, struct resource *at, struct resource_version *v,
     char *why, size_t why_len)
 {
+	const struct compile_answer a = answer_of(at, v);
 	struct compile_resource from;
 	struct edge *e;
 	bool any = false;
@@ -338,7 +349,7 @@ assign(struct resources *r, struct resource *at, struct resource_version *v,
 			continue;
 		from = resource_compile(e->from, e->from->version[LIVE]);
 		if (compile_assign(r->compiler, &from, at->kind ==
-		    RESOURCE_NAME ? NULL : v->bytes, v->len, why, why_len) ==
+		    RESOURCE_NAME ? NULL : &a, why, why_len) ==
 		    COMPILE_REFUSED) {
 			/* One took them and another did not: no room. */
 			r->no_memory |= any;
@@ -349,8 +360,8 @@ assign(struct resources *r, struct resource *at, struct resource_version *v,
 	if (any)
 		r->changed = true;
 	return any || at->kind == RESOURCE_NAME ||
-	    compile_try_endpoints(r->compiler, v->bytes, v->len, why,
-	    why_len) == COMPILE_LIVE ? 0 : -1;
+	    compile_try_endpoints(r->compiler, &a, why, why_len) ==
+	    COMPILE_LIVE ? 0 : -1;
 }
 
 static int
@@ -386,7 +397,7 @@ resources_reassign(struct resources *r, const ProtobufCMessage *cluster,
 	const struct compile_resource own = { .kind = RESOURCE_CLUSTER,
 	    .message = cluster };
 
-	if (compile_assign(r->compiler, &own, NULL, 0, why, why_len) !=
+	if (compile_assign(r->compiler, &own, NULL, why, why_len) !=
 	    COMPILE_LIVE)
 		return -1;
 	r->changed = true;
@@ -419,12 +430,13 @@ static bool
 unchanged(struct resource *at, struct resource_version *v)
 {
 	enum which which = at->version[NEXT] != NULL ? NEXT : LIVE;
-	const struct resource_version *is = at->version[which];
+	struct resource_version *is = at->version[which];
 
 	if (is == NULL || at->gone || is->from == FROM_FILE ||
 	    is->len != v->len || memcmp(is->bytes, v->bytes, v->len) != 0 ||
 	    is->key.hash != v->key.hash)
 		return false;
+	compile_known_move(&v->known, v->bytes, &is->known);
 	version_set(at, which, v);
 	return true;
 }

@@ -54,9 +54,19 @@ views_init(struct views *v, const struct resources *r)
 	return !v->no_memory;
 }
 
+bool
+views_hold(struct views *v)
+{
+	while (v->held_n < v->n && resources_view_hold(&v->at[v->held_n]))
+		v->held_n++;
+	return v->held_n == v->n;
+}
+
 void
 views_fini(struct views *v)
 {
+	while (v->held_n > 0)
+		resources_view_let_go(&v->at[--v->held_n]);
 	free(v->at);
 }
 

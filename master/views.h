@@ -1,6 +1,7 @@
 /*
  * master/views.h - all resources in an order for humans: by kind, then by
- * name. For one answer, within a turn of the loop.
+ * name. For one answer, within a turn of the loop, or, held, for longer: it
+ * stays what it was.
  */
 #ifndef MASTER_VIEWS_H
 #define MASTER_VIEWS_H
@@ -13,11 +14,14 @@ struct views {
 	size_t		 n, room;
 	/* Of a kind: first[kind] and what follows, up to first[kind + 1]. */
 	size_t		 first[RESOURCE_KINDS + 1];
+	size_t		 held_n;	/* of at, the first */
 	bool		 no_memory;
 };
 
 /* False: no memory. views_fini in either case. */
 bool	views_init(struct views *v, const struct resources *r);
+/* False: no memory. */
+bool	views_hold(struct views *v);
 void	views_fini(struct views *v);
 /* "file", "control plane", "checkpoint" */
 const char *views_from(enum resource_from from);

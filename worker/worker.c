@@ -318,11 +318,13 @@ worker_stop(struct worker *w)
 /* ---- statistics ---- */
 
 static int
-stats_answer(void *arg, const char *path, const char *query, FILE *out)
+stats_answer(void *arg, const char *path, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	struct worker *w = arg;
 
 	(void)query;
+	(void)rest;
 	if (strcmp(path, "/stats") != 0) {
 		fprintf(out, "a worker answers: /stats\n");
 		return 404;

@@ -23,6 +23,7 @@
 #include "xds/guard.h"
 #include "xds/load_inside.h"
 #include "xds/proto/envoy/service/discovery.pb-c.h"
+#include "xds/wire.h"
 
 typedef Envoy__Service__Discovery__V3__DiscoveryResponse SotwResponse;
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryResponse DeltaResponse;
@@ -33,7 +34,7 @@ typedef Envoy__Service__Discovery__V3__Resource Resource;
 	envoy__service__discovery__v3__delta_discovery_response__descriptor
 #define RESOURCE envoy__service__discovery__v3__resource__descriptor
 
-enum { WIRE_BITS = 3, WIRE_MASK = 7, NAME_TAG = 1 << WIRE_BITS | 2 };
+enum { NAME_TAG = WIRE_TAG(1) };
 
 static const char no_memory[] = "no memory";
 
@@ -53,71 +54,30 @@ ads_say(struct load_arena *m, const char *format, ...)
 
 /* ---- the name in a resource: field 1 of its message, the last one given */
 
-static bool
-take_varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
-{
-	*value = 0;
-	for (int shift = 0; shift < 64 && *at < end; shift += 7) {
-		*value |= (uint64_t)(**at & 0x7f) << shift;
-		if (*(*at)++ < 0x80)
-			return true;
-	}
-	return false;
-}
-
-/* Past the value of a field. *data, *len: what it is, when it has a length. */
-static bool
-take_value(const uint8_t **at, const uint8_t *end, uint64_t tag,
-    const uint8_t **data, uint64_t *len)
-{
-	switch (tag & WIRE_MASK) {
-	case 0:
-		return take_varint(at, end, len);
-	case 1:
-		*len = 8;
-		break;
-	case 5:
-		*len = 4;
-		break;
-	case 2:
-		if (take_varint(at, end, len))
-			break;
-		return false;
-	default:
-		return false;
-	}
-	if (*len > (uint64_t)(end - *at))
-		return false;
-	*data = *at;
-	*at += *len;
-	return true;
-}
-
 /* NULL: why. */
 static const char *
 inner_name(struct load_arena *m, const struct ads_part *p, const char **why)
 {
-	const uint8_t *at = p->bytes, *end = at + p->len, *data = NULL;
-	const uint8_t *name = NULL;
-	uint64_t tag, len, name_len = 0;
+	const uint8_t *at = p->bytes, *end = at + p->len, *name = NULL;
+	struct wire_field f;
+	size_t name_len = 0;
 	char *copy;
 
 	while (at < end) {
-		if (!take_varint(&at, end, &tag) || tag >> WIRE_BITS == 0 ||
-		    !take_value(&at, end, tag, &data, &len)) {
+		if (!wire_take(&at, end, &f)) {
 			*why = "it can't be parsed";
 			return NULL;
 		}
-		if (tag == NAME_TAG) {
-			name = data;
-			name_len = len;
+		if (f.tag == NAME_TAG) {
+			name = f.data;
+			name_len = f.len;
 		}
 	}
 	if (name_len == 0)
 		*why = "it has no name";
 	else if (name_len > ADS_TEXT_BYTES_MAX)
 		*why = ads_say(m, "a name of %zu bytes; %d at most",
-		    (size_t)name_len, ADS_TEXT_BYTES_MAX);
+		    name_len, ADS_TEXT_BYTES_MAX);
 	else if (!guard_text(name, name_len))
 		*why = "its name has a NUL or is not UTF-8";
 	else if ((copy = load_alloc(m, name_len + 1)) == NULL)

@@ -27,6 +27,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import flow    # noqa: E402
+import giant as giants    # noqa: E402
 import instr    # noqa: E402
 import peers    # noqa: E402
 import scale    # noqa: E402
@@ -274,10 +275,17 @@ def publish(o, folder):
     program("publish", ["-n", "100", "1000", "10000"] if o.quick else [])
 
 
+def giant(o, folder):
+    program("giant", ["1000", "10000"] if o.quick else
+            ["1000", "10000", "50000"])
+    giants.bench(o, folder, say)
+
+
 BENCHES = {"calls": calls, "route": route, "publish": publish,
            "scale": lambda o, folder: scale.bench(o, folder, say),
            "flow": lambda o, folder: flow.bench(o, folder, say),
-           "xds": lambda o, folder: xds.bench(o, folder, say)}
+           "xds": lambda o, folder: xds.bench(o, folder, say),
+           "giant": giant}
 
 
 def bench(o, folder):

@@ -67,9 +67,7 @@ class Follower:
         self.m, self.n, self.delta, self.services = m, n, delta, services
         self.port, self.turn = free_port(), 0
         self.plane = plane.Plane(m)
-        self.plane.set(
-            generate=plane.bulk(n, EACH, [services[0].port], route="routes"),
-            listeners=[plane.listener("callers", self.port, "routes")])
+        self.fill()
         self.file = plane.bootstrap(
             m, self.plane.port, NODE + self.name, delta=delta, admin=
             free_port() if self.name == "envoy" else None)
@@ -80,9 +78,19 @@ class Follower:
             "grpc.initial_reconnect_backoff_ms": 10,
             "grpc.min_reconnect_backoff_ms": 10,
             "grpc.max_reconnect_backoff_ms": 10})
-        self.until(n - 1, services[0], begun, 0.005)
+        self.until(self.ready(), services[0], begun, 0.005)
         self.start_s = time.monotonic() - begun
         self.start_cpu_s = self.quiet()
+
+    def fill(self):
+        self.plane.set(
+            generate=plane.bulk(self.n, EACH, [self.services[0].port],
+                                route="routes"),
+            listeners=[plane.listener("callers", self.port, "routes")])
+
+    def ready(self):
+        """The cluster that is called first."""
+        return self.n - 1
 
     def answer(self, i):
         return self.caller.call(

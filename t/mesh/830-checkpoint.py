@@ -1,6 +1,7 @@
 """The checkpoint: with the control plane dead and every process started anew,
 godwit serves what it served; when one is back, what that has."""
 import os
+import resource
 import signal
 import struct
 import time
@@ -10,6 +11,7 @@ from mesh import PATIENCE_S, free_port, gone, occupy, until
 from plane import Plane, assignment, cluster, listener, route
 
 NODE = "godwit"
+ROOM_BYTES = 200000        # for our log, not for 2,000 clusters
 HEAD = struct.Struct("=QIIQ")       # magic, layout, identity, sequence
 
 
@@ -235,6 +237,35 @@ def test_damage(m):
     k.set("greeter", k.a)
     k.until_served_by("a")
     k.until_kept("greeter")
+
+
+def test_a_full_disk(m):
+    """No room for what is sent: it is served, and said once not to be kept;
+    what is on the disk stays, and the next is written when there is room."""
+    k = Kept(m)
+    master = k.godwit.children()["master"]
+    _, most = resource.prlimit(master, resource.RLIMIT_FSIZE)
+    resource.prlimit(master, resource.RLIMIT_FSIZE, (ROOM_BYTES, most))
+    before = k.files()
+    more = [cluster(f"more-{i}", [k.a.port]) for i in range(2000)]
+    k.set("other", k.b, more)
+    k.until_served_by("b")
+    until(lambda: "the checkpoint is not written: can't write "
+          f"{k.state}/resources: File too large; it is tried again" in
+          k.godwit.log(), k.godwit.log)
+    assert "can't be kept for a master's successor" in k.godwit.log()
+    assert k.files() == before and k.half() is None
+    # Its successor begins with what was kept, and is told the rest.
+    os.kill(master, signal.SIGKILL)
+    until(lambda: k.godwit.children().get("master", master) != master,
+          "another master is there")
+    k.until_served_by("b")
+    # The first's limit has ended with it.
+    until(lambda: k.files() != before, k.godwit.log)
+    k.plane.kill()
+    k.restart()
+    assert k.served_by() == "b", k.godwit.log()
+    assert "2004 resources are used" in k.godwit.log(), k.godwit.log()
 
 
 def test_another_node(m):

@@ -4,6 +4,7 @@ control plane that sends good, bad and incomplete things, or is gone; and
 import http.client
 import json
 import os
+import socket
 import subprocess
 
 import plane
@@ -260,6 +261,57 @@ def addresses(item):
         e["endpoint"]["address"] for group in
         item["endpoint_config"].get("endpoints", ())
         for e in group["lb_endpoints"]]}
+
+
+class Slow:
+    """Asks for a dump and reads nothing of it until it is told to."""
+
+    def __init__(self, godwit, query):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(f"{godwit.run_dir}/admin.sock")
+        self.socket.sendall(f"GET /config_dump{query} HTTP/1.1\r\n"
+                            "Host: x\r\n\r\n".encode())
+        self.socket.recv(1, socket.MSG_PEEK)
+
+    def read(self):
+        answer = http.client.HTTPResponse(self.socket)
+        answer.begin()
+        assert answer.getheader("Transfer-Encoding") == "chunked"
+        return json.loads(answer.read())
+
+    def close(self):
+        self.socket.close()
+
+
+def test_a_dump_is_of_one_moment(m):
+    """A dump that nobody reads holds nobody up, and what it says is what was
+    there when it was asked for."""
+    n, port = 2000, free_port()
+
+    def file(word):
+        return m.write("godwit.yaml", json.dumps({"static_resources": {
+            "listeners": [listener("callers", port, route("routes", [
+                ("/", f"{word}0")]))],
+            "clusters": [cluster(f"{word}{i}", [1]) for i in range(n)]}}))
+
+    def names(dump):
+        return sorted(item["cluster"]["name"]
+                      for section in dump["configs"] for item in
+                      section.get("static_clusters", ()))
+
+    godwit = m.godwit(file("before"))
+    slow = Slow(godwit, "?include_eds")
+    file("after")
+    assert godwit.command("reload")[0] == 0
+    status, text = http_get(f"{godwit.run_dir}/admin.sock", "/config_dump")
+    assert status == 200
+    assert names(json.loads(text)) == sorted(f"after{i}" for i in range(n))
+    assert names(slow.read()) == sorted(f"before{i}" for i in range(n))
+    slow.close()
+    left = Slow(godwit, "")
+    left.close()
+    code, _, _ = ctl("generations", run_dir=godwit.run_dir)
+    assert code == 0
 
 
 def envoy_dump(port):

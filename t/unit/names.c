@@ -627,3 +627,105 @@ Test(names, a_cluster_made_and_dropped_in_one_part)
 	cr_assert_eq(names_known(n, NAMES_CLUSTER, "c", 1, &id), -1);
 	names_free(n);
 }
+
+/* ---- parts: a cluster that is amended */
+
+static void
+leave(struct names *n, struct name_id cluster, uint8_t last)
+{
+	const struct block_address a = address(last);
+
+	cr_assert(names_leave(n, cluster, &a));
+}
+
+static int
+take_again(struct names *n, struct name_id cluster, uint8_t last,
+    struct name_id *id)
+{
+	const struct block_address a = address(last);
+
+	return names_take_endpoint(n, cluster, &a, id);
+}
+
+Test(names, who_is_amended_keeps_all_but_those_that_left)
+{
+	struct name_id id, nine;
+	struct two t;
+	struct names *n = two_open(&t);
+	uint64_t set = names_set(n, t.a);
+
+	names_begin_part(n);
+	cr_assert(names_amend(n, t.a));
+	cr_assert_neq(names_set(n, t.a), set);
+	leave(n, t.a, 1);
+	leave(n, t.a, 2);
+	nine = take_endpoint(n, t.a, 9);
+	cr_assert_neq(nine.id, t.of_a[1].id, "it is another's in this stage");
+	cr_assert_eq(take_again(n, t.a, 0, &id), 1, "it is there");
+	cr_assert_eq(take_again(n, t.a, 9, &id), 1, "it is there now");
+	cr_assert_eq(take_again(n, t.a, 2, &id), 0, "it comes back");
+	cr_assert(same(id, t.of_a[2]));
+	cr_assert_eq(take_again(n, t.a, 2, &id), 1);
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 2 * PART);
+	names_begin(n);
+	cr_assert(same(take(n, "a"), t.a));
+	cr_assert(same(take_endpoint(n, t.a, 0), t.of_a[0]));
+	cr_assert(same(take_endpoint(n, t.a, 2), t.of_a[2]));
+	cr_assert(same(take_endpoint(n, t.a, 9), nine));
+	cr_assert(!same(take_endpoint(n, t.a, 1), t.of_a[1]), "it left");
+	b_stayed(n, &t);
+	names_abort(n);
+	names_free(n);
+}
+
+/* Amended, retaken, dropped: each name is freed once, or not at all. */
+Test(names, an_amendment_among_other_things)
+{
+	struct name_id id;
+	struct two t;
+	struct names *n = two_open(&t);
+	uint32_t tag = names_tag(n);
+	uint64_t set = names_set(n, t.a);
+	size_t mark;
+
+	/* Rolled back, aborted: the set is the one before. */
+	names_begin_part(n);
+	mark = names_mark(n);
+	cr_assert(names_amend(n, t.a));
+	leave(n, t.a, 0);
+	take_endpoint(n, t.a, 9);
+	names_rollback(n, mark);
+	cr_assert_eq(names_set(n, t.a), set);
+	names_commit(n);
+	as_before(n, &t, tag);
+	names_begin_part(n);
+	cr_assert(names_amend(n, t.a));
+	leave(n, t.a, 0);
+	names_abort(n);
+	cr_assert_eq(names_set(n, t.a), set);
+	as_before(n, &t, tag);
+	/* One that left is among those that are taken anew, one is not; one
+	 * came and left. */
+	names_begin_part(n);
+	cr_assert(names_amend(n, t.a));
+	leave(n, t.a, 0);
+	leave(n, t.a, 1);
+	take_endpoint(n, t.a, 9);
+	leave(n, t.a, 9);
+	cr_assert(names_retake(n, t.a));
+	cr_assert_eq(take_again(n, t.a, 0, &id), 0);
+	cr_assert(same(id, t.of_a[0]));
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), PART + 1);
+	/* Its cluster goes too. */
+	names_begin_part(n);
+	cr_assert(names_amend(n, t.b));
+	leave(n, t.b, 1);
+	take_endpoint(n, t.b, 8);
+	names_drop(n, NAMES_CLUSTER, t.b);
+	names_commit(n);
+	cr_assert_eq(names_count(n, NAMES_ENDPOINT), 1);
+	cr_assert_eq(names_count(n, NAMES_CLUSTER), 1);
+	names_free(n);
+}

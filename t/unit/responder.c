@@ -28,10 +28,41 @@ now(void *ctx)
 	return mono_after_ms(clock_now(), skipped_ms);
 }
 
+/* What /pieces says: "piece 0\n", nothing, "piece 2\n" ... */
+enum { PIECES = 7, PIECE_BYTES = 300000 };
+static int pieces_n, ended_n;
+static bool pieces_big;
+
+static bool
+piece(void *arg, FILE *out)
+{
+	int *n = arg;
+
+	if (*n % 2 == 0)
+		fprintf(out, "%*d\n", pieces_big ? PIECE_BYTES : 1, *n);
+	return ++*n < PIECES;
+}
+
+static void
+pieces_end(void *arg)
+{
+	(void)arg;
+	ended_n++;
+}
+
 static int
-answer(void *arg, const char *path, const char *query, FILE *out)
+answer(void *arg, const char *path, const char *query, FILE *out,
+    struct responder_rest *rest)
 {
 	(*(int *)arg)++;
+	if (strcmp(path, "/pieces") == 0) {
+		pieces_n = 0;
+		if (strcmp(query, "late") != 0)
+			(void)piece(&pieces_n, out);
+		*rest = (struct responder_rest){ piece, pieces_end,
+		    &pieces_n };
+		return 200;
+	}
 	if (strcmp(path, "/hello") == 0) {
 		fprintf(out, "hello %s\n", query);
 		return 200;
@@ -131,6 +162,17 @@ count_of(const char *text, const char *word)
 	return n;
 }
 
+/* What a caller hears who says that and leaves; *closed: it was sent away. */
+static void
+ask(const char *request, char *got, size_t cap, bool *closed)
+{
+	int fd = caller();
+
+	say(fd, request, strlen(request));
+	hear(fd, got, cap, closed);
+	close(fd);
+}
+
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 Test(responder, requests)
@@ -188,14 +230,11 @@ Test(responder, requests)
 	};
 	char got[4096], *body;
 	bool closed;
-	int asked, fd;
+	int asked;
 
 	open_all(&asked);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		fd = caller();
-		say(fd, cases[i].request, strlen(cases[i].request));
-		hear(fd, got, sizeof(got) - 1, &closed);
-		close(fd);
+		ask(cases[i].request, got, sizeof(got) - 1, &closed);
 		cr_assert_eq(closed, cases[i].closes, "case %zu", i);
 		if (cases[i].status == NULL) {
 			cr_assert_str_eq(got, "");
@@ -357,6 +396,118 @@ Test(responder, big)
 	close(fd);
 	turns(3);
 	close_all();
+}
+
+/* ---- an answer in pieces */
+
+#define CHUNKS "2\r\n0\n\r\n2\r\n2\n\r\n2\r\n4\n\r\n2\r\n6\n\r\n0\r\n\r\n"
+
+Test(responder, pieces)
+{
+	static const struct {
+		const char	*request, *body;
+		bool		 closes;
+	} cases[] = {
+		{ GET("/pieces"), CHUNKS, false },
+		{ GET("/pieces?late"), CHUNKS, false },
+		{ "GET /pieces HTTP/1.0\r\n\r\n", "0\n2\n4\n6\n", true },
+		{ "GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+		    "0\n2\n4\n6\n", true },
+		{ "GET /pieces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+		    "\r\n", CHUNKS, true },
+		/* The next has its length again, and a refusal too. */
+		{ GET("/pieces") GET("/hello"), CHUNKS "HTTP/1.1 200 OK\r\n"
+		    "Content-Type: text/plain; charset=utf-8\r\n"
+		    "Content-Length: 7\r\nCache-Control: no-store\r\n\r\n"
+		    "hello \n", false },
+		{ GET("/pieces") "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+		    CHUNKS "HTTP/1.1 405 Method Not Allowed\r\n"
+		    "Content-Type: text/plain; charset=utf-8\r\n"
+		    "Content-Length: 19\r\nCache-Control: no-store\r\n"
+		    "Allow: GET\r\nConnection: close\r\n\r\n"
+		    "Method Not Allowed\n", true },
+	};
+	char got[4096], *body;
+	bool closed;
+	int asked;
+
+	open_all(&asked);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask(cases[i].request, got, sizeof(got) - 1, &closed);
+		body = strstr(got, "\r\n\r\n");
+		cr_assert_not_null(body, "case %zu", i);
+		cr_expect_str_eq(body + 4, cases[i].body, "case %zu", i);
+		cr_expect_eq(closed, cases[i].closes, "case %zu", i);
+		*body = '\0';
+		cr_expect_null(strstr(got, "Content-Length"), "case %zu", i);
+		cr_expect_eq(strstr(got, "chunked") != NULL,
+		    cases[i].body[1] == '\r', "case %zu", i);
+		cr_expect_eq(ended_n, (int)i + 1, "case %zu", i);
+	}
+	close_all();
+}
+
+Test(responder, pieces_take_turns)
+{
+	int asked, fd;
+
+	open_all(&asked);
+	fd = caller();
+	say(fd, GET("/pieces"), strlen(GET("/pieces")));
+	for (int i = 0; i < 2 * PIECES; i++) {
+		turns(1);
+		cr_assert_leq(pieces_n, 2 + i);
+	}
+	cr_assert_eq(ended_n, 1);
+	close(fd);
+	close_all();
+}
+
+/* Others are served between two pieces, and no piece is made before the one
+ * before it is gone. */
+Test(responder, pieces_wait)
+{
+	static char got[PIECES * PIECE_BYTES];
+	bool closed = false;
+	int asked, reader, other;
+	size_t n = 0;
+
+	pieces_big = true;
+	open_all(&asked);
+	reader = caller();
+	other = caller();
+	say(reader, GET("/pieces"), strlen(GET("/pieces")));
+	turns(50);
+	cr_assert_lt(pieces_n, 3, "%d, and nobody reads", pieces_n);
+	say(other, GET("/hello"), strlen(GET("/hello")));
+	hear(other, got, sizeof(got) - 1, &closed);
+	cr_assert_not_null(strstr(got, "hello"));
+	while (ended_n == 0 && !closed)
+		n += hear(reader, got, 50000, &closed);
+	n += hear(reader, got, sizeof(got) - 1, &closed);
+	cr_assert_gt(n, 4 * PIECE_BYTES);
+	cr_assert_not_null(strstr(got, "\r\n0\r\n\r\n"));
+	cr_assert(!closed);
+
+	/* Who leaves, or does not read for 10 s, ends it, and so does our
+	 * own end. */
+	say(reader, GET("/pieces"), strlen(GET("/pieces")));
+	turns(3);
+	close(reader);
+	turns(3);
+	cr_assert_eq(ended_n, 2);
+	say(other, GET("/pieces"), strlen(GET("/pieces")));
+	turns(3);
+	skipped_ms += 11000;
+	turns(3);
+	cr_assert_eq(ended_n, 3);
+	close(other);
+	other = caller();
+	say(other, GET("/pieces"), strlen(GET("/pieces")));
+	turns(3);
+	close_all();
+	cr_assert_eq(ended_n, 4);
+	close(other);
 }
 
 Test(responder, seats)

@@ -170,6 +170,7 @@ Test(status, config_dump)
 		{ "resource=static_clusters&name_regex=c.", "\"c9\"" },
 	};
 	struct config_dump d = { 0 };
+	struct config_dump_run *run;
 	FILE *f;
 
 	begin_set();
@@ -177,10 +178,124 @@ Test(status, config_dump)
 	d.dynamic = &g.dynamic;
 	for (size_t i = 0; i < sizeof(s) / sizeof(s[0]); i++) {
 		f = open_memstream(&text, &text_n);
-		cr_expect_eq(config_dump(&d, s[i].query, f), 200);
+		cr_expect_eq(config_dump_begin(&d, s[i].query, f, &run), 200);
+		while (config_dump_more(run, f))
+			;
+		config_dump_end(run);
 		fclose(f);
 		expect(s[i].part);
 		free(text);
 	}
+	end();
+}
+
+/* ---- a dump in pieces */
+
+static struct config_dump_run *
+run_begin(const char *query)
+{
+	const struct config_dump d = { .resources = g.resources,
+	    .dynamic = &g.dynamic };
+	struct config_dump_run *run = NULL;
+
+	cr_assert_eq(config_dump_begin(&d, query, stderr, &run), 200);
+	return run;
+}
+
+/* The caller's; *more: that was not the last. */
+static char *
+piece(struct config_dump_run *run, bool *more)
+{
+	char *to = NULL;
+	size_t n;
+	FILE *f = open_memstream(&to, &n);
+
+	*more = config_dump_more(run, f);
+	fclose(f);
+	cr_expect_lt(n, 80 << 10);
+	return to;
+}
+
+/* All of it, or what is left; the times, which are reckoned anew each time, are
+ * not. The caller's. */
+static char *
+rest(struct config_dump_run *run, char *begun, int *pieces)
+{
+	char *to = begun, *next, *all, *from;
+	bool more = true;
+
+	while (more) {
+		next = piece(run, &more);
+		cr_assert_gt(asprintf(&all, "%s%s", to, next), 0);
+		free(to);
+		free(next);
+		to = all;
+		++*pieces;
+	}
+	config_dump_end(run);
+	for (all = from = to; *from != '\0';) {
+		next = strchrnul(from, '\n');
+		next += *next != '\0';
+		if (memmem(from, (size_t)(next - from), "last_updat", 10) ==
+		    NULL) {
+			memmove(all, from, (size_t)(next - from));
+			all += next - from;
+		}
+		from = next;
+	}
+	*all = '\0';
+	return to;
+}
+
+/* It is what was there when it began, whatever becomes of that meanwhile. */
+Test(status, config_dump_is_of_one_moment)
+{
+	static const char *const queries[] = { "", "include_eds",
+	    "resource=static_clusters", "resource=static_endpoint_configs",
+	    "name_regex=z.*" };
+	char *before, *across, *after;
+
+	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+		struct config_dump_run *run;
+		int pieces = 0;
+		bool more;
+
+		begin_set();
+		before = rest(run_begin(queries[i]), strdup(""), &pieces);
+		cr_expect_gt(pieces, 1, "%s", queries[i]);
+		run = run_begin(queries[i]);
+		across = piece(run, &more);
+		cr_assert(more, "%s", queries[i]);
+		cr_assert_eq(generations_change_begin(&g, 2, why,
+		    sizeof(why)), 0);
+		resources_remove(g.resources, RESOURCE_CLUSTER, "zlive");
+		resources_remove(g.resources, RESOURCE_CLUSTER, "zwaits");
+		cr_assert_eq(generations_change_end(&g, why, sizeof(why)), 0);
+		generations_publish(&g);
+		unit_file_write("workers: 2", 10000, 1, THREE);
+		cr_assert_eq(generations_next(&g, why, sizeof(why)), 0, "%s",
+		    why);
+		across = rest(run, across, &pieces);
+		cr_expect_str_eq(across, before, "%s", queries[i]);
+		after = rest(run_begin(queries[i]), strdup(""), &pieces);
+		cr_expect_str_neq(after, before, "%s", queries[i]);
+		free(before);
+		free(across);
+		free(after);
+		end();
+	}
+}
+
+/* Who leaves in the middle leaves nothing. */
+Test(status, config_dump_is_left)
+{
+	struct config_dump_run *run;
+	bool more;
+
+	begin_set();
+	run = run_begin("");
+	free(piece(run, &more));
+	cr_assert(more);
+	config_dump_end(run);
 	end();
 }

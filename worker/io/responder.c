@@ -3,6 +3,7 @@
  *
  *   in[4096]  | answered | a request ... \r\n\r\n | the next ... |
  *   out       | head | body |  written as the socket takes it
+ *             | head | piece |, and when it is gone | piece | ... | piece |
  *
  * Invariants
  *   I1  A caller has one answer at a time: while one is being written no
@@ -39,6 +40,8 @@ struct caller {
 	size_t		 in_n;
 	char		*out;		/* of open_memstream; NULL: none */
 	size_t		 out_n, out_pos;
+	struct responder_rest rest;	/* more NULL: out is the last of it */
+	bool		 chunked;	/* with rest: HTTP/1.1 */
 	char		 in[REQUEST_BYTES];
 };
 
@@ -55,6 +58,7 @@ struct responder {
 struct request {
 	char		*method, *path, *query;
 	bool		 keep;		/* the connection stays */
+	bool		 old;		/* HTTP/1.0 */
 	int		 refused;	/* status; 0 = good */
 };
 
@@ -136,7 +140,8 @@ request_line(struct request *r, char *line)
 		r->refused = 505;
 		return;
 	}
-	r->keep = strcmp(version, "HTTP/1.0") != 0;
+	r->old = strcmp(version, "HTTP/1.0") == 0;
+	r->keep = !r->old;
 	if (strcmp(r->method, "GET") != 0)
 		r->refused = 405;
 	else if (target_take(r, target))
@@ -172,7 +177,7 @@ field(struct request *r, char *line, bool *host)
 static void
 request_read(struct request *r, char *head)
 {
-	bool host = false, old;
+	bool host = false;
 	char *line;
 	int n = 0;
 
@@ -180,13 +185,12 @@ request_read(struct request *r, char *head)
 	request_line(r, line_take(&head));
 	if (r->refused != 0)
 		return;
-	old = !r->keep;
 	while (*(line = line_take(&head)) != '\0')
 		if (++n > LINES_MAX || !field(r, line, &host)) {
 			r->refused = 400;
 			return;
 		}
-	if (!host && !old)
+	if (!host && !r->old)
 		r->refused = 400;	/* section 3.2 */
 }
 
@@ -212,7 +216,36 @@ reason(int status)
 	return "Internal Server Error";
 }
 
-/* Makes out of a body, which is freed. False: no memory. */
+/* A piece as it is sent; empty ones are not. */
+static void
+piece_put(const struct caller *c, const char *body, size_t n, FILE *out)
+{
+	if (c->chunked && n > 0)
+		fprintf(out, "%zx\r\n", n);
+	fwrite(body, 1, n, out);
+	if (c->chunked && n > 0)
+		fputs("\r\n", out);
+	if (c->chunked && c->rest.more == NULL)
+		fputs("0\r\n\r\n", out);
+}
+
+static void
+head_put(const struct caller *c, int status, const char *body, size_t n,
+    FILE *out)
+{
+	fprintf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n", status,
+	    reason(status), n > 0 && *body == '{' ? "application/json" :
+	    "text/plain; charset=utf-8");
+	if (c->rest.more == NULL)
+		fprintf(out, "Content-Length: %zu\r\n", n);
+	fprintf(out, "Cache-Control: no-store\r\n%s%s%s\r\n",
+	    c->chunked ? "Transfer-Encoding: chunked\r\n" : "",
+	    status == 405 ? "Allow: GET\r\n" : "",
+	    c->last ? "Connection: close\r\n" : "");
+}
+
+/* Makes out of a body, which is freed; status 0: of another piece of it.
+ * False: no memory. */
 static bool
 answer_put(struct caller *c, int status, char *body, size_t n)
 {
@@ -220,15 +253,9 @@ answer_put(struct caller *c, int status, char *body, size_t n)
 	bool whole;
 
 	if (out != NULL) {
-		fprintf(out, "HTTP/1.1 %d %s\r\n"
-		    "Content-Type: %s\r\n"
-		    "Content-Length: %zu\r\n"
-		    "Cache-Control: no-store\r\n"
-		    "%s%s\r\n", status, reason(status), n > 0 && *body == '{' ?
-		    "application/json" : "text/plain; charset=utf-8", n,
-		    status == 405 ? "Allow: GET\r\n" : "",
-		    c->last ? "Connection: close\r\n" : "");
-		fwrite(body, 1, n, out);
+		if (status != 0)
+			head_put(c, status, body, n, out);
+		piece_put(c, body, n, out);
 	}
 	whole = out != NULL && !ferror(out);
 	if (out != NULL && fclose(out) != 0)
@@ -250,18 +277,49 @@ answer_make(struct caller *c, int status, const struct request *r)
 
 	if (out == NULL)
 		return false;
+	c->chunked = false;
 	if (status == 0) {
-		status = s->answer(s->arg, r->path, r->query, out);
+		status = s->answer(s->arg, r->path, r->query, out, &c->rest);
 		fflush(out);
 		assert(status >= 100 && status <= 999);
+		c->chunked = c->rest.more != NULL && !r->old;
+		c->last |= c->rest.more != NULL && r->old;
 	}
-	if (n == 0)
+	if (n == 0 && c->rest.more == NULL)
 		fprintf(out, "%s\n", reason(status));
 	if (fclose(out) != 0) {
 		free(body);
 		return false;
 	}
 	return answer_put(c, status, body, n);
+}
+
+/* Nothing follows what is in out. */
+static void
+rest_end(struct caller *c)
+{
+	if (c->rest.more != NULL)
+		c->rest.end(c->rest.arg);
+	c->rest.more = NULL;
+}
+
+/* The next piece. False: no memory. */
+static bool
+answer_more(struct caller *c)
+{
+	char *body = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&body, &n);
+
+	if (out == NULL)
+		return false;
+	if (!c->rest.more(c->rest.arg, out))
+		rest_end(c);
+	if (fclose(out) != 0) {
+		free(body);
+		return false;
+	}
+	return answer_put(c, 0, body, n);
 }
 
 /* ---- a caller */
@@ -275,6 +333,7 @@ caller_close(struct caller *c)
 	loop_forget(l, &c->source);
 	loop_cancel(l, &c->again);
 	l->sys->close(l->sys->ctx, c->fd);
+	rest_end(c);
 	free(c->out);
 	c->out = NULL;
 	c->fd = -1;
@@ -335,6 +394,8 @@ caller_write(struct caller *c)
 	free(c->out);
 	c->out = NULL;
 	c->out_n = c->out_pos = 0;
+	if (c->rest.more != NULL)
+		return true;
 	deadline_start(c);
 	return !c->last;
 }
@@ -365,6 +426,17 @@ caller_answer(struct caller *c)
 	return answer_make(c, r.refused, &r) ? 1 : -1;
 }
 
+/* A piece more, and the next in another turn. False: it is over. */
+static bool
+caller_more(struct caller *c)
+{
+	if (!answer_more(c) || !caller_write(c))
+		return false;
+	if (c->out == NULL)
+		loop_soon(c->responder->loop, &c->again);
+	return true;
+}
+
 /* Goes as far as it can: read, answer, write. False: it is over. */
 static bool
 caller_step(struct caller *c)
@@ -374,6 +446,10 @@ caller_step(struct caller *c)
 			return false;
 		if (c->out != NULL)
 			return true;	/* the socket is full */
+		if (c->rest.more != NULL && i > 0)
+			break;
+		if (c->rest.more != NULL)
+			return caller_more(c);
 		if (!caller_read(c))
 			return false;
 		switch (caller_answer(c)) {
@@ -412,7 +488,7 @@ caller_late(struct timer *t)
 {
 	struct caller *c = CONTAINER(t, struct caller, deadline);
 
-	if (c->out == NULL && c->in_n > 0) {
+	if (c->out == NULL && c->rest.more == NULL && c->in_n > 0) {
 		c->last = true;
 		if (answer_make(c, 408, NULL))
 			(void)caller_write(c);
