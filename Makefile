@@ -73,7 +73,7 @@ $B/config.stamp: configure
 
 # ---- what there is
 
-ROOMS	= conf shm xds worker/io worker master master/ctl
+ROOMS	= conf shm xds xds/ems worker/io worker master master/ctl
 SRC	:= $(sort $(wildcard $(ROOMS:%=%/*.c)))
 MAIN	= master/main.c master/ctl/main.c
 STRESS	:= $(sort $(wildcard t/stress/*.c))
