@@ -76,7 +76,8 @@ $B/config.stamp: configure
 ROOMS	= conf shm xds xds/ems worker/io worker master master/ctl
 SRC	:= $(sort $(wildcard $(ROOMS:%=%/*.c)))
 MAIN	= master/main.c master/ctl/main.c
-STRESS	:= $(sort $(wildcard t/stress/*.c))
+STRESS_STORE := $(sort $(wildcard t/stress/store*.c))
+STRESS	:= $(filter-out $(STRESS_STORE),$(sort $(wildcard t/stress/*.c)))
 PROTO	:= $(sort $(patsubst xds/proto/%,%,$(shell \
 	find xds/proto -name '*.proto' 2>/dev/null)))
 UNIT	:= $(sort $(wildcard t/unit/*.c))
@@ -93,7 +94,8 @@ PB_OBJ	= $(PROTO:%.proto=$B/obj/xds/proto/%.pb-c.o)
 HELP_OBJ = $(HELP:%.c=$B/obj/%.o)
 TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%) \
 	$(STRESS_BIN)
-STRESS_BIN = $(if $(STRESS),$B/t/stress/publish)
+STRESS_BIN = $(if $(STRESS),$B/t/stress/publish) \
+	$(if $(STRESS_STORE),$B/t/stress/store)
 SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
 GODWIT	= $B/godwit $B/godwitctl
 
@@ -176,6 +178,12 @@ $B/t/stress/publish: $(STRESS:%.c=$B/obj/%.o) $B/libgodwit.a
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) $(STRESS_WRAP:%=-Wl,--wrap=%) \
 	    -o $@ $^ $(LIBS)
 
+# Its mutants stand in front of SQLite's COMMIT.
+$B/t/stress/store: $(STRESS_STORE:%.c=$B/obj/%.o) $B/libgodwit.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=sqlite3_step -o $@ $^ \
+	    $(LIBS)
+
 # The mesh's tests are Python; this is their private set of packages.
 venv: $(VENV)/done
 $(VENV)/done: $(wildcard t/lib/requirements.txt)
@@ -246,7 +254,8 @@ soak-mesh: $(GODWIT) $(VENV)/done
 
 SEED	= 1
 soak-stress: $(STRESS_BIN)
-	@$(STRESS_BIN) -s $(SEED) -n 3000000 -t 600
+	@$B/t/stress/publish -s $(SEED) -n 3000000 -t 600
+	@$B/t/stress/store -s $(SEED) -t 120
 
 demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
