@@ -15,6 +15,8 @@
 #   make asan             the same in build/asan under the address and undefined
 #                         behaviour sanitizers: unit and sim, with T=NAME mesh
 #                         too; SUITES="unit sim mesh" says which
+#   make tsan             the store of godwit-ems, which has a thread, under the
+#                         thread sanitizer: its unit tests and kill -9
 #   make demo             two regions on this machine and a call through them
 #   make fuzz             libFuzzer (clang) on each t/fuzz/*.c, FUZZ_S=60
 #                         seconds each; corpora stay in build/fuzz
@@ -54,7 +56,7 @@ SHELL	= /bin/sh
 # bench and asan run make again or measure: nothing beside them.
 .PHONY:	all check check-layers check-unit check-sim check-model check-stress \
 	check-mesh run-suites soak soak-model soak-stress soak-mesh demo bench \
-	asan fuzz interop layers fmt install uninstall clean help tests venv
+	asan tsan fuzz interop layers fmt install uninstall clean help tests venv
 .DEFAULT_GOAL := all
 
 # ---- what ./configure found
@@ -73,10 +75,11 @@ $B/config.stamp: configure
 
 # ---- what there is
 
-ROOMS	= conf shm xds worker/io worker master master/ctl
+ROOMS	= conf shm xds xds/ems worker/io worker master master/ctl
 SRC	:= $(sort $(wildcard $(ROOMS:%=%/*.c)))
 MAIN	= master/main.c master/ctl/main.c
-STRESS	:= $(sort $(wildcard t/stress/*.c))
+STRESS_STORE := $(sort $(wildcard t/stress/store*.c))
+STRESS	:= $(filter-out $(STRESS_STORE),$(sort $(wildcard t/stress/*.c)))
 PROTO	:= $(sort $(patsubst xds/proto/%,%,$(shell \
 	find xds/proto -name '*.proto' 2>/dev/null)))
 UNIT	:= $(sort $(wildcard t/unit/*.c))
@@ -93,7 +96,8 @@ PB_OBJ	= $(PROTO:%.proto=$B/obj/xds/proto/%.pb-c.o)
 HELP_OBJ = $(HELP:%.c=$B/obj/%.o)
 TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%) \
 	$(STRESS_BIN)
-STRESS_BIN = $(if $(STRESS),$B/t/stress/publish)
+STRESS_BIN = $(if $(STRESS),$B/t/stress/publish) \
+	$(if $(STRESS_STORE),$B/t/stress/store)
 SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
 GODWIT	= $B/godwit $B/godwitctl
 
@@ -176,6 +180,12 @@ $B/t/stress/publish: $(STRESS:%.c=$B/obj/%.o) $B/libgodwit.a
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) $(STRESS_WRAP:%=-Wl,--wrap=%) \
 	    -o $@ $^ $(LIBS)
 
+# Its mutants stand in front of SQLite's COMMIT.
+$B/t/stress/store: $(STRESS_STORE:%.c=$B/obj/%.o) $B/libgodwit.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=sqlite3_step -o $@ $^ \
+	    $(LIBS)
+
 # The mesh's tests are Python; this is their private set of packages.
 venv: $(VENV)/done
 $(VENV)/done: $(wildcard t/lib/requirements.txt)
@@ -238,6 +248,25 @@ $B/fuzz/%.run: t/fuzz/%.c t/lib/sample.c t/lib/sample_read.c \
 	    -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $@ $(filter %.c,$^)
 
+# The one room with a thread, and what of other rooms it calls; Criterion's
+# words are our own here (t/lib/tsan).
+TSAN_C	= $(sort $(wildcard xds/ems/store*.c)) shm/clock.c shm/log.c \
+	worker/io/loop.c worker/io/sys.c worker/io/timer.c
+TSAN_UNIT = $(patsubst t/unit/%.c,$B/tsan/%,$(sort $(wildcard t/unit/store*.c)))
+tsan: $(TSAN_UNIT) $B/tsan/stress
+	@for p in $(TSAN_UNIT); do TSAN_OPTIONS=halt_on_error=1 $$p || exit; done
+	@TSAN_OPTIONS=halt_on_error=1 $B/tsan/stress -m 0 -s $(SEED)
+
+$(TSAN_UNIT): $B/tsan/%: t/unit/%.c t/lib/unit_store.h
+$B/tsan/stress: $(STRESS_STORE)
+$B/tsan/stress: TSAN_LD = -Wl,--wrap=sqlite3_step
+$(TSAN_UNIT) $B/tsan/stress: $(TSAN_C) $(wildcard xds/ems/store*.h) \
+    $(wildcard t/lib/tsan/criterion/*.h) $B/libgodwit.a
+	@mkdir -p $(@D)
+	$(call say,TSAN)$(CC) $(STD) -It/lib/tsan $(INC) $(LIB_CFLAGS) $(WARN_T) \
+	    -Wno-format-zero-length -O1 -g -fsanitize=thread $(TSAN_LD) -o $@ \
+	    $(filter %.c %.a,$^) $(LIBS)
+
 soak: soak-model soak-stress soak-mesh
 soak-model:
 	@CC='$(CC)' t/model/run --soak $B $T
@@ -246,7 +275,8 @@ soak-mesh: $(GODWIT) $(VENV)/done
 
 SEED	= 1
 soak-stress: $(STRESS_BIN)
-	@$(STRESS_BIN) -s $(SEED) -n 3000000 -t 600
+	@$B/t/stress/publish -s $(SEED) -n 3000000 -t 600
+	@$B/t/stress/store -s $(SEED) -t 120
 
 demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
@@ -281,7 +311,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:
-	rm -rf $B/obj $B/t $B/xds $B/check $B/asan $B/godwit $B/godwitctl $B/*.a $B/*.list
+	rm -rf $B/obj $B/t $B/xds $B/check $B/asan $B/tsan $B/godwit $B/godwitctl $B/*.a $B/*.list
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile

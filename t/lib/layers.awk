@@ -41,6 +41,8 @@ BEGIN {
 	home["ares.h"] = "^master/dns\\.c$"
 	home["stdatomic.h"] = home["sys/mman.h"] = "^shm/"
 	home["sys/inotify.h"] = "^master/watch\\.c$"
+	home["sqlite3.h"] = "^xds/ems/store_sqlite[^/]*$"
+	home["pthread.h"] = "^xds/ems/store\\.c$"
 	home["sys/epoll.h"] = "^worker/io/sys\\.c$"
 	home["sys/wait.h"] = "^master/keeper\\.c$|" \
 	    "^master/checkpoint_writer\\.c$"
