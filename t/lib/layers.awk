@@ -40,6 +40,7 @@ BEGIN {
 	home["xxhash.h"] = "^master/|^xds/"
 	home["ares.h"] = "^master/dns\\.c$"
 	home["stdatomic.h"] = home["sys/mman.h"] = "^shm/"
+	home["sys/inotify.h"] = "^master/watch\\.c$"
 	home["sys/epoll.h"] = "^worker/io/sys\\.c$"
 	home["sys/wait.h"] = "^master/keeper\\.c$|" \
 	    "^master/checkpoint_writer\\.c$"
