@@ -247,7 +247,9 @@ int	compile_name(struct compiler *c, const struct at *at,
 /* ---- compile_tls.c, compile_secret.c */
 
 struct tls_certificate {		/* pointers are the messages' */
-	const char	*chain, *key_file;	/* key_file: whence, for humans */
+	const char	*chain, *key_file;	/* _file: whence, for humans; NULL
+						   or "": no file */
+	const char	*chain_file;
 	size_t		 chain_len;
 	struct compile_key key;
 };

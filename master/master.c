@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "master/admin.h"
+#include "master/certificates.h"
 #include "master/checkpoint_store.h"
 #include "master/control.h"
 #include "master/generations.h"
@@ -22,7 +24,7 @@
 enum { FOLLOW_MS = 2000, FOLLOW_STEP_MS = 1 };
 
 /* How often room is looked for when nothing happens. */
-enum { ROOM_MS = 1000 };
+enum { ROOM_MS = 1000, CERTIFICATES_STEPS = 10 };
 
 struct master {
 	struct sys	*sys;
@@ -51,6 +53,8 @@ struct master {
 	struct io	 io;
 	struct subscription *subscription;
 	struct checkpoint_store store;
+	struct certificates *certificates;
+	uint32_t	 room_steps;
 };
 
 /* ---- words to the keeper */
@@ -356,6 +360,35 @@ refused(struct master *m, const struct control *c)
 	reload_waiting(m);
 }
 
+/* ---- certificates */
+
+static void
+certificate_say(void *arg, bool expired, const char *sentence)
+{
+	(void)arg;
+	if (expired)
+		log_error("%s", sentence);
+	else
+		log_warn("%s", sentence);
+}
+
+/* One that expires while it is in use is said when it does. Those of a new
+ * generation are looked for now and then: that costs as much as there are. */
+static void
+certificates_care(struct master *m)
+{
+	const struct generations *g = &m->generations;
+
+	if (g->newest.generation.number == 0 ||
+	    (m->room_steps++ % CERTIFICATES_STEPS != 0 &&
+	    !certificates_are_of(m->certificates, generations_root(g))))
+		return;
+	certificates_look(m->certificates, &g->image.arena,
+	    generations_root(g));
+	certificates_warn(m->certificates, time(NULL), true, certificate_say,
+	    NULL);
+}
+
 /* ---- room */
 
 /* What a worker left behind that was killed between two stores. */
@@ -380,6 +413,7 @@ room_step(struct timer *t)
 	timer_start(&m->loop.timers, t, m->loop.now, ROOM_MS);
 	generations_reclaim(&m->generations, row_oldest(m->rows, m->rows_n));
 	words_heal(m);
+	certificates_care(m);
 	checkpoint_store_step(&m->store, &m->generations);
 	moved = generations_compact(&m->generations, why, sizeof(why));
 	if (moved == -1)
@@ -548,7 +582,11 @@ loop_start(struct master *m, char *why, size_t why_len)
 	m->follow.fire = follow_step;
 	m->room.fire = room_step;
 	timer_start(&m->loop.timers, &m->room, m->loop.now, ROOM_MS);
+	m->certificates = certificates_new();
+	if (m->certificates == NULL)
+		return why_set(why, why_len, "no memory");
 	m->admin = (struct admin){ .generations = &m->generations,
+	    .certificates = m->certificates,
 	    .rows = m->rows, .rows_n = &m->rows_n };
 	if (io_init(&m->io, &m->loop) == -1)
 		return why_set(why, why_len, "no memory");
@@ -573,6 +611,7 @@ master_close(struct master *m)
 	timer_stop(&m->loop.timers, &m->room);
 	subscription_free(m->subscription);
 	checkpoint_store_fini(&m->store);
+	certificates_free(m->certificates);
 	if (m->io.loop != NULL)
 		io_fini(&m->io);
 	fd_replace(&m->kept_fd, -1);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "master/query.h"
 #include "master/views.h"
@@ -184,8 +185,18 @@ kinds_wrong(struct report *r)
 }
 
 static void
+certificate_say(void *arg, bool expired, const char *sentence)
+{
+	(void)expired;
+	say(arg, "%s", sentence);
+}
+
+static void
 wrong_print(struct report *r, FILE *out)
 {
+	if (r->s->certificates != NULL)
+		certificates_warn(r->s->certificates, time(NULL), false,
+		    certificate_say, r);
 	if (r->s->followed) {
 		stream_wrong(r);
 		kinds_wrong(r);

@@ -3,6 +3,7 @@
  * night; godwitctl prints them as they are.
  *
  *   all is well | 2 things are wrong:          the first line; then one a line:
+ *     certificates                             expired, or soon
  *     control plane                            not connected, and why
  *     refused, does not exist, waits           resources, worst first
  *
@@ -16,12 +17,14 @@
 
 #include <stdio.h>
 
+#include "master/certificates.h"
 #include "master/resources.h"
 #include "master/subscription.h"
 
 struct status {
 	const struct resources *resources;
 	const char	*file;
+	struct certificates *certificates;	/* in use; or NULL */
 	char		 generation[256];
 	bool		 followed;	/* there is a control plane: */
 	struct subscription_status subscription;
