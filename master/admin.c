@@ -101,7 +101,7 @@ status_answer(const struct admin *a, const char *query, FILE *out)
 {
 	struct status s = { .resources = a->generations->resources,
 	    .file = a->generations->options->file,
-	    .certificates = certificates(a) };
+	    .certificates = certificates(a), .rotate = a->rotate };
 	int code;
 
 	(void)query;

@@ -22,11 +22,13 @@
 
 #include "master/certificates.h"
 #include "master/generations.h"
+#include "master/rotate.h"
 #include "master/subscription.h"
 #include "shm/row.h"
 
 struct admin {
 	struct certificates *certificates;
+	const struct rotate *rotate;
 	const struct generations *generations;
 	struct row *const *rows;	/* by worker */
 	const int	*rows_n;

@@ -261,6 +261,9 @@ int	compile_certificate(struct compiler *c, const struct at *at,
 	    struct tls_certificate *t);
 int	compile_validation_check(struct compiler *c, const struct at *at,
 	    const Validation *m);
+/* Of a secret, or of a file that is read anew: it has not expired. */
+int	secret_expiry_check(struct compiler *c, const struct at *up,
+	    const struct tls_certificate *t);
 /* What OpenSSL says to it, before it is used. */
 struct tls_settings;
 int	secret_check(struct compiler *c, const struct at *at,

@@ -215,20 +215,27 @@ compile_certificate(struct compiler *c, const struct at *at,
 
 	memset(t, 0, sizeof(*t));
 	t->key_file = "";
+	sources_group(c->sources);
 	if (rule_check(c, at, &m->base, rules) < 0)
 		return -1;
-	if (m->private_key == NULL && (known == NULL || known->ref == 0))
+	/* A file's may be another by now. */
+	if (m->private_key != NULL)
+		known = NULL;
+	else if (known == NULL || known->ref == 0)
 		return refuse(c, &key, "is missing, expected a filename");
 	if (source_certificates(c, &chain, m->certificate_chain, &t->chain,
 	    &t->chain_len) < 0)
 		return -1;
 	t->chain_file = file_of(m->certificate_chain);
-	if (known != NULL && known->ref != 0)
+	if (known != NULL)
 		t->key = *known;
 	else if (source_key(c, &key, m->private_key, &t->key_file,
 	    &t->key) < 0)
 		return -1;
-	return pair_check(c, at, t);
+	if (pair_check(c, at, t) < 0)
+		return -1;
+	return t->chain_file != NULL && sources_in_group(c->sources,
+	    t->chain_file) ? secret_expiry_check(c, at, t) : 0;
 }
 
 static int
@@ -359,6 +366,7 @@ tls_validation(struct compiler *c, const struct at *at, const Validation *m,
 	if (m->trusted_ca != NULL) {
 		d->ca_file = text_of(file_of(m->trusted_ca));
 		d->ca_secret = text_of(NULL);
+		sources_group(c->sources);
 	}
 	if (m->trusted_ca != NULL && (source_certificates(c, &ca,
 	    m->trusted_ca, &d->trusted_ca.bytes, &d->trusted_ca.len) < 0 ||

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
 #include <pwd.h>
@@ -204,6 +205,8 @@ resources_make(struct generations *g, const struct yaml *tree,
 		return -1;
 	dynamic_tell(g, &g->staged_dynamic);
 	rc = resources_file(g->resources, tree, bootstrap, why, why_len);
+	for (size_t i = 0; i < g->renewed_n; i++)
+		resources_again(g->resources, g->renewed[i].name);
 	if (rc == 0 && g->kept_journal_fd != -1)
 		rc = replay(g, why, why_len);
 	if (rc == -1) {
@@ -318,21 +321,39 @@ staged_abort(struct generations *g)
 		dynamic_drop(g);
 }
 
-int
-generations_stage(struct generations *g, int *kept_fd, char *why,
-    size_t why_len)
+static void
+fd_replace(int *at, int fd)
 {
-	struct sources *sources = g->kept;
+	if (*at != -1)
+		close(*at);
+	*at = fd;
+}
+
+/* Files that nobody of the file names, but the control plane's resources. */
+static bool
+is_named(void *arg, const char *name)
+{
+	const struct generations *g = arg;
+
+	return resources_name(g->resources, name);
+}
+
+/* What is staged, and what it was read from. */
+static int
+stage_keeping(struct generations *g, struct sources *sources, bool keep,
+    char *why, size_t why_len)
+{
 	int rc;
 
 	assert(!g->is_staged);
 	g->staged_file = true;
-	if (sources == NULL && (sources = sources_disk()) == NULL)
-		return why_set(why, why_len, "no memory");
 	rc = stage(g, sources, why, why_len);
-	if (rc == 0 && kept_fd != NULL) {
-		*kept_fd = sources_keep(sources, why, why_len);
-		if (*kept_fd == -1) {
+	if (rc == 0 && keep) {
+		if (sources != g->kept)
+			sources_prune(sources, is_named, g);
+		fd_replace(&g->kept_staged, sources_keep(sources, why,
+		    why_len));
+		if (g->kept_staged == -1) {
 			staged_abort(g);
 			rc = -1;
 		}
@@ -340,11 +361,68 @@ generations_stage(struct generations *g, int *kept_fd, char *why,
 	g->is_staged = rc == 0;
 	if (rc == -1)
 		dynamic_drop(g);
-	if (sources != g->kept)
-		sources_free(sources);
 	/* The tree and the messages were 20 times the file, and lie between
 	 * names that stay: left to itself, malloc keeps their pages. */
 	malloc_trim(0);
+	return rc;
+}
+
+int
+generations_stage(struct generations *g, int *kept_fd, char *why,
+    size_t why_len)
+{
+	struct sources *sources = g->kept;
+	int rc;
+
+	if (sources == NULL && (sources = sources_over(g->kept_now,
+	    &g->image.secrets, SOURCES_DISK_FIRST)) == NULL)
+		return why_set(why, why_len, "no memory");
+	rc = stage_keeping(g, sources, kept_fd != NULL, why, why_len);
+	if (sources != g->kept)
+		sources_free(sources);
+	if (rc == 0 && kept_fd != NULL &&
+	    (*kept_fd = fcntl(g->kept_staged, F_DUPFD_CLOEXEC, 0)) == -1) {
+		generations_drop(g);
+		return why_set(why, why_len, "the configuration that was "
+		    "read: %s", strerror(errno));
+	}
+	return rc;
+}
+
+static int
+renew(struct generations *g, struct sources *sources,
+    struct generations_file *files, size_t n, char *why, size_t why_len)
+{
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		files[i].blamed = false;
+		if (!sources_renew(sources, files[i].name))
+			return why_set(why, why_len, "no memory");
+	}
+	g->renewed = files;
+	g->renewed_n = n;
+	rc = stage_keeping(g, sources, true, why, why_len);
+	g->renewed_n = 0;
+	for (size_t i = 0; i < n && rc == -1; i++)
+		files[i].blamed = sources_in_group(sources, files[i].name);
+	return rc;
+}
+
+int
+generations_renew(struct generations *g, struct generations_file *files,
+    size_t n, char *why, size_t why_len)
+{
+	struct sources *sources;
+	int rc;
+
+	assert(g->kept_now != -1 && g->kept == NULL);
+	sources = sources_over(g->kept_now, &g->image.secrets,
+	    SOURCES_KEPT_FIRST);
+	if (sources == NULL)
+		return why_set(why, why_len, "no memory");
+	rc = renew(g, sources, files, n, why, why_len);
+	sources_free(sources);
 	return rc;
 }
 
@@ -387,6 +465,9 @@ generations_publish(struct generations *g)
 	resources_commit(g->resources);
 	put(g, &g->staged);
 	g->conf = g->staged_conf;
+	if (g->kept_staged != -1)
+		fd_replace(&g->kept_now, g->kept_staged);
+	g->kept_staged = -1;
 	if (g->staged_file) {
 		dynamic_fini(&g->dynamic);
 		g->dynamic = g->staged_dynamic;
@@ -400,6 +481,7 @@ generations_drop(struct generations *g)
 {
 	assert(g->is_staged);
 	g->is_staged = false;
+	fd_replace(&g->kept_staged, -1);
 	staged_abort(g);
 }
 
@@ -426,7 +508,8 @@ generations_change_begin(struct generations *g, int64_t ms, char *why,
     size_t why_len)
 {
 	assert(!g->is_staged && g->change_sources == NULL);
-	g->change_sources = sources_disk();
+	g->change_sources = sources_over(g->kept_now, &g->image.secrets,
+	    SOURCES_KEPT_FIRST);
 	if (g->change_sources == NULL)
 		return why_set(why, why_len, "no memory");
 	if (stage_begin(g, g->change_sources, NULL, ms, why, why_len) == 0)
@@ -435,12 +518,27 @@ generations_change_begin(struct generations *g, int64_t ms, char *why,
 	return -1;
 }
 
+/* A resource names a file that none did before. */
+static int
+change_keep(struct generations *g, char *why, size_t why_len)
+{
+	if (g->kept_now == -1 || !sources_added(g->change_sources))
+		return 0;
+	fd_replace(&g->kept_staged, sources_keep(g->change_sources, why,
+	    why_len));
+	return g->kept_staged == -1 ? -1 : 0;
+}
+
 int
 generations_change_end(struct generations *g, char *why, size_t why_len)
 {
 	int rc = resources_end(g->resources, NULL, &g->staged, why, why_len);
 
 	g->staged_file = false;
+	if (rc == 0 && change_keep(g, why, why_len) == -1) {
+		staged_abort(g);
+		rc = -1;
+	}
 	change_close(g);
 	g->is_staged = rc == 0;
 	g->staged_conf = g->conf;
@@ -557,7 +655,7 @@ open_empty(struct generations *g, const struct options *o, char *why,
 	memset(g, 0, sizeof(*g));
 	g->options = o;
 	g->before.arena.fd = g->before.secrets.fd = g->kept_secrets.fd = -1;
-	g->journal.fd = -1;
+	g->journal.fd = g->kept_now = g->kept_staged = -1;
 	if (image_open(&g->image, why, why_len) == -1)
 		return -1;
 	image_settle(&g->image);
@@ -598,7 +696,10 @@ generations_open_kept(struct generations *g, const struct options *o,
 		return -1;
 	}
 	g->kept = sources_kept(fds[GENERATIONS_KEPT], &g->kept_secrets, why, why_len);
-	return g->kept == NULL ? -1 : 0;
+	if (g->kept == NULL)
+		return -1;
+	sources_and_disk(g->kept);
+	return 0;
 }
 
 void
@@ -609,6 +710,8 @@ generations_close(struct generations *g)
 	kept_forget(g);
 	dynamic_fini(&g->dynamic);
 	dynamic_fini(&g->staged_dynamic);
+	fd_replace(&g->kept_now, -1);
+	fd_replace(&g->kept_staged, -1);
 	resources_free(g->resources);
 	journal_close(&g->journal);
 	names_free(g->names);

@@ -192,8 +192,16 @@ certificate_say(void *arg, bool expired, const char *sentence)
 }
 
 static void
+file_say(void *arg, const char *sentence)
+{
+	say(arg, "%s", sentence);
+}
+
+static void
 wrong_print(struct report *r, FILE *out)
 {
+	if (r->s->rotate != NULL)
+		rotate_wrong(r->s->rotate, file_say, r);
 	if (r->s->certificates != NULL)
 		certificates_warn(r->s->certificates, time(NULL), false,
 		    certificate_say, r);

@@ -19,12 +19,14 @@
 
 #include "master/certificates.h"
 #include "master/resources.h"
+#include "master/rotate.h"
 #include "master/subscription.h"
 
 struct status {
 	const struct resources *resources;
 	const char	*file;
 	struct certificates *certificates;	/* in use; or NULL */
+	const struct rotate *rotate;	/* their files; or NULL */
 	char		 generation[256];
 	bool		 followed;	/* there is a control plane: */
 	struct subscription_status subscription;

@@ -70,8 +70,8 @@ stamp_now(const char *path)
 	return watch_stamp_of(&st);
 }
 
-static bool
-stamp_same(const struct watch_stamp *a, const struct watch_stamp *b)
+bool
+watch_stamp_same(const struct watch_stamp *a, const struct watch_stamp *b)
 {
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
 	    a->mtime_ns == b->mtime_ns;
@@ -224,7 +224,7 @@ look(struct watch *w)
 		f->stirred = false;
 		walk(w, f);
 		now = stamp_now(f->path);
-		if (now.ino == 0 || stamp_same(&now, &f->stamp))
+		if (now.ino == 0 || watch_stamp_same(&now, &f->stamp))
 			continue;		/* W1 */
 		f->stamp = now;
 		w->on_change(w->arg, f->path);

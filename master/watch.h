@@ -44,6 +44,8 @@ struct watch_stamp {
 
 /* Of what stat(2) said. */
 struct watch_stamp watch_stamp_of(const struct stat *st);
+bool	watch_stamp_same(const struct watch_stamp *a,
+	    const struct watch_stamp *b);
 
 /* NULL: no memory. Without inotify it goes on, by looking (W2). */
 struct watch	*watch_open(struct loop *l,
