@@ -43,7 +43,7 @@ conf_read(struct conf *c, const struct options *o, const struct yaml *tree,
 	}
 	if (options_apply(o, c, why, why_len) == -1)
 		return -1;
-	conf_resolve(c);
+	conf_resolve(c, o->as_root);
 	return 0;
 }
 
@@ -92,8 +92,8 @@ user_find(const char *name, struct control_settings *s, char *why,
 }
 
 static int
-settings_make(const struct conf *c, struct control_settings *s, char *why,
-    size_t why_len)
+settings_make(const struct conf *c, bool as_root, struct control_settings *s,
+    char *why, size_t why_len)
 {
 	int level = log_level_find(c->log_level);
 
@@ -105,7 +105,7 @@ settings_make(const struct conf *c, struct control_settings *s, char *why,
 	s->stuck_kill_ms = (uint32_t)c->stuck_kill_ms;
 	snprintf(s->run_dir, sizeof(s->run_dir), "%s", c->run_dir);
 	snprintf(s->log_file, sizeof(s->log_file), "%s", c->log_file);
-	if (c->user[0] == '\0' || geteuid() != 0)
+	if (c->user[0] == '\0' || !as_root)
 		return 0;
 	return user_find(c->user, s, why, why_len);
 }
@@ -273,7 +273,8 @@ stage_tree(struct generations *g, const struct yaml *tree,
 
 	if (conf_read(&g->staged_conf, g->options, tree, why, why_len) == -1 ||
 	    fixed_same(g, why, why_len) == -1 ||
-	    settings_make(&g->staged_conf, &s, why, why_len) == -1 ||
+	    settings_make(&g->staged_conf, g->options->as_root, &s, why,
+	    why_len) == -1 ||
 	    (g->conf_known != NULL && g->conf_known(g->conf_known_arg,
 	    &g->staged_conf, &s, why, why_len) == -1))
 		return -1;
@@ -726,8 +727,8 @@ int
 generations_settings(const struct generations *g, struct control_settings *s,
     char *why, size_t why_len)
 {
-	return settings_make(g->is_staged ? &g->staged_conf : &g->conf, s,
-	    why, why_len);
+	return settings_make(g->is_staged ? &g->staged_conf : &g->conf,
+	    g->options->as_root, s, why, why_len);
 }
 
 void

@@ -544,9 +544,11 @@ drop(void *arg, const struct conf *conf, const struct control_settings *s,
 	const struct options *o = m->generations.options;
 
 	log_level_set((enum log_level)s->log_level);
-	if (checkpoint_store_find(&m->store, conf, s, why, why_len) == -1)
+	if (checkpoint_store_find(&m->store, o->as_root, conf, s, why,
+	    why_len) == -1)
 		return -1;
-	if (!s->user_set)
+	/* A successor was born as that user, and nobody goes back. */
+	if (!s->user_set || geteuid() != 0)
 		return 0;
 	if (role_drop(s) == -1)
 		return why_set(why, why_len, "the setting user: %s: %s",
