@@ -83,6 +83,8 @@ void	tls_context_put(struct tls_context *c);			/* - 1 */
 
 /* A session; it holds c. NULL: no memory. */
 struct tls	*tls_new(struct tls_context *c);
+/* What it decrypts is wiped when it was read. */
+void	tls_secret(struct tls *t);
 void	tls_free(struct tls *t);
 
 /* How a session stands after the last call. */
