@@ -394,13 +394,18 @@ static int
 renew(struct generations *g, struct sources *sources,
     struct generations_file *files, size_t n, char *why, size_t why_len)
 {
+	bool any = false;
 	int rc;
 
 	for (size_t i = 0; i < n; i++) {
 		files[i].blamed = false;
-		if (!sources_renew(sources, files[i].name))
+		files[i].same = sources_same(sources, files[i].name);
+		any |= !files[i].same;
+		if (!files[i].same && !sources_renew(sources, files[i].name))
 			return why_set(why, why_len, "no memory");
 	}
+	if (!any)
+		return 1;
 	g->renewed = files;
 	g->renewed_n = n;
 	rc = stage_keeping(g, sources, true, why, why_len);

@@ -80,6 +80,7 @@ enum { GENERATIONS_KEPT, GENERATIONS_ARENA, GENERATIONS_SECRETS,
 struct generations_file {
 	const char	*name;
 	bool		 blamed;	/* it was refused because of this one */
+	bool		 same;		/* as it was accepted: not read */
 };
 
 /* An empty image. -1: why. */
@@ -98,9 +99,9 @@ void	generations_close(struct generations *g);
 int	generations_stage(struct generations *g, int *kept_fd, char *why,
 	    size_t why_len);
 /* The same of the file that was accepted last, with the certificates and keys
- * that it and the control plane's resources name as they were accepted, but for
+ * that it and a control plane's resources name as they were accepted, but for
  * these, which are read anew. -1: why, and which of them are to blame; none:
- * it is not for what is in them. */
+ * it is not for what is in them. 1: all are the same, and nothing is staged. */
 int	generations_renew(struct generations *g, struct generations_file *files,
 	    size_t n, char *why, size_t why_len);
 /* What was read for what is staged, or else accepted; ours. -1: nothing. */

@@ -171,7 +171,7 @@ blame(struct rotate *r, struct generations_file *files, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		struct file *f = find(r, files[i].name);
 
-		if (any && !files[i].blamed) {
+		if (files[i].same || (any && !files[i].blamed)) {
 			files[left++] = files[i];
 			continue;
 		}
@@ -202,6 +202,15 @@ staged(struct rotate *r)
 		rotate_end(r, why);
 }
 
+/* Those that are as they were, after all. */
+static void
+same(struct rotate *r, const struct generations_file *files, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (files[i].same)
+			find(r, files[i].name)->state = GOOD;
+}
+
 /* Without those that are refused, as often as it takes. */
 static void
 try(struct rotate *r)
@@ -210,6 +219,7 @@ try(struct rotate *r)
 	char why[WHY_BYTES];
 	struct file *f;
 	size_t n = 0;
+	int rc = 1;
 
 	LIST_FOREACH(f, &r->files, link)
 		n += f->state == CHANGED;
@@ -220,11 +230,12 @@ try(struct rotate *r)
 	LIST_FOREACH(f, &r->files, link)
 		if (f->state == CHANGED)
 			files[n++].name = f->name;
-	while (n > 0 && generations_renew(r->generations, files, n, why,
-	    sizeof(why)) == -1)
+	while (n > 0 && (rc = generations_renew(r->generations, files, n,
+	    why, sizeof(why))) == -1)
 		n = blame(r, files, n, why);
+	same(r, files, n);
 	free(files);
-	if (n > 0)
+	if (n > 0 && rc == 0)
 		staged(r);
 }
 

@@ -356,6 +356,9 @@ sources_and_disk(struct sources *s)
 	s->first = SOURCES_KEPT_FIRST;
 }
 
+static struct source *get(struct sources *s, const char *name, bool secret,
+		    size_t max, char *why, size_t why_len);
+
 /* ---- anew, and together */
 
 static struct renewed *
@@ -385,6 +388,28 @@ sources_renew(struct sources *s, const char *name)
 		if (strcmp(at->name, name) == 0)
 			take_out(s, at);
 	return true;
+}
+
+/* As a file and as a key, if it is both. */
+bool
+sources_same(struct sources *s, const char *name)
+{
+	struct sources *disk = sources_disk();
+	const struct source *at, *now;
+	bool same = disk != NULL, any = false;
+	char why[256];
+
+	load(s);
+	STAILQ_FOREACH(at, &s->all, link) {
+		if (!same || strcmp(at->name, name) != 0)
+			continue;
+		any = true;
+		now = get(disk, name, at->secret, at->len, why, sizeof(why));
+		same = now != NULL && now->len == at->len &&
+		    memcmp(now->bytes, at->bytes, at->len) == 0;
+	}
+	sources_free(disk);
+	return same && any;
 }
 
 void

@@ -67,6 +67,8 @@ void		 sources_key_put(struct sources *s, const char *name,
 
 /* This file is to be read from disk, though it was kept. False: no memory. */
 bool		 sources_renew(struct sources *s, const char *name);
+/* Whether the disk has the bytes that were kept. */
+bool		 sources_same(struct sources *s, const char *name);
 /* A group of files begins: what belongs together. */
 void		 sources_group(struct sources *s);
 /* Whether this one, of sources_renew, was asked for in the newest group. */

@@ -365,6 +365,12 @@ Test(sources, kept_first)
 	cr_assert(sources_added(s));
 	cr_assert(sources_in_group(s, pem_file));
 	cr_assert_not(sources_in_group(s, key_file), "not a renewed one");
+	cr_assert_not(sources_same(s, key_file));
+	write_file(key_file, KEY);
+	cr_assert(sources_same(s, key_file));
+	write_file(key_file, KEY "\n");
+	cr_assert_not(sources_same(s, key_file), "longer");
+	cr_assert_not(sources_same(s, "/nowhere"));
 	sources_group(s);
 	cr_assert_not(sources_in_group(s, pem_file));
 	cr_assert(sources_renew(s, yaml_file));
