@@ -321,11 +321,11 @@ conf_fixed_change(const struct conf *from, const struct conf *to)
 /* Without a login session there is no XDG_RUNTIME_DIR; a folder of our own
  * under /tmp then, whose owner and rights the keeper checks. */
 static void
-resolve_run_dir(struct conf *c)
+resolve_run_dir(struct conf *c, bool as_root)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 
-	if (geteuid() == 0)
+	if (as_root)
 		snprintf(c->run_dir, sizeof(c->run_dir), "/run/godwit");
 	else if (runtime != NULL && runtime[0] == '/' &&
 	    strlen(runtime) < sizeof(c->run_dir) - sizeof("/godwit"))
@@ -336,12 +336,12 @@ resolve_run_dir(struct conf *c)
 }
 
 void
-conf_resolve(struct conf *c)
+conf_resolve(struct conf *c, bool as_root)
 {
 	const struct row *workers = row_find("workers");
 
 	if (c->run_dir[0] == '\0')
-		resolve_run_dir(c);
+		resolve_run_dir(c, as_root);
 	if (c->workers == 0) {
 		c->workers = cpu_count();
 		if (c->workers > workers->max)

@@ -37,8 +37,9 @@ int	conf_load(struct conf *c, const struct yaml *y,
 /* The name of a setting that differs and can't be reloaded, or NULL. */
 const char *conf_fixed_change(const struct conf *from, const struct conf *to);
 
-/* What run_dir "" and workers 0 stand for here. */
-void	conf_resolve(struct conf *c);
+/* What run_dir "" and workers 0 stand for here; as_root: godwit was started
+ * so, whoever we are by now. */
+void	conf_resolve(struct conf *c, bool as_root);
 
 /* All settings with their meaning, for -h. */
 struct _IO_FILE;

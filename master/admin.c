@@ -4,11 +4,31 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "master/config_dump.h"
 #include "master/status.h"
 #include "shm/stat.h"
 #include "worker/worker.h"
+
+/* Of what is in use now. */
+static struct certificates *
+certificates(const struct admin *a)
+{
+	certificates_look(a->certificates, &a->generations->image.arena,
+	    generations_root(a->generations));
+	return a->certificates;
+}
+
+static int
+certs(const struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
+{
+	(void)query;
+	(void)rest;
+	certificates_print(certificates(a), time(NULL), out);
+	return 200;
+}
 
 static int
 stats(const struct admin *a, const char *query, FILE *out,
@@ -19,6 +39,7 @@ stats(const struct admin *a, const char *query, FILE *out,
 	stat_print(out, &a->generations->image.arena,
 	    generations_root(a->generations), a->rows, *a->rows_n,
 	    worker_causes, worker_causes_n);
+	certificates_stats(certificates(a), time(NULL), out);
 	return 200;
 }
 
@@ -138,6 +159,7 @@ status_answer(const struct admin *a, const char *query, FILE *out,
 {
 	struct status s = { .resources = a->generations->resources,
 	    .file = a->generations->options->file,
+	    .certificates = certificates(a), .rotate = a->rotate,
 	    .now_ms = subscription_now_ms(a->subscription) };
 	struct followed all = { 0 };
 	int code = 503;
@@ -171,6 +193,8 @@ static const struct {
 	int		(*answer)(const struct admin *a, const char *query,
 			    FILE *out, struct responder_rest *rest);
 } paths[] = {
+	{ "/certs", "certificates in use, and until when, as Envoy answers "
+	    "it", certs },
 	{ "/config", "resources: whose, which version, since when; ?kind= and "
 	    "?name=", config_answer },
 	{ "/config_dump", "the same as Envoy answers it: ?include_eds, "

@@ -8,6 +8,7 @@
  *                   one of them whole (status.h)
  *   /config_dump    the same as Envoy answers it (config_dump.h)
  *   /stats          the sum of all workers' rows
+ *   /certs          certificates in use, as Envoy answers it (certificates.h)
  *   /generations    which one is published, and which each worker uses; bytes
  *                   of the arena: live (of the newest), pinned (only older
  *                   ones reach them), dead (to be used again), used (ever)
@@ -19,12 +20,16 @@
 
 #include <stdio.h>
 
+#include "master/certificates.h"
 #include "master/generations.h"
+#include "master/rotate.h"
 #include "master/subscription.h"
 #include "shm/row.h"
 #include "worker/io/responder.h"
 
 struct admin {
+	struct certificates *certificates;
+	const struct rotate *rotate;
 	const struct generations *generations;
 	struct row *const *rows;	/* by worker */
 	const int	*rows_n;

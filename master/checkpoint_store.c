@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,12 +25,12 @@ enum { PAUSE_MS = 1000, PAUSES = 10, RETRY_MS = 10000 };
 
 /* What "" stands for. NULL: nothing. */
 static const char *
-default_dir(char *text, size_t n)
+default_dir(bool as_root, char *text, size_t n)
 {
 	const char *given = getenv("STATE_DIRECTORY");
 
 	if (given == NULL || given[0] != '/')
-		return geteuid() == 0 ? DEFAULT_DIR : NULL;
+		return as_root ? DEFAULT_DIR : NULL;
 	/* systemd's may be several. */
 	snprintf(text, n, "%.*s", (int)strcspn(given, ":"), given);
 	return text;
@@ -46,8 +47,9 @@ dir_make(const char *dir, const struct control_settings *user)
 }
 
 int
-checkpoint_store_find(struct checkpoint_store *s, const struct conf *conf,
-    const struct control_settings *user, char *why, size_t why_len)
+checkpoint_store_find(struct checkpoint_store *s, bool as_root,
+    const struct conf *conf, const struct control_settings *user, char *why,
+    size_t why_len)
 {
 	char text[sizeof(s->dir)];
 	const char *dir = conf->state_dir;
@@ -55,7 +57,7 @@ checkpoint_store_find(struct checkpoint_store *s, const struct conf *conf,
 	if (s->found)
 		return 0;
 	if (dir[0] == '\0')
-		dir = default_dir(text, sizeof(text));
+		dir = default_dir(as_root, text, sizeof(text));
 	s->none_why = dir == NULL ? "the setting state_dir names no folder" :
 	    "the setting state_dir is off";
 	if (dir != NULL && strcmp(dir, "off") == 0)
@@ -82,6 +84,20 @@ none(struct checkpoint_store *s, const char *why)
 	return false;
 }
 
+/* Said when godwit starts, not when there is something to write. */
+static int
+may_write(const char *dir, char *why, size_t why_len)
+{
+	const struct passwd *p;
+
+	if (access(dir, W_OK | X_OK) == 0)
+		return 0;
+	p = getpwuid(geteuid());
+	return why_set(why, why_len, "user %s can't write into the folder "
+	    "%s, expected one of its own: %s", p == NULL ? "?" : p->pw_name,
+	    dir, strerror(errno));
+}
+
 /* P3. False: not now. The lock may be that of a writer whose master died this
  * very moment. */
 static bool
@@ -98,6 +114,8 @@ lock(struct checkpoint_store *s)
 		    s->dir, strerror(errno));
 		return none(s, why);
 	}
+	if (may_write(s->dir, why, sizeof(why)) == -1)
+		return none(s, why);
 	s->lock_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->lock_fd != -1 && flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0) {
 		s->none_said = false;

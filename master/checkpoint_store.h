@@ -51,8 +51,8 @@ void	checkpoint_store_fini(struct checkpoint_store *s);
 /* Where it is, by the settings, before the user is given up: a folder that we
  * make is theirs. -1: the setting is wrong, why. */
 int	checkpoint_store_find(struct checkpoint_store *s,
-	    const struct conf *conf, const struct control_settings *user,
-	    char *why, size_t why_len);
+	    bool as_root, const struct conf *conf,
+	    const struct control_settings *user, char *why, size_t why_len);
 /* struct generations' restore; arg is the store. */
 void	checkpoint_store_restore(void *arg, struct resources *r,
 	    const struct dynamic *d);

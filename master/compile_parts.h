@@ -279,7 +279,9 @@ int	compile_name(struct compiler *c, const struct at *at,
 /* ---- compile_tls.c, compile_secret.c */
 
 struct tls_certificate {		/* pointers are the messages' */
-	const char	*chain, *key_file;	/* key_file: whence, for humans */
+	const char	*chain, *key_file;	/* _file: whence, for humans; NULL
+						   or "": no file */
+	const char	*chain_file;
 	size_t		 chain_len;
 	struct compile_key key;
 };
@@ -291,6 +293,9 @@ int	compile_certificate(struct compiler *c, const struct at *at,
 	    struct tls_certificate *t);
 int	compile_validation_check(struct compiler *c, const struct at *at,
 	    const Validation *m);
+/* Of a secret, or of a file that is read anew: it has not expired. */
+int	secret_expiry_check(struct compiler *c, const struct at *up,
+	    const struct tls_certificate *t);
 /* What OpenSSL says to it, before it is used. */
 struct tls_settings;
 int	secret_check(struct compiler *c, const struct at *at,

@@ -4,6 +4,7 @@
  *
  *   Secret ──> checked: chain, key, that they are a pair, CA
  *     │            └── private key ──> arena of secrets, held; nowhere else
+ *     │                (of one in a file the name is left: see rotate.h)
  *     └──────────> what is left of the message, kept and shown
  *
  * Source: extensions.transport_sockets.tls.v3.Secret, SdsSecretConfig.
@@ -67,8 +68,8 @@ secret_check(struct compiler *c, const struct at *at,
 /* Envoy takes it, and its peers refuse it from then on; ours that is there is
  * better, and if there is none, a server that says why is. One that expires
  * while it is in use stays. */
-static int
-expiry_check(struct compiler *c, const struct at *up,
+int
+secret_expiry_check(struct compiler *c, const struct at *up,
     const struct tls_certificate *t)
 {
 	const struct at at = AT(up, "certificate_chain");
@@ -81,6 +82,13 @@ expiry_check(struct compiler *c, const struct at *up,
 	    "one that peers will accept", name);
 }
 
+static bool
+key_is_file(const TlsCertificate *m)
+{
+	return m->private_key != NULL && m->private_key->specifier_case ==
+	    ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_FILENAME;
+}
+
 static int
 certificate_read(struct compiler *c, const TlsCertificate *m,
     struct compile_key *key)
@@ -89,7 +97,7 @@ certificate_read(struct compiler *c, const TlsCertificate *m,
 	struct tls_certificate t;
 
 	if (compile_certificate(c, &at, m, NULL, &t) < 0 ||
-	    expiry_check(c, &at, &t) < 0)
+	    secret_expiry_check(c, &at, &t) < 0)
 		return -1;
 	*key = t.key;
 	heap_hold(c->image->keys, key->ref);
@@ -113,7 +121,8 @@ secret_read(struct compiler *c, const Secret *m, struct compile_key *key)
 	}
 }
 
-/* The message without the key, packed. NULL: no memory. */
+/* The message without the key, but with the name of its file, packed. NULL: no
+ * memory. */
 static uint8_t *
 secret_pack(const Secret *m, size_t *len)
 {
@@ -121,7 +130,8 @@ secret_pack(const Secret *m, size_t *len)
 	TlsCertificate certificate;
 	uint8_t *bytes;
 
-	if (m->type_case == IS(TLS_CERTIFICATE)) {
+	if (m->type_case == IS(TLS_CERTIFICATE) &&
+	    !key_is_file(m->tls_certificate)) {
 		certificate = *m->tls_certificate;
 		certificate.private_key = NULL;
 		rest.tls_certificate = &certificate;
@@ -171,6 +181,17 @@ key_pack(Secret *m, const struct block_text *key, size_t *len)
 	return bytes;
 }
 
+static uint8_t *
+rest_copy(const uint8_t *rest, size_t rest_len, size_t *len)
+{
+	uint8_t *bytes = malloc(rest_len + 1);
+
+	*len = rest_len;
+	if (bytes != NULL)
+		memcpy(bytes, rest, rest_len);
+	return bytes;
+}
+
 uint8_t *
 compile_secret_join(const uint8_t *rest, size_t rest_len,
     const struct block_text *key, size_t *len)
@@ -178,19 +199,18 @@ compile_secret_join(const uint8_t *rest, size_t rest_len,
 	Secret *m;
 	uint8_t *bytes;
 
-	if (key == NULL) {
-		*len = rest_len;
-		bytes = malloc(rest_len + 1);
-		if (bytes != NULL)
-			memcpy(bytes, rest, rest_len);
-		return bytes;
-	}
+	if (key == NULL)
+		return rest_copy(rest, rest_len, len);
 	m = envoy__extensions__transport_sockets__tls__v3__secret__unpack(NULL,
 	    rest_len, rest);
 	if (m == NULL)
 		return NULL;
-	bytes = m->type_case != IS(TLS_CERTIFICATE) ? NULL :
-	    key_pack(m, key, len);
+	if (m->type_case != IS(TLS_CERTIFICATE))
+		bytes = NULL;
+	else if (key_is_file(m->tls_certificate))
+		bytes = rest_copy(rest, rest_len, len);
+	else
+		bytes = key_pack(m, key, len);
 	envoy__extensions__transport_sockets__tls__v3__secret__free_unpacked(m,
 	    NULL);
 	return bytes;

@@ -62,6 +62,8 @@ struct draft {
 	bool		server, require_client_certificate;
 	uint16_t	version_min, version_max;
 	struct text	certificate_chain, private_key_file, trusted_ca;
+	struct text	certificate_file, certificate_secret;
+	struct text	ca_file, ca_secret;
 	struct text	sni, ciphers;
 	struct san	*sans;
 	size_t		sans_n;
@@ -73,6 +75,15 @@ static struct text
 text_of(const char *s)
 {
 	return (struct text){ s, s == NULL ? 0 : strlen(s) };
+}
+
+/* Unset where it is no file. */
+static const char *
+file_of(const Envoy__Config__Core__V3__DataSource *s)
+{
+	return s->specifier_case ==
+	    ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_FILENAME ?
+	    s->filename : NULL;
 }
 
 /* ---- TlsParameters */
@@ -204,19 +215,27 @@ compile_certificate(struct compiler *c, const struct at *at,
 
 	memset(t, 0, sizeof(*t));
 	t->key_file = "";
+	sources_group(c->sources);
 	if (rule_check(c, at, &m->base, rules) < 0)
 		return -1;
-	if (m->private_key == NULL && (known == NULL || known->ref == 0))
+	/* A file's may be another by now. */
+	if (m->private_key != NULL)
+		known = NULL;
+	else if (known == NULL || known->ref == 0)
 		return refuse(c, &key, "is missing, expected a filename");
 	if (source_certificates(c, &chain, m->certificate_chain, &t->chain,
 	    &t->chain_len) < 0)
 		return -1;
-	if (known != NULL && known->ref != 0)
+	t->chain_file = file_of(m->certificate_chain);
+	if (known != NULL)
 		t->key = *known;
 	else if (source_key(c, &key, m->private_key, &t->key_file,
 	    &t->key) < 0)
 		return -1;
-	return pair_check(c, at, t);
+	if (pair_check(c, at, t) < 0)
+		return -1;
+	return t->chain_file != NULL && sources_in_group(c->sources,
+	    t->chain_file) ? secret_expiry_check(c, at, t) : 0;
 }
 
 static int
@@ -230,6 +249,7 @@ tls_certificate(struct compiler *c, const struct at *at,
 		return -1;
 	d->certificate_chain = (struct text){ t.chain, t.chain_len };
 	d->private_key_file = text_of(t.key_file);
+	d->certificate_file = text_of(t.chain_file);
 	d->private_key = t.key.ref;
 	d->key_hash = t.key.hash;
 	return 0;
@@ -343,6 +363,11 @@ tls_validation(struct compiler *c, const struct at *at, const Validation *m,
 
 	if (rule_check(c, at, &m->base, validation_rules) < 0)
 		return -1;
+	if (m->trusted_ca != NULL) {
+		d->ca_file = text_of(file_of(m->trusted_ca));
+		d->ca_secret = text_of(NULL);
+		sources_group(c->sources);
+	}
 	if (m->trusted_ca != NULL && (source_certificates(c, &ca,
 	    m->trusted_ca, &d->trusted_ca.bytes, &d->trusted_ca.len) < 0 ||
 	    ca_check(c, &ca, d) < 0))
@@ -383,7 +408,13 @@ validation_sds(struct compiler *c, const struct at *at,
 		return refuse(c, at, "is missing, expected a secret's name");
 	if (find_validation(c, at, m, &found) < 0)
 		return -1;
-	return found == NULL ? 0 : tls_validation(c, &context, found, d);
+	if (found == NULL)
+		return 0;
+	if (tls_validation(c, &context, found, d) < 0)
+		return -1;
+	if (found->trusted_ca != NULL)
+		d->ca_secret = text_of(m->name);
+	return 0;
 }
 
 static int
@@ -432,6 +463,7 @@ common_certificate(struct compiler *c, const struct at *at,
 	const struct at own = AT_ITEM(at, "tls_certificates", 0);
 	const struct at sds = AT_ITEM(at,
 	    "tls_certificate_sds_secret_configs", 0);
+	const Envoy__Extensions__TransportSockets__Tls__V3__SdsSecretConfig *s;
 	const TlsCertificate *found;
 	struct compile_key key;
 
@@ -444,8 +476,9 @@ common_certificate(struct compiler *c, const struct at *at,
 		    tls_certificate(c, &own, m->tls_certificates[0], NULL, d);
 	if (m->n_tls_certificate_sds_secret_configs == 0)
 		return 0;
-	if (find_certificate(c, &sds,
-	    m->tls_certificate_sds_secret_configs[0], &found, &key) < 0)
+	s = m->tls_certificate_sds_secret_configs[0];
+	d->certificate_secret = text_of(s->name);
+	if (find_certificate(c, &sds, s, &found, &key) < 0)
 		return -1;
 	return found == NULL ? 0 : tls_certificate(c, &secret, found, &key, d);
 }
@@ -569,8 +602,9 @@ draft_bytes(const struct draft *d)
 {
 	size_t i, n = sizeof(struct block_tls) +
 	    d->sans_n * sizeof(struct block_san) + d->certificate_chain.len +
-	    d->private_key_file.len + d->trusted_ca.len + d->sni.len +
-	    d->ciphers.len + 5;
+	    d->private_key_file.len + d->certificate_file.len +
+	    d->certificate_secret.len + d->trusted_ca.len + d->ca_file.len +
+	    d->ca_secret.len + d->sni.len + d->ciphers.len + 9;
 
 	for (i = 0; i < d->sans_n; i++)
 		n += d->sans[i].value.len + 1;
@@ -607,7 +641,11 @@ tls_put(struct compiler *c, const struct draft *d, block_ref *ref)
 	b->sans_n = (uint32_t)d->sans_n;
 	b->certificate_chain = span_put(b, &used, d->certificate_chain);
 	b->private_key_file = span_put(b, &used, d->private_key_file);
+	b->certificate_file = span_put(b, &used, d->certificate_file);
+	b->certificate_secret = span_put(b, &used, d->certificate_secret);
 	b->trusted_ca = span_put(b, &used, d->trusted_ca);
+	b->ca_file = span_put(b, &used, d->ca_file);
+	b->ca_secret = span_put(b, &used, d->ca_secret);
 	b->sni = span_put(b, &used, d->sni);
 	b->ciphers = span_put(b, &used, d->ciphers);
 	for (i = 0; i < d->sans_n; i++)

@@ -81,6 +81,10 @@ dump_tls(FILE *out, const struct arena *a, block_ref ref)
 	fprintf(out, "      certificate_chain %u bytes, trusted_ca %u bytes\n",
 	    b->certificate_chain.len, b->trusted_ca.len);
 	dump_span(out, b, "private_key_file", b->private_key_file);
+	dump_span(out, b, "certificate_file", b->certificate_file);
+	dump_span(out, b, "certificate_secret", b->certificate_secret);
+	dump_span(out, b, "ca_file", b->ca_file);
+	dump_span(out, b, "ca_secret", b->ca_secret);
 	dump_span(out, b, "sni", b->sni);
 	dump_span(out, b, "ciphers", b->ciphers);
 	for (i = 0; i < b->sans_n; i++)

@@ -3,9 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <grp.h>
+#include <fcntl.h>
 #include <malloc.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "master/inherit.h"
 #include "master/names.h"
+#include "master/settings_make.h"
 #include "shm/clock.h"
 #include "shm/log.h"
 #include "shm/verify.h"
@@ -25,26 +25,6 @@ enum {
 };
 
 /* ---- reading */
-
-/* The settings of a tree (NULL: no file), with -o over them. */
-static int
-conf_read(struct conf *c, const struct options *o, const struct yaml *tree,
-    char *why, size_t why_len)
-{
-	const struct yaml_node *root;
-
-	conf_init(c);
-	if (tree != NULL) {
-		root = yaml_root(tree);
-		if (root->kind == YAML_MAPPING && conf_load(c, tree,
-		    yaml_find(root, "godwit"), why, why_len) == -1)
-			return -1;
-	}
-	if (options_apply(o, c, why, why_len) == -1)
-		return -1;
-	conf_resolve(c);
-	return 0;
-}
 
 int
 generations_conf(struct conf *c, const struct options *o, char *why,
@@ -59,54 +39,10 @@ generations_conf(struct conf *c, const struct options *o, char *why,
 		if (tree == NULL)
 			return -1;
 	}
-	rc = conf_read(c, o, tree, why, why_len);
+	rc = settings_conf(c, o, tree, why, why_len);
 	if (tree != NULL)
 		yaml_close(tree);
 	return rc;
-}
-
-/* ---- settings */
-
-static int
-user_find(const char *name, struct control_settings *s, char *why,
-    size_t why_len)
-{
-	const struct passwd *p = getpwnam(name);
-	gid_t groups[CONTROL_GROUPS_MAX];
-	int n = CONTROL_GROUPS_MAX;
-
-	if (p == NULL)
-		return why_set(why, why_len, "the setting user: there is no "
-		    "user %s", name);
-	if (getgrouplist(name, p->pw_gid, groups, &n) == -1)
-		return why_set(why, why_len, "the setting user: %s is in more "
-		    "than %d groups", name, CONTROL_GROUPS_MAX);
-	s->user_set = 1;
-	s->uid = p->pw_uid;
-	s->gid = p->pw_gid;
-	s->groups_n = (uint32_t)n;
-	for (int i = 0; i < n; i++)
-		s->groups[i] = groups[i];
-	return 0;
-}
-
-static int
-settings_make(const struct conf *c, struct control_settings *s, char *why,
-    size_t why_len)
-{
-	int level = log_level_find(c->log_level);
-
-	memset(s, 0, sizeof(*s));
-	s->workers_n = (uint32_t)c->workers;
-	s->drain_time_ms = (uint32_t)c->drain_time_ms;
-	s->log_level = level == -1 ? LOG_INFO : (uint32_t)level;
-	s->stuck_alarm_ms = (uint32_t)c->stuck_alarm_ms;
-	s->stuck_kill_ms = (uint32_t)c->stuck_kill_ms;
-	snprintf(s->run_dir, sizeof(s->run_dir), "%s", c->run_dir);
-	snprintf(s->log_file, sizeof(s->log_file), "%s", c->log_file);
-	if (c->user[0] == '\0' || geteuid() != 0)
-		return 0;
-	return user_find(c->user, s, why, why_len);
 }
 
 /* ---- compiling */
@@ -227,6 +163,8 @@ resources_make(struct generations *g, const struct yaml *tree,
 		return -1;
 	dynamic_tell(g, &g->staged_dynamic);
 	rc = resources_file(g->resources, tree, bootstrap, why, why_len);
+	for (size_t i = 0; i < g->renewed_n; i++)
+		resources_again(g->resources, g->renewed[i].name);
 	if (rc == 0 && g->kept_journal_fd != -1)
 		rc = replay(g, why, why_len);
 	if (rc == -1) {
@@ -291,9 +229,10 @@ stage_tree(struct generations *g, const struct yaml *tree,
 {
 	struct control_settings s;
 
-	if (conf_read(&g->staged_conf, g->options, tree, why, why_len) == -1 ||
+	if (settings_conf(&g->staged_conf, g->options, tree, why, why_len) == -1 ||
 	    fixed_same(g, why, why_len) == -1 ||
-	    settings_make(&g->staged_conf, &s, why, why_len) == -1 ||
+	    settings_make(&g->staged_conf, g->options->as_root, &s, why,
+	    why_len) == -1 ||
 	    (g->conf_known != NULL && g->conf_known(g->conf_known_arg,
 	    &g->staged_conf, &s, why, why_len) == -1))
 		return -1;
@@ -341,21 +280,39 @@ staged_abort(struct generations *g)
 		dynamic_drop(g);
 }
 
-int
-generations_stage(struct generations *g, int *kept_fd, char *why,
-    size_t why_len)
+static void
+fd_replace(int *at, int fd)
 {
-	struct sources *sources = g->kept;
+	if (*at != -1)
+		close(*at);
+	*at = fd;
+}
+
+/* Files that nobody of the file names, but the control plane's resources. */
+static bool
+is_named(void *arg, const char *name)
+{
+	const struct generations *g = arg;
+
+	return resources_name(g->resources, name);
+}
+
+/* What is staged, and what it was read from. */
+static int
+stage_keeping(struct generations *g, struct sources *sources, bool keep,
+    char *why, size_t why_len)
+{
 	int rc;
 
 	assert(!g->is_staged);
 	g->staged_file = true;
-	if (sources == NULL && (sources = sources_disk()) == NULL)
-		return why_set(why, why_len, "no memory");
 	rc = stage(g, sources, why, why_len);
-	if (rc == 0 && kept_fd != NULL) {
-		*kept_fd = sources_keep(sources, why, why_len);
-		if (*kept_fd == -1) {
+	if (rc == 0 && keep) {
+		if (sources != g->kept)
+			sources_prune(sources, is_named, g);
+		fd_replace(&g->kept_staged, sources_keep(sources, why,
+		    why_len));
+		if (g->kept_staged == -1) {
 			staged_abort(g);
 			rc = -1;
 		}
@@ -363,11 +320,73 @@ generations_stage(struct generations *g, int *kept_fd, char *why,
 	g->is_staged = rc == 0;
 	if (rc == -1)
 		dynamic_drop(g);
-	if (sources != g->kept)
-		sources_free(sources);
 	/* The tree and the messages were 20 times the file, and lie between
 	 * names that stay: left to itself, malloc keeps their pages. */
 	malloc_trim(0);
+	return rc;
+}
+
+int
+generations_stage(struct generations *g, int *kept_fd, char *why,
+    size_t why_len)
+{
+	struct sources *sources = g->kept;
+	int rc;
+
+	if (sources == NULL && (sources = sources_over(g->kept_now,
+	    &g->image.secrets, SOURCES_DISK_FIRST)) == NULL)
+		return why_set(why, why_len, "no memory");
+	rc = stage_keeping(g, sources, kept_fd != NULL, why, why_len);
+	if (sources != g->kept)
+		sources_free(sources);
+	if (rc == 0 && kept_fd != NULL &&
+	    (*kept_fd = fcntl(g->kept_staged, F_DUPFD_CLOEXEC, 0)) == -1) {
+		generations_drop(g);
+		return why_set(why, why_len, "the configuration that was "
+		    "read: %s", strerror(errno));
+	}
+	return rc;
+}
+
+static int
+renew(struct generations *g, struct sources *sources,
+    struct generations_file *files, size_t n, char *why, size_t why_len)
+{
+	bool any = false;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		files[i].blamed = false;
+		files[i].same = sources_same(sources, files[i].name);
+		any |= !files[i].same;
+		if (!files[i].same && !sources_renew(sources, files[i].name))
+			return why_set(why, why_len, "no memory");
+	}
+	if (!any)
+		return 1;
+	g->renewed = files;
+	g->renewed_n = n;
+	rc = stage_keeping(g, sources, true, why, why_len);
+	g->renewed_n = 0;
+	for (size_t i = 0; i < n && rc == -1; i++)
+		files[i].blamed = sources_in_group(sources, files[i].name);
+	return rc;
+}
+
+int
+generations_renew(struct generations *g, struct generations_file *files,
+    size_t n, char *why, size_t why_len)
+{
+	struct sources *sources;
+	int rc;
+
+	assert(g->kept_now != -1 && g->kept == NULL);
+	sources = sources_over(g->kept_now, &g->image.secrets,
+	    SOURCES_KEPT_FIRST);
+	if (sources == NULL)
+		return why_set(why, why_len, "no memory");
+	rc = renew(g, sources, files, n, why, why_len);
+	sources_free(sources);
 	return rc;
 }
 
@@ -410,6 +429,9 @@ generations_publish(struct generations *g)
 	resources_commit(g->resources);
 	put(g, &g->staged);
 	g->conf = g->staged_conf;
+	if (g->kept_staged != -1)
+		fd_replace(&g->kept_now, g->kept_staged);
+	g->kept_staged = -1;
 	if (g->staged_file) {
 		dynamic_fini(&g->dynamic);
 		g->dynamic = g->staged_dynamic;
@@ -423,6 +445,7 @@ generations_drop(struct generations *g)
 {
 	assert(g->is_staged);
 	g->is_staged = false;
+	fd_replace(&g->kept_staged, -1);
 	staged_abort(g);
 }
 
@@ -449,7 +472,8 @@ generations_change_begin(struct generations *g, int64_t ms, char *why,
     size_t why_len)
 {
 	assert(!g->is_staged && g->change_sources == NULL);
-	g->change_sources = sources_disk();
+	g->change_sources = sources_over(g->kept_now, &g->image.secrets,
+	    SOURCES_KEPT_FIRST);
 	if (g->change_sources == NULL)
 		return why_set(why, why_len, "no memory");
 	if (stage_begin(g, g->change_sources, NULL, ms, why, why_len) == 0)
@@ -458,12 +482,27 @@ generations_change_begin(struct generations *g, int64_t ms, char *why,
 	return -1;
 }
 
+/* A resource names a file that none did before. */
+static int
+change_keep(struct generations *g, char *why, size_t why_len)
+{
+	if (g->kept_now == -1 || !sources_added(g->change_sources))
+		return 0;
+	fd_replace(&g->kept_staged, sources_keep(g->change_sources, why,
+	    why_len));
+	return g->kept_staged == -1 ? -1 : 0;
+}
+
 int
 generations_change_end(struct generations *g, char *why, size_t why_len)
 {
 	int rc = resources_end(g->resources, NULL, &g->staged, why, why_len);
 
 	g->staged_file = false;
+	if (rc == 0 && change_keep(g, why, why_len) == -1) {
+		staged_abort(g);
+		rc = -1;
+	}
 	change_close(g);
 	g->is_staged = rc == 0;
 	g->staged_conf = g->conf;
@@ -595,7 +634,7 @@ open_empty(struct generations *g, const struct options *o, char *why,
 	memset(g, 0, sizeof(*g));
 	g->options = o;
 	g->before.arena.fd = g->before.secrets.fd = g->kept_secrets.fd = -1;
-	g->journal.fd = -1;
+	g->journal.fd = g->kept_now = g->kept_staged = -1;
 	if (image_open(&g->image, why, why_len) == -1)
 		return -1;
 	image_settle(&g->image);
@@ -637,7 +676,10 @@ generations_open_kept(struct generations *g, const struct options *o,
 		return -1;
 	}
 	g->kept = sources_kept(fds[GENERATIONS_KEPT], &g->kept_secrets, why, why_len);
-	return g->kept == NULL ? -1 : 0;
+	if (g->kept == NULL)
+		return -1;
+	sources_and_disk(g->kept);
+	return 0;
 }
 
 void
@@ -649,6 +691,8 @@ generations_close(struct generations *g)
 	dynamic_fini(&g->dynamic);
 	dynamic_fini(&g->staged_dynamic);
 	origins_free(g->origins);
+	fd_replace(&g->kept_now, -1);
+	fd_replace(&g->kept_staged, -1);
 	resources_free(g->resources);
 	journal_close(&g->journal);
 	names_free(g->names);
@@ -663,8 +707,8 @@ int
 generations_settings(const struct generations *g, struct control_settings *s,
     char *why, size_t why_len)
 {
-	return settings_make(g->is_staged ? &g->staged_conf : &g->conf, s,
-	    why, why_len);
+	return settings_make(g->is_staged ? &g->staged_conf : &g->conf,
+	    g->options->as_root, s, why, why_len);
 }
 
 void

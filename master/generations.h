@@ -26,6 +26,7 @@
 #include "master/control.h"
 #include "master/options.h"
 #include "master/resources.h"
+#include "master/watch.h"
 
 struct generations {
 	const struct options *options;
@@ -62,6 +63,11 @@ struct generations {
 	struct journal	 journal;	/* of what a control plane sends */
 	int		 kept_journal_fd;	/* of a dead master; -1: none */
 	struct sources	*change_sources;	/* of generations_change */
+	/* Memfds of what was read (sources.h): of what is accepted, and of what
+	 * is staged where that read more; -1: none. */
+	int		 kept_now, kept_staged;
+	const struct generations_file *renewed;	/* by generations_renew */
+	size_t		 renewed_n;
 	/* Of a successor: what its first stage reads instead of the disk. */
 	struct sources	*kept;
 	struct arena	 kept_secrets;
@@ -71,6 +77,12 @@ struct generations {
  * resources (journal.h; -1: nothing). */
 enum { GENERATIONS_KEPT, GENERATIONS_ARENA, GENERATIONS_SECRETS,
     GENERATIONS_JOURNAL, GENERATIONS_KEPT_N };
+
+struct generations_file {
+	const char	*name;
+	bool		 blamed;	/* it was refused because of this one */
+	bool		 same;		/* as it was accepted: not read */
+};
 
 /* An empty image. -1: why. */
 int	generations_open(struct generations *g, const struct options *o,
@@ -87,6 +99,17 @@ void	generations_close(struct generations *g);
  * reason" where it is the file's. */
 int	generations_stage(struct generations *g, int *kept_fd, char *why,
 	    size_t why_len);
+/* The same of the file that was accepted last, with the certificates and keys
+ * that it and a control plane's resources name as they were accepted, but for
+ * these, which are read anew. -1: why, and which of them are to blame; none:
+ * it is not for what is in them. 1: all are the same, and nothing is staged. */
+int	generations_renew(struct generations *g, struct generations_file *files,
+	    size_t n, char *why, size_t why_len);
+/* What was read for what is staged, or else accepted; ours. -1: nothing. */
+int	generations_kept(const struct generations *g);
+/* Each certificate and key of it. */
+void	generations_files(const struct generations *g, void (*each)(void *arg,
+	    const char *name, const struct watch_stamp *stamp), void *arg);
 void	generations_publish(struct generations *g);
 void	generations_drop(struct generations *g);
 /* stage and publish. -1: why. */

@@ -405,7 +405,7 @@ connect_to(struct grpc *g, const struct grpc_settings *s)
 		.header_bytes_max = STREAM_HEADER_BYTES,
 		.header_count_max = 100, .limits = H2_LIMITS_DEFAULT },
 	    .h2_events = &session_events, .events = &connection_events,
-	    .tls = s->tls, .keepalive_ms = s->keepalive_ms,
+	    .tls = s->tls, .secret = true, .keepalive_ms = s->keepalive_ms,
 	    .keepalive_timeout_ms = s->keepalive_timeout_ms };
 
 	errno = 0;
@@ -431,6 +431,7 @@ grpc_open(struct io *io, const struct grpc_settings *s,
 	g->timer.fire = on_late;
 	framing_init(&g->framing, s->message_bytes_max);
 	buf_init(&g->held, io->sys);
+	g->held.secret = true;		/* a control plane sends keys */
 	address_name(s->address, g->address, sizeof(g->address));
 	if (!connect_to(g, s)) {
 		snprintf(why, why_len, "could not connect: %s",

@@ -164,10 +164,11 @@ main(int argc, char **argv)
 	if (role == NULL || role_take(role, why, sizeof(why)) == -1 ||
 	    options_parse(&o, argc, argv, why, sizeof(why)) == -1)
 		fprintf(stderr, "godwit: %s\n", why);
-	else if (role->kind != ROLE_NONE)
-		rc = role_run(role, &o);
-	else
-		rc = mode_run(&o, argv);
+	else {
+		o.as_root |= role->as_root;
+		rc = role->kind != ROLE_NONE ? role_run(role, &o) :
+		    mode_run(&o, argv);
+	}
 	free(role);
 	return rc;
 }

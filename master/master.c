@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "master/admin.h"
+#include "master/certificates.h"
 #include "master/checkpoint_store.h"
 #include "master/control.h"
 #include "master/generations.h"
+#include "master/rotate.h"
 #include "master/subscription.h"
 #include "shm/log.h"
 #include "shm/title.h"
@@ -22,7 +25,9 @@
 enum { FOLLOW_MS = 2000, FOLLOW_STEP_MS = 1 };
 
 /* How often room is looked for when nothing happens. */
-enum { ROOM_MS = 1000 };
+enum { ROOM_MS = 1000, CERTIFICATES_STEPS = 10 };
+
+enum by { BY_RELOAD, BY_PLANE, BY_ROTATION };
 
 struct master {
 	struct sys	*sys;
@@ -42,15 +47,16 @@ struct master {
 	struct words	*words;		/* that all workers write */
 	struct word_doubts doubts;	/* of word_heal */
 	bool		 is_home;	/* the keeper has our arena */
-	bool		 asked;		/* what is staged, by a reload */
+	enum by		 by;		/* what is staged */
 	bool		 failed;	/* to start: it was said */
 	bool		 reload_wanted;	/* as soon as we are idle */
 	uint64_t	 follow_number;
-	int		 kept_fd;	/* of the file that was accepted last */
-	int		 staged_kept_fd;	/* of one that is staged; -1 */
 	struct io	 io;
 	struct subscription *subscription;
 	struct checkpoint_store store;
+	struct certificates *certificates;
+	struct rotate	*rotate;	/* certificate files */
+	uint32_t	 room_steps;
 };
 
 /* ---- words to the keeper */
@@ -96,8 +102,9 @@ say_journal(struct master *m)
 /* ---- staging: what the keeper must have before it is published */
 
 static int
-stage_say(struct master *m, int kept_fd, char *why, size_t why_len)
+stage_say(struct master *m, char *why, size_t why_len)
 {
+	int kept_fd = generations_kept(&m->generations);
 	struct control c = { .kind = CONTROL_LISTENER };
 	int n = generations_listeners_n(&m->generations);
 
@@ -109,26 +116,10 @@ stage_say(struct master *m, int kept_fd, char *why, size_t why_len)
 	if (generations_settings(&m->generations, &c.settings, why,
 	    why_len) == -1)
 		return -1;
-	c.settings.asked = m->asked;
+	c.settings.asked = m->by == BY_RELOAD;
 	c.settings.does_without = checkpoint_store_has_listeners(&m->store);
 	say(m, &c, &kept_fd);
 	return 0;
-}
-
-static void
-fd_replace(int *at, int fd)
-{
-	if (*at != -1)
-		close(*at);
-	*at = fd;
-}
-
-/* What is staged is accepted: the keeper keeps the same. */
-static void
-kept_accept(struct master *m)
-{
-	fd_replace(&m->kept_fd, m->staged_kept_fd);
-	m->staged_kept_fd = -1;
 }
 
 static int
@@ -136,13 +127,13 @@ stage(struct master *m, char *why, size_t why_len)
 {
 	int kept_fd, rc;
 
-	m->asked = true;
+	m->by = BY_RELOAD;
 	if (generations_stage(&m->generations, &kept_fd, why, why_len) == -1)
 		return -1;
-	rc = stage_say(m, kept_fd, why, why_len);
+	close(kept_fd);
+	rc = stage_say(m, why, why_len);
 	if (rc == -1)
 		generations_drop(&m->generations);
-	fd_replace(&m->staged_kept_fd, kept_fd);
 	return rc;
 }
 
@@ -185,21 +176,24 @@ wake_all(const struct master *m)
 }
 
 static void
-published_say(struct master *m, bool is_file)
+published_say(struct master *m)
 {
 	char text[256];
 
 	generations_text(&m->generations, text, sizeof(text));
 	title_set("master", text);
-	if (is_file)
+	if (m->by == BY_RELOAD)
 		log_info("%s, from %s", text, m->generations.options->file);
 	else
-		log_debug("%s, from the control plane", text);
+		log_debug("%s, from %s", text, m->by == BY_PLANE ?
+		    "the control plane" : "certificate files");
 }
 
 static void
 bound(struct master *m)
 {
+	bool read = m->generations.kept_staged != -1;
+
 	if (!m->generations.is_staged) {
 		log_error("the keeper bound what nobody asked for");
 		m->loop.stop = true;
@@ -209,8 +203,8 @@ bound(struct master *m)
 	log_level_set((enum log_level)log_level_find(
 	    m->generations.conf.log_level));
 	checkpoint_store_forget(&m->store);
-	if (m->asked)
-		kept_accept(m);
+	if (read)
+		rotate_follow(m->rotate);
 	if (!m->is_home) {
 		say_moved(m);
 		say_journal(m);
@@ -218,7 +212,7 @@ bound(struct master *m)
 	m->is_home = true;
 	say_kind(m, CONTROL_PUBLISHED);
 	wake_all(m);
-	published_say(m, m->asked);
+	published_say(m);
 	m->follow_number = m->generations.newest.generation.number;
 	m->follow_until = mono_after_ms(clock_now(), FOLLOW_MS);
 	timer_start(&m->loop.timers, &m->follow, m->loop.now, 0);
@@ -258,10 +252,18 @@ static void
 settled(struct master *m)
 {
 	journal_care(m);
-	if (m->asked)
+	switch (m->by) {
+	case BY_RELOAD:
 		subscription_follow(m->subscription);
-	else
+		break;
+	case BY_PLANE:
 		subscription_bound(m->subscription, NULL, NULL);
+		break;
+	case BY_ROTATION:
+		rotate_end(m->rotate, NULL);
+		subscription_go(m->subscription);
+		break;
+	}
 	reload_waiting(m);
 }
 
@@ -290,19 +292,33 @@ change_staged(void *arg, char *why, size_t why_len)
 {
 	struct master *m = arg;
 
-	m->asked = false;
-	if (generations_same_listeners(&m->generations)) {
+	m->by = BY_PLANE;
+	/* What was read for it is for the keeper, too. */
+	if (m->generations.kept_staged == -1 &&
+	    generations_same_listeners(&m->generations)) {
 		generations_publish(&m->generations);
 		say_kind(m, CONTROL_PUBLISHED);
 		wake_all(m);
-		published_say(m, false);
+		published_say(m);
 		journal_care(m);
 		return SUBSCRIPTION_DONE;
 	}
-	if (stage_say(m, m->kept_fd, why, why_len) == 0)
+	if (stage_say(m, why, why_len) == 0)
 		return SUBSCRIPTION_STAGED;
 	generations_drop(&m->generations);
 	return SUBSCRIPTION_FAILED;
+}
+
+static int
+rotation_staged(void *arg, char *why, size_t why_len)
+{
+	struct master *m = arg;
+
+	m->by = BY_ROTATION;
+	if (stage_say(m, why, why_len) == 0)
+		return 0;
+	generations_drop(&m->generations);
+	return -1;
 }
 
 /* The name of the listener that would have had the slot. */
@@ -346,14 +362,45 @@ refused(struct master *m, const struct control *c)
 		return;
 	listener_name(m, c->slot_refused, name, sizeof(name));
 	generations_drop(&m->generations);
-	fd_replace(&m->staged_kept_fd, -1);
 	if (m->generations.newest.generation.number == 0)
 		start_again(m, name, c->text);
-	else if (!m->asked)
+	else if (m->by == BY_PLANE)
 		subscription_bound(m->subscription, name, c->text);
-	else
+	else {
+		if (m->by == BY_ROTATION)
+			rotate_end(m->rotate, c->text);
 		subscription_go(m->subscription);
+	}
 	reload_waiting(m);
+}
+
+/* ---- certificates */
+
+static void
+certificate_say(void *arg, bool expired, const char *sentence)
+{
+	(void)arg;
+	if (expired)
+		log_error("%s", sentence);
+	else
+		log_warn("%s", sentence);
+}
+
+/* One that expires while it is in use is said when it does. Those of a new
+ * generation are looked for now and then: that costs as much as there are. */
+static void
+certificates_care(struct master *m)
+{
+	const struct generations *g = &m->generations;
+
+	if (g->newest.generation.number == 0 ||
+	    (m->room_steps++ % CERTIFICATES_STEPS != 0 &&
+	    !certificates_are_of(m->certificates, generations_root(g))))
+		return;
+	certificates_look(m->certificates, &g->image.arena,
+	    generations_root(g));
+	certificates_warn(m->certificates, time(NULL), true, certificate_say,
+	    NULL);
 }
 
 /* ---- room */
@@ -380,6 +427,7 @@ room_step(struct timer *t)
 	timer_start(&m->loop.timers, t, m->loop.now, ROOM_MS);
 	generations_reclaim(&m->generations, row_oldest(m->rows, m->rows_n));
 	words_heal(m);
+	certificates_care(m);
 	checkpoint_store_step(&m->store, &m->generations);
 	moved = generations_compact(&m->generations, why, sizeof(why));
 	if (moved == -1)
@@ -496,9 +544,11 @@ drop(void *arg, const struct conf *conf, const struct control_settings *s,
 	const struct options *o = m->generations.options;
 
 	log_level_set((enum log_level)s->log_level);
-	if (checkpoint_store_find(&m->store, conf, s, why, why_len) == -1)
+	if (checkpoint_store_find(&m->store, o->as_root, conf, s, why,
+	    why_len) == -1)
 		return -1;
-	if (!s->user_set)
+	/* A successor was born as that user, and nobody goes back. */
+	if (!s->user_set || geteuid() != 0)
 		return 0;
 	if (role_drop(s) == -1)
 		return why_set(why, why_len, "the setting user: %s: %s",
@@ -514,6 +564,7 @@ start(struct master *m, const struct options *o, const struct role *r,
     char *why, size_t why_len)
 {
 	const struct subscription_owner owner = { idle, change_staged, m };
+	const struct rotate_owner files = { idle, rotation_staged, m };
 	const int fds[GENERATIONS_KEPT_N] = { r->kept_fd, r->start.arena_fd,
 	    r->start.secrets_fd, r->journal_fd };
 	int rc = r->kept_fd == -1 ?
@@ -530,7 +581,11 @@ start(struct master *m, const struct options *o, const struct role *r,
 	m->subscription = subscription_new(&m->io, &m->generations, &owner);
 	if (m->subscription == NULL)
 		return why_set(why, why_len, "no memory");
+	m->rotate = rotate_new(&m->loop, &m->generations, &files);
+	if (m->rotate == NULL)
+		return why_set(why, why_len, "no memory");
 	m->admin.subscription = m->subscription;
+	m->admin.rotate = m->rotate;
 	return stage(m, why, why_len);
 }
 
@@ -548,7 +603,11 @@ loop_start(struct master *m, char *why, size_t why_len)
 	m->follow.fire = follow_step;
 	m->room.fire = room_step;
 	timer_start(&m->loop.timers, &m->room, m->loop.now, ROOM_MS);
+	m->certificates = certificates_new();
+	if (m->certificates == NULL)
+		return why_set(why, why_len, "no memory");
 	m->admin = (struct admin){ .generations = &m->generations,
+	    .certificates = m->certificates,
 	    .rows = m->rows, .rows_n = &m->rows_n };
 	if (io_init(&m->io, &m->loop) == -1)
 		return why_set(why, why_len, "no memory");
@@ -571,12 +630,12 @@ master_close(struct master *m)
 	}
 	timer_stop(&m->loop.timers, &m->follow);
 	timer_stop(&m->loop.timers, &m->room);
+	rotate_free(m->rotate);
 	subscription_free(m->subscription);
 	checkpoint_store_fini(&m->store);
+	certificates_free(m->certificates);
 	if (m->io.loop != NULL)
 		io_fini(&m->io);
-	fd_replace(&m->kept_fd, -1);
-	fd_replace(&m->staged_kept_fd, -1);
 	if (m->words != NULL)
 		word_close(m->words);
 	generations_close(&m->generations);
@@ -597,7 +656,7 @@ master_run(const struct options *o, const struct role *r)
 		return 1;
 	}
 	m->control_fd = r->start.control_fd;
-	m->admin_fd = m->kept_fd = m->staged_kept_fd = -1;
+	m->admin_fd = -1;
 	if (loop_start(m, why, sizeof(why)) == -1 ||
 	    start(m, o, r, why, sizeof(why)) == -1) {
 		log_error("%s", why);

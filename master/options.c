@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "shm/log.h"
@@ -111,6 +112,7 @@ options_parse(struct options *o, int argc, char *const *argv, char *why,
 	int found;
 
 	memset(o, 0, sizeof(*o));
+	o->as_root = geteuid() == 0;
 	o->file = GODWIT_SYSCONFDIR "/godwit/godwit.yaml";
 	optind = 0;		/* glibc: start over, forgetting all */
 	opterr = 0;

@@ -32,6 +32,8 @@ struct options {
 	const char	*signal;	/* the word of -s */
 	const char	*settings[OPTIONS_SETTINGS_MAX];	/* of -o */
 	int		 settings_n;
+	bool		 as_root;	/* godwit was started so: we are,
+					   or our keeper is */
 };
 
 /* Texts stay argv's. -1: why is one sentence. */

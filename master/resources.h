@@ -91,6 +91,11 @@ void	resources_missing(struct resources *r, enum resource_kind kind,
  * are not in it go. -1: why; the stage is to be aborted. */
 int	resources_file(struct resources *r, const struct yaml *yaml,
 	    const ProtobufCMessage *bootstrap, char *why, size_t why_len);
+/* Live ones of other sources, whose messages have this file's name in them, are
+ * compiled anew; one that can't be ends the stage. */
+void	resources_again(struct resources *r, const char *file);
+/* Whether there are any, live or waiting. */
+bool	resources_name(const struct resources *r, const char *file);
 /* Tries what may be whole now. 0: out is staged; 1: nothing changed, and the
  * stage is over; -1: why, and all is as before. conf: the settings, or NULL. */
 int	resources_end(struct resources *r, const struct conf *conf,

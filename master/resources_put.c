@@ -170,9 +170,51 @@ resource_again(struct resources *r, struct resource *at)
 		return;
 	}
 	edges_drop(r);
-	log_error("%s \"%s\" is live and can't be compiled again: %s",
-	    resource_about(at->kind)->acronym, origin_plain(at->name), why);
+	snprintf(r->why, sizeof(r->why), "%s \"%s\" is live and can't be "
+	    "compiled again: %s", resource_about(at->kind)->word,
+	    origin_plain(at->name), why);
 	r->no_memory = true;		/* the stage ends here */
+}
+
+/* A packed message has the texts in it as they are, those of an Any too. */
+static bool
+names_file(const struct resource *at, enum which which, const char *file)
+{
+	const struct resource_version *v = at->version[which];
+
+	return v != NULL && v->from != FROM_FILE &&
+	    memmem(v->bytes, v->len, file, strlen(file)) != NULL;
+}
+
+bool
+resources_name(const struct resources *r, const char *file)
+{
+	const struct resource *at;
+
+	EACH_RESOURCE(r, i, at)
+		if (names_file(at, LIVE, file) || names_file(at, NEXT, file))
+			return true;
+	return false;
+}
+
+void
+resources_again(struct resources *r, const char *file)
+{
+	struct resource *at;
+	struct edge *e;
+
+	assert(r->compiler != NULL);
+	EACH_RESOURCE(r, i, at) {
+		if (!names_file(at, LIVE, file))
+			continue;
+		if (at->kind == RESOURCE_CLUSTER ||
+		    at->kind == RESOURCE_LISTENER)
+			resource_dirty(r, at, true);
+		else if (at->kind == RESOURCE_SECRET)
+			LIST_FOREACH(e, &at->in, in)
+				if (e->which == LIVE)
+					resource_dirty(r, e->from, true);
+	}
 }
 
 /* ---- those who have it: routes and secrets */

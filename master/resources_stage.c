@@ -140,6 +140,7 @@ resources_begin(struct resources *r, const struct compile_stage *s,
 	r->now_ms = now_ms;
 	r->image = s->image;
 	r->changed = r->no_memory = false;
+	r->why[0] = '\0';
 	r->open = r->compiler != NULL;
 	return r->open ? 0 : -1;
 }
@@ -239,7 +240,8 @@ static int
 failed(struct resources *r, char *why, size_t why_len)
 {
 	resources_abort(r);
-	return why_set(why, why_len, "no memory is left for this change");
+	return why_set(why, why_len, "%s", r->why[0] != '\0' ? r->why :
+	    "no memory is left for this change");
 }
 
 int

@@ -33,6 +33,9 @@ static const char *const drop[] = {
 	"GODWIT_FDS", NULL
 };
 
+/* A master that gave its rights up can't know. */
+static const char of_root[] = " of root";
+
 enum { ARGUMENTS_MAX = 256, FDS_BYTES = 512 };
 
 /* The names of the table; -1 in the struct: not there. */
@@ -186,7 +189,8 @@ role_exec(const struct role *r, const struct control_settings *s,
 
 	role_name(r, name, sizeof(name));
 	snprintf(title, sizeof(title), "godwit: %s", name);
-	snprintf(role, sizeof(role), "GODWIT_ROLE=%s", name);
+	snprintf(role, sizeof(role), "GODWIT_ROLE=%s%s", name,
+	    r->kind == ROLE_MASTER && geteuid() == 0 ? of_root : "");
 	strcpy(fds, "GODWIT_FDS=");
 	fds_write(r, fds + strlen(fds), sizeof(fds) - strlen(fds));
 	*what = "its environment";
@@ -269,9 +273,11 @@ role_take(struct role *r, char *why, size_t why_len)
 	if (sscanf(role, "worker %3u%n", &slot, &used) == 1 &&
 	    role[used] == '\0' && slot < CONTROL_WORKERS_MAX)
 		role_init(r, ROLE_WORKER, slot);
-	else if (strcmp(role, "master") == 0)
+	else if (strncmp(role, "master", 6) == 0 && (role[6] == '\0' ||
+	    strcmp(role + 6, of_root) == 0)) {
 		role_init(r, ROLE_MASTER, 0);
-	else
+		r->as_root = role[6] != '\0';
+	} else
 		return why_set(why, why_len, "GODWIT_ROLE=%s is no role; only "
 		    "godwit sets it", role);
 	rc = fds_read(r, fds == NULL ? "" : fds, why, why_len);

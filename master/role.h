@@ -3,7 +3,7 @@
  * descriptors is what; written by the keeper before the exec, read by main
  * after it.
  *
- *   GODWIT_ROLE="worker 2"
+ *   GODWIT_ROLE="worker 2"      "master", "master of root"
  *   GODWIT_FDS="control:4 arena:7 secrets:8 common:9 row:12 wake:13 stats:14"
  *
  * Listening sockets come over the control socket (worker/message.h).
@@ -35,6 +35,8 @@ struct role {
 	struct worker_start start;
 	int		kept_fd;	/* see sources.h */
 	int		journal_fd;	/* see journal.h */
+	bool		as_root;	/* a master: the keeper is, and so was
+					   godwit started */
 };
 
 /* All descriptors -1, no sockets. */

@@ -26,7 +26,7 @@ signal_client_conf(struct conf *c, const struct options *o, char *why,
 	conf_init(c);
 	if (options_apply(o, c, why, why_len) == -1)
 		return -1;
-	conf_resolve(c);
+	conf_resolve(c, geteuid() == 0);
 	return 0;
 }
 

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
 #include "master/views.h"
 
@@ -213,8 +215,26 @@ kinds_wrong(struct report *r, const struct feed_status *f)
 }
 
 static void
+certificate_say(void *arg, bool expired, const char *sentence)
+{
+	(void)expired;
+	say(arg, "%s", sentence);
+}
+
+static void
+file_say(void *arg, const char *sentence)
+{
+	say(arg, "%s", sentence);
+}
+
+static void
 wrong_print(struct report *r, FILE *out)
 {
+	if (r->s->rotate != NULL)
+		rotate_wrong(r->s->rotate, file_say, r);
+	if (r->s->certificates != NULL)
+		certificates_warn(r->s->certificates, time(NULL), false,
+		    certificate_say, r);
 	for (size_t i = 0; i < r->s->feeds_n; i++) {
 		feed_wrong(r, &r->s->feeds[i]);
 		kinds_wrong(r, &r->s->feeds[i]);

@@ -3,6 +3,7 @@
  * night; godwitctl prints them as they are.
  *
  *   all is well | 2 things are wrong:          the first line; then one a line:
+ *     certificates                             expired, or soon
  *     control plane                            not connected, and why
  *     followed file                            not read, and why
  *     refused, does not exist, waits           resources, worst first
@@ -17,12 +18,16 @@
 
 #include <stdio.h>
 
+#include "master/certificates.h"
 #include "master/resources.h"
+#include "master/rotate.h"
 #include "master/subscription.h"
 
 struct status {
 	const struct resources *resources;
 	const char	*file;
+	struct certificates *certificates;	/* in use; or NULL */
+	const struct rotate *rotate;	/* their files; or NULL */
 	char		 generation[256];
 	int64_t		 now_ms;	/* by the loop's clock */
 	const struct feed_status *feeds;	/* what is followed */

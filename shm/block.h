@@ -32,7 +32,7 @@
 
 #include "shm/arena.h"
 
-#define BLOCK_LAYOUT 0x676f647769740003ull	/* "godwit", layout 3 */
+#define BLOCK_LAYOUT 0x676f647769740004ull	/* "godwit", layout 4 */
 
 enum {
 	PAGE_SLOTS = 256,		/* cluster slots per page */
@@ -504,7 +504,10 @@ struct block_tls {
 					   none */
 	struct block_span certificate_chain;	/* PEM; unset = none */
 	struct block_span private_key_file;	/* whence, for humans */
+	struct block_span certificate_file, certificate_secret;	/* the same;
+					   unset: it stood in the message */
 	struct block_span trusted_ca;	/* PEM; unset = peer not verified */
+	struct block_span ca_file, ca_secret;	/* whence */
 	struct block_span sni;		/* client only */
 	struct block_span ciphers;	/* TLS 1.2, OpenSSL list */
 	struct block_san {

@@ -365,7 +365,10 @@ tls_check(const void *p)
 		return "its names are longer than itself";
 	if (!span_holds(b, b->certificate_chain) ||
 	    !span_holds(b, b->private_key_file) ||
-	    !span_holds(b, b->trusted_ca) || !span_holds(b, b->sni) ||
+	    !span_holds(b, b->certificate_file) ||
+	    !span_holds(b, b->certificate_secret) ||
+	    !span_holds(b, b->trusted_ca) || !span_holds(b, b->ca_file) ||
+	    !span_holds(b, b->ca_secret) || !span_holds(b, b->sni) ||
 	    !span_holds(b, b->ciphers))
 		return "a text of it is not inside";
 	return sans_check(b);

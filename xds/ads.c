@@ -61,7 +61,7 @@ ads_free(struct ads *a)
 		return;
 	if (a->is_pending) {
 		free(a->response.reply);
-		load_arena_free(a->response.arena);
+		ads_response_free(&a->response);
 	}
 	for (int i = 0; i < RESOURCE_KINDS; i++) {
 		struct ads_kind *k = &a->kinds[i];
@@ -266,6 +266,7 @@ ads_feed(struct ads *a, const uint8_t *message, size_t n, int64_t now_ms,
 		if (rc == 0)
 			return 0;	/* the arena went with it */
 	}
+	load_arena_wipe(r.arena);	/* its kind may not be known */
 	load_arena_free(r.arena);
 	return rc == -1 ? -1 : 0;
 }

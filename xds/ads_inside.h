@@ -194,6 +194,8 @@ void	ads_reply(struct ads *a, struct ads_response *r, const char *why,
 void	ads_reply_free(struct ads_kind *k, struct ads_reply *reply);
 
 /* ---- ads_response.c */
+/* What it is made of, wiped where it may be keys. */
+void	ads_response_free(struct ads_response *r);
 int	ads_response_take(struct ads *a, struct ads_response *r, char *why,
 	    size_t why_len);
 void	ads_response_end(struct ads *a, int64_t now_ms);

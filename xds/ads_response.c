@@ -37,6 +37,15 @@ replace(char **text, const char *with)
 	return true;
 }
 
+void
+ads_response_free(struct ads_response *r)
+{
+	/* Keys are among them. */
+	if (r->arena != NULL && r->kind == RESOURCE_SECRET)
+		load_arena_wipe(r->arena);
+	load_arena_free(r->arena);
+}
+
 /* ---- the end: what was decided becomes what we hold */
 
 static void
@@ -183,7 +192,7 @@ ads_response_end(struct ads *a, int64_t now_ms)
 		if (r.stream == a->stream && r.why == NULL)
 			end_missing(a, &r);
 	}
-	load_arena_free(r.arena);
+	ads_response_free(&r);
 }
 
 /* ---- the beginning */
@@ -265,7 +274,7 @@ ads_response_take(struct ads *a, struct ads_response *r, char *why,
 		goto no_memory;
 	if (!ads_wants(k)) {
 		ads_reply(a, r, NULL, r->at_ms);
-		load_arena_free(r->arena);
+		ads_response_free(r);
 		return 0;
 	}
 	k->responses_n++;
@@ -307,7 +316,7 @@ ads_expire(struct ads *a, int64_t now_ms)
 			ads_due_clear(a, a->due[1]);
 	if (r.removed_n == 0) {
 		ads_due_set(a, a->due[1], now_ms + RETRY_MS);
-		load_arena_free(r.arena);
+		ads_response_free(&r);
 		return;
 	}
 	r.update.removed_n = r.removed_n;

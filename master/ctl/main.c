@@ -6,6 +6,7 @@
  *   godwitctl [-c FILE] [-o NAME=VALUE] WORD ...
  *     status                    what is wrong, and how things stand
  *     config [KIND [NAME]]      resources, or one of them whole
+ *     certs                     certificates in use, and until when (JSON)
  *     stats [FILTER]            counters whose names have this in them
  *     generations               which is used by whom
  *
@@ -41,6 +42,8 @@ static const char help[] =
     "  config KIND          those of a kind: cluster, endpoints, secret,\n"
     "                       listener or routes (or CDS, EDS ...)\n"
     "  config KIND NAME     one of them, with its text (private keys hidden)\n"
+    "  certs                certificates in use, and until when they are good\n"
+    "                       (JSON, as Envoy's)\n"
     "  stats [FILTER]       counters and times over all workers; FILTER: only\n"
     "                       names that have this in them\n"
     "  generations          which is published, and which each worker uses\n"
@@ -118,12 +121,13 @@ path_of(int argc, char **argv, char *path)
 		int		 args_max;
 	} words[] = {
 		{ "status", 0 }, { "generations", 0 }, { "stats", 1 },
+		{ "certs", 0 },
 		{ "config", 2 },
 	};
 
 	if (argc == 0)
 		return usage("a word is missing, expected status, config, "
-		    "stats or generations", "");
+		    "certs, stats or generations", "");
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(words[i].word, argv[0]) != 0)
 			continue;

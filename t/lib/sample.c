@@ -136,7 +136,7 @@ static block_ref
 tls_put(struct arena *a, uint8_t server)
 {
 	block_ref ref;
-	struct block_tls *b = put(a, 320, &ref);
+	struct block_tls *b = put(a, 400, &ref);
 
 	b->hash = 0x5678 + server;
 	b->admits = 1;
@@ -149,7 +149,9 @@ tls_put(struct arena *a, uint8_t server)
 	b->sans_n = 2;
 	b->certificate_chain = span_put(b, "-----BEGIN CERTIFICATE-----");
 	b->private_key_file = span_put(b, "/etc/godwit/key.pem");
+	b->certificate_file = span_put(b, "/etc/godwit/cert.pem");
 	b->trusted_ca = span_put(b, "-----BEGIN CERTIFICATE-----");
+	b->ca_secret = span_put(b, "mesh");
 	if (server == 0)
 		b->sni = span_put(b, "gw.mesh");
 	b->ciphers = span_put(b, "ECDHE+AESGCM");

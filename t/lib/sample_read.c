@@ -82,7 +82,11 @@ tls_read(struct reader *r, block_ref ref)
 	WANT(b->hash != 0 && b->version_min <= b->version_max);
 	READ(span_read(r, b, b->certificate_chain));
 	READ(span_read(r, b, b->private_key_file));
+	READ(span_read(r, b, b->certificate_file));
+	READ(span_read(r, b, b->certificate_secret));
 	READ(span_read(r, b, b->trusted_ca));
+	READ(span_read(r, b, b->ca_file));
+	READ(span_read(r, b, b->ca_secret));
 	READ(span_read(r, b, b->sni));
 	READ(span_read(r, b, b->ciphers));
 	for (uint32_t i = 0; i < b->sans_n; i++) {

@@ -93,14 +93,14 @@ class Spy:
 class Secrets:
     """The mesh above. source: of the secrets, in place of ADS."""
 
-    def __init__(self, m, delta, source=plane.ADS):
+    def __init__(self, m, delta, source=plane.ADS, plane_tls=False):
         self.m, self.delta = m, delta
         self.service = m.service("a", kind=StormService)
         self.outer, self.inner = free_port(), free_port()
         self.spy = Spy(m)
         for name in "server0", "client0":
             make(m, name)
-        self.plane = Plane(m)
+        self.plane = Plane(m, tls="ems" if plane_tls else None)
         client = plane.client_tls(GATEWAY, "client", "ca", source)
         self.plane.set(
             clusters=[cluster("inner", [self.inner], tls=client),
@@ -115,7 +115,8 @@ class Secrets:
             secrets=[authority(m), secret(m, "server", "server0"),
                      secret(m, "client", "client0")])
         self.godwit = m.godwit(plane.bootstrap(
-            m, self.plane.port, NODE, delta=delta))
+            m, self.plane.port, NODE, delta=delta, tls=plane.files_tls(
+                m, "us-local", "localhost") if plane_tls else None))
         self.caller = m.caller(self.outer)
         until(lambda: self.caller.call(b"").code == "OK", "a is asked")
 
@@ -341,3 +342,53 @@ def test_keys_stay_where_they_belong(m):
             _, text = http_get(f"{s.godwit.run_dir}/admin.sock", path)
             assert key.decode() not in text, path
         assert key.decode() not in s.godwit.log()
+
+
+def private(pid, text):
+    """Where text is in the memory that a process has for itself alone; None: we
+    may not look."""
+    found = []
+    try:
+        with open(f"/proc/{pid}/mem", "rb", 0) as mem, \
+                open(f"/proc/{pid}/maps") as maps:
+            for line in maps:
+                place, rights, *_, name = (line.rstrip("\n") + " ").split(
+                    " ", 5)
+                if rights[0] != "r" or "/" in name or "[v" in name:
+                    continue
+                begin, end = (int(x, 16) for x in place.split("-"))
+                mem.seek(begin)
+                with contextlib.suppress(OSError):
+                    found += [f"{place} {name.strip()}"] * mem.read(
+                        end - begin).count(text)
+    except PermissionError:
+        return None
+    return found
+
+
+def no_copy_is_left(m, delta, plane_tls):
+    s = Secrets(m, delta, plane_tls)
+    for i in range(3):
+        make(m, f"server{i + 1}")
+        s.plane.update(secrets=[secret(m, "server", f"server{i + 1}")])
+        until(lambda: s.shown() == f"server{i + 1}", "it is used")
+    s.plane.update(secrets=[secret(m, "server", "server1", key="client0")])
+    s.plane.until_nacked("secrets")
+    for name in "server1", "server3", "client0":
+        key = m.pem(f"{name}.key").splitlines()[1]
+        for child, pid in s.godwit.children().items():
+            found = private(pid, key)
+            if found is None:
+                print("not run: that needs root")
+                return
+            assert found == [], (name, child, found)
+    assert private(s.godwit.children()["master"], b"GODWIT"), "we can look"
+
+
+def test_no_copy_is_left(m):
+    """What a control plane sent passes through buffers that keep nothing."""
+    no_copy_is_left(m, False, False)
+
+
+def test_no_copy_is_left_tls(m):
+    no_copy_is_left(m, True, True)

@@ -64,8 +64,8 @@ begin_all(void)
 	checkpoint_store_init(&store, &loop);
 	conf_init(&conf);
 	snprintf(conf.state_dir, sizeof(conf.state_dir), "%s", dir);
-	cr_assert_eq(checkpoint_store_find(&store, &conf, &user, why,
-	    sizeof(why)), 0, "%s", why);
+	cr_assert_eq(checkpoint_store_find(&store, false, &conf, &user,
+	    why, sizeof(why)), 0, "%s", why);
 }
 
 static void

@@ -189,13 +189,13 @@ Test(conf, resolve)
 	struct conf c;
 
 	conf_init(&c);
-	conf_resolve(&c);
+	conf_resolve(&c, geteuid() == 0);
 	cr_expect_geq(c.workers, 1);
 	cr_expect_leq(c.workers, 256);
 	cr_expect_neq(c.run_dir[0], '\0');
 	strcpy(c.run_dir, "/x");
 	c.workers = 7;
-	conf_resolve(&c);
+	conf_resolve(&c, geteuid() == 0);
 	cr_expect_str_eq(c.run_dir, "/x");
 	cr_expect_eq(c.workers, 7);
 }
@@ -208,11 +208,11 @@ Test(conf, resolve_as_user)
 		cr_assert_eq(seteuid(65534), 0);
 	conf_init(&c);
 	setenv("XDG_RUNTIME_DIR", "/run/user/5", 1);
-	conf_resolve(&c);
+	conf_resolve(&c, geteuid() == 0);
 	cr_expect_str_eq(c.run_dir, "/run/user/5/godwit");
 	conf_init(&c);
 	unsetenv("XDG_RUNTIME_DIR");
-	conf_resolve(&c);
+	conf_resolve(&c, geteuid() == 0);
 	cr_expect(strncmp(c.run_dir, "/tmp/godwit-", 12) == 0);
 	cr_expect_eq(seteuid(getuid()), 0);
 }

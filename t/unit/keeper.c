@@ -286,6 +286,13 @@ Test(keeper, role_read)
 	cr_assert_eq(fcntl(b, F_GETFD), FD_CLOEXEC);
 	cr_assert_null(getenv("GODWIT_ROLE"));
 	cr_assert_null(getenv("GODWIT_FDS"));
+	for (int i = 0; i < 2; i++) {
+		setenv("GODWIT_ROLE", i == 0 ? "master" : "master of root", 1);
+		setenv("GODWIT_FDS", fds, 1);
+		cr_assert_eq(role_take(&r, why, sizeof(why)), 0, "%s", why);
+		cr_assert_eq(r.kind, ROLE_MASTER);
+		cr_assert_eq(r.as_root, i == 1);
+	}
 }
 
 Test(keeper, role_refused)
@@ -294,6 +301,7 @@ Test(keeper, role_refused)
 		const char	*role, *fds;
 	} cases[] = {
 		{ "master", NULL }, { "master", "" },
+		{ "master of", "control:FD" }, { "masters", "control:FD" },
 		{ "master", "control:9999" }, { "master", "control:0" },
 		{ "master", "control:" }, { "master", "control" },
 		{ "worker", "control:FD arena:FD row:FD" },

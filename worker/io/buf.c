@@ -15,6 +15,8 @@ buf_init(struct buf *b, struct sys *sys)
 void
 buf_fini(struct buf *b)
 {
+	if (b->data != NULL && b->secret)
+		explicit_bzero(b->data, b->last);
 	if (b->data != NULL)
 		b->sys->free(b->sys->ctx, b->data);
 	b->data = NULL;
@@ -53,6 +55,8 @@ buf_room(struct buf *b, size_t n)
 	 * moves by a byte each time would cost the square. */
 	if (b->pos > 0 && b->pos >= buf_len(b) && b->cap - buf_len(b) >= n) {
 		memmove(b->data, b->data + b->pos, buf_len(b));
+		if (b->secret)
+			explicit_bzero(b->data + buf_len(b), b->pos);
 		b->last -= b->pos;
 		b->pos = 0;
 	} else if (!grow(b, n)) {

@@ -20,6 +20,7 @@ struct buf {
 	struct sys	*sys;
 	uint8_t		*data;
 	size_t		 pos, last, cap;
+	bool		 secret;	/* wiped where it is left */
 };
 
 void	buf_init(struct buf *b, struct sys *sys);

@@ -64,8 +64,11 @@ conn_init(struct conn *c, struct io *io, const struct conn_settings *s)
 	c->greeting = GREETING_HTTP2;
 	buf_init(&c->early, io->sys);
 	buf_init(&c->out, io->sys);
+	c->secret = s->secret;
 	if (s->tls != NULL && (c->tls = tls_new(s->tls)) == NULL)
 		return false;
+	if (c->tls != NULL && c->secret)
+		tls_secret(c->tls);
 	c->h2 = h2_open(&io->mem, &s->h2, s->h2_events, c, &io->loop->now);
 	if (c->h2 == NULL) {
 		tls_free(c->tls);
@@ -489,6 +492,8 @@ conn_take_in(struct conn *c, const uint8_t *p, size_t n)
 		if (c->state == CONN_HANDSHAKE)
 			conn_opened(c);
 		conn_feed(c, c->io->in_plain, plain_n);
+		if (c->secret)
+			explicit_bzero(c->io->in_plain, plain_n);
 	}
 	if (c->state == CONN_HANDSHAKE &&
 	    tls_state(c->tls) == TLS_ESTABLISHED)
@@ -522,6 +527,8 @@ conn_read(struct conn *c)
 		}
 		c->active_ms = now_ms(c);
 		conn_take_in(c, io->in, (size_t)n);
+		if (c->secret)
+			explicit_bzero(io->in, (size_t)n);
 		if (n < CONN_READ_BYTES)
 			return;
 	}

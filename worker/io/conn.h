@@ -114,6 +114,7 @@ struct conn {
 	enum greeting	 greeting;	/* how far, or what; HTTP2 if by us */
 	uint8_t		 greeting_n;	/* bytes of the preface that came */
 	bool		 accepted;	/* by us; else connected */
+	bool		 secret;	/* what came is wiped when it was read */
 	bool		 draining;
 	bool		 lingered;	/* LINGER is over */
 	char		 why[320];	/* the end, in words */
@@ -128,6 +129,9 @@ struct conn_settings {
 	uint32_t	idle_timeout_ms;
 	/* I10: how long nothing came, and how long an answer may take. */
 	uint32_t	keepalive_ms, keepalive_timeout_ms;	/* 0 = none */
+	/* The buffers that all connections share keep nothing of it. Not for
+	 * calls: it costs. */
+	bool		secret;
 };
 
 /* Takes over an accepted socket; c is zeroed memory of the owner, who is the

@@ -122,6 +122,12 @@ tls_new(struct tls_context *c)
 }
 
 void
+tls_secret(struct tls *t)
+{
+	SSL_set_options(t->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+}
+
+void
 tls_free(struct tls *t)
 {
 	if (t == NULL)

@@ -65,11 +65,26 @@ struct tls_context *tls_context_new(const struct tls_settings *s, char *why,
 /* The first certificate of a chain in PEM; name: whose it is. */
 bool	tls_certificate_expired(const char *pem, size_t len, char *name,
 	    size_t name_len);
+/* What a certificate says of itself; sans: n texts, as a human reads them. */
+struct tls_certificate_about {
+	char		 serial[48];	/* hexadecimal, lower case */
+	int64_t		 valid_from_s, expires_s;	/* since 1970 */
+	unsigned	 sans_n;
+	struct tls_certificate_san {
+		enum tls_san_type type;
+		char	 text[256];
+	}		*sans;
+};
+/* Each certificate of a PEM text, in order, as far as it can be read. */
+void	tls_certificates_each(const char *pem, size_t len, void (*each)(
+	    void *arg, const struct tls_certificate_about *c), void *arg);
 struct tls_context *tls_context_get(struct tls_context *c);	/* + 1 */
 void	tls_context_put(struct tls_context *c);			/* - 1 */
 
 /* A session; it holds c. NULL: no memory. */
 struct tls	*tls_new(struct tls_context *c);
+/* What it decrypts is wiped when it was read. */
+void	tls_secret(struct tls *t);
 void	tls_free(struct tls *t);
 
 /* How a session stands after the last call. */

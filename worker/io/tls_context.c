@@ -49,13 +49,13 @@ no_password(char *to, int n, int writing, void *arg)
 	return -1;
 }
 
-static X509 *
-certificate_next(BIO *pem)
+X509 *
+tls_certificate_next(BIO *pem)
 {
 	return PEM_read_bio_X509(pem, NULL, no_password, NULL);
 }
 
-/* After certificate_next gave NULL: that must be the end of the text, not a
+/* After tls_certificate_next gave NULL: that must be the end of the text, not a
  * certificate that is damaged, with others behind it never looked at. */
 static int
 end_check(const char *what, int n, char *why, size_t why_len)
@@ -81,7 +81,7 @@ tls_certificate_expired(const char *pem, size_t len, char *name,
     size_t name_len)
 {
 	BIO *bio = BIO_new_mem_buf(pem, (int)len);
-	X509 *leaf = bio == NULL ? NULL : certificate_next(bio);
+	X509 *leaf = bio == NULL ? NULL : tls_certificate_next(bio);
 	bool expired = leaf != NULL && is_expired(leaf, name, name_len);
 
 	ERR_clear_error();
@@ -104,7 +104,7 @@ expiry_check(X509 *leaf)
 static int
 chain_load(SSL_CTX *ssl, BIO *pem, char *why, size_t why_len)
 {
-	X509 *leaf = certificate_next(pem), *next;
+	X509 *leaf = tls_certificate_next(pem), *next;
 	int ok, n = 1;
 
 	if (leaf == NULL)
@@ -116,7 +116,7 @@ chain_load(SSL_CTX *ssl, BIO *pem, char *why, size_t why_len)
 	if (ok != 1)
 		return why_set(why, why_len, "the certificate can't be used: "
 		    "%s", reason());
-	for (; (next = certificate_next(pem)) != NULL; n++)
+	for (; (next = tls_certificate_next(pem)) != NULL; n++)
 		if (SSL_CTX_add0_chain_cert(ssl, next) != 1) {
 			X509_free(next);
 			return why_set(why, why_len, "an intermediate "
@@ -149,7 +149,7 @@ ca_load(struct tls_context *c, BIO *pem, char *why, size_t why_len)
 	X509 *ca;
 	int n = 0;
 
-	while ((ca = certificate_next(pem)) != NULL) {
+	while ((ca = tls_certificate_next(pem)) != NULL) {
 		n += X509_STORE_add_cert(store, ca);
 		if (c->server)
 			SSL_CTX_add_client_CA(c->ssl, ca);

@@ -8,6 +8,7 @@
 #define OPENSSL_API_COMPAT 30000	/* nothing that OpenSSL 3.0 gave up */
 #define OPENSSL_NO_DEPRECATED
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "worker/io/tls.h"
 
@@ -49,7 +50,18 @@ BIO_METHOD	*tls_bio_new(void);
 void		 tls_message(int sent, int version, int type, const void *p,
 		    size_t n, SSL *ssl, void *arg);
 
-/* tls_verify.c: SSL_CTX_set_cert_verify_callback; arg is the context. */
+/* tls_context.c: NULL: no more, or it can't be read. */
+X509		*tls_certificate_next(BIO *pem);
+
+struct tls_name {			/* of a certificate */
+	enum tls_san_type type;
+	const char	*p;
+	size_t		 len;
+};
+
+/* tls_verify.c: false: of another type, or no text. */
+bool	tls_name_of(const GENERAL_NAME *g, struct tls_name *n);
+/* SSL_CTX_set_cert_verify_callback; arg is the context. */
 int	tls_verify(X509_STORE_CTX *store, void *context);
 /* The certificate's first URI SAN into to[0..n), "" if it has none or that
  * one is longer or has a NUL: never a later one in its place. */

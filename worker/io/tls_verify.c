@@ -16,14 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
-struct name {				/* of a certificate */
-	enum tls_san_type type;
-	const char	*p;
-	size_t		 len;
-};
-
-static bool
-name_of(const GENERAL_NAME *g, struct name *n)
+bool
+tls_name_of(const GENERAL_NAME *g, struct tls_name *n)
 {
 	const ASN1_STRING *s;
 	int type;
@@ -51,7 +45,7 @@ name_of(const GENERAL_NAME *g, struct name *n)
 }
 
 static bool
-ip_matches(const struct name *n, const char *want)
+ip_matches(const struct tls_name *n, const char *want)
 {
 	uint8_t ip[16];
 
@@ -64,7 +58,7 @@ ip_matches(const struct name *n, const char *want)
 
 /* The star stands for one whole label. */
 static bool
-wildcard_matches(const struct name *n, const char *want)
+wildcard_matches(const struct tls_name *n, const char *want)
 {
 	const char *dot = strchr(want, '.');
 
@@ -74,7 +68,7 @@ wildcard_matches(const struct name *n, const char *want)
 }
 
 static bool
-bytes_match(const struct name *n, const char *p, const char *want,
+bytes_match(const struct tls_name *n, const char *p, const char *want,
     size_t len)
 {
 	if (n->type == TLS_SAN_DNS)
@@ -83,7 +77,7 @@ bytes_match(const struct name *n, const char *p, const char *want,
 }
 
 static bool
-text_matches(const struct name *n, const struct tls_san *san)
+text_matches(const struct tls_name *n, const struct tls_san *san)
 {
 	size_t len = strlen(san->value);
 
@@ -109,7 +103,7 @@ text_matches(const struct name *n, const struct tls_san *san)
 }
 
 static bool
-name_matches(const struct tls_context *c, const struct name *n)
+name_matches(const struct tls_context *c, const struct tls_name *n)
 {
 	for (unsigned i = 0; i < c->sans_n; i++) {
 		const struct tls_san *san = &c->sans[i];
@@ -129,10 +123,10 @@ san_matches(const struct tls_context *c, X509 *certificate)
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate,
 	    NID_subject_alt_name, NULL, NULL);
 	bool matches = false;
-	struct name n;
+	struct tls_name n;
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !matches; i++)
-		matches = name_of(sk_GENERAL_NAME_value(names, i), &n) &&
+		matches = tls_name_of(sk_GENERAL_NAME_value(names, i), &n) &&
 		    name_matches(c, &n);
 	GENERAL_NAMES_free(names);
 	return matches;
@@ -144,11 +138,11 @@ name_find(X509 *certificate, enum tls_san_type type, char *to, size_t to_len)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate,
 	    NID_subject_alt_name, NULL, NULL);
-	struct name n = { 0 };
+	struct tls_name n = { 0 };
 	bool text = false;
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names) && n.type != type; i++)
-		text = name_of(sk_GENERAL_NAME_value(names, i), &n);
+		text = tls_name_of(sk_GENERAL_NAME_value(names, i), &n);
 	text = text && n.type == type && n.len < to_len;
 	snprintf(to, to_len, "%.*s", text ? (int)n.len : 0, text ? n.p : "");
 	GENERAL_NAMES_free(names);
@@ -169,9 +163,9 @@ names_copy(const GENERAL_NAMES *names, enum tls_san_type type, char *to)
 	size_t used = 0;
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		struct name n;
+		struct tls_name n;
 
-		if (!name_of(sk_GENERAL_NAME_value(names, i), &n) ||
+		if (!tls_name_of(sk_GENERAL_NAME_value(names, i), &n) ||
 		    n.type != type || n.len == 0)
 			continue;
 		if (to != NULL) {
