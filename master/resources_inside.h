@@ -100,7 +100,7 @@ struct resources {
 	bool		 open;
 	bool		 changed;
 	bool		 no_memory;
-	char		 why[512];	/* rather than that; or "" */
+	char		 why[2048];	/* rather than that; or "" */
 };
 
 /* Each resource of the set; the body may not free it. */

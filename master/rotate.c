@@ -15,6 +15,7 @@ enum {
 	AGAIN_MS = 60000,	/* a mode that was mended is no other file */
 	BUSY_MS = 20,
 	WHY_BYTES = 1024, NAMES_BYTES = 2048,
+	SENTENCE_BYTES = NAMES_BYTES + WHY_BYTES + 128,
 };
 
 enum state {
@@ -111,7 +112,7 @@ said(struct rotate *r, uint64_t group)
 static int64_t
 say_due(struct rotate *r)
 {
-	char words[NAMES_BYTES + WHY_BYTES];
+	char words[SENTENCE_BYTES];
 	int64_t left, least = -1;
 	struct file *f;
 
@@ -134,7 +135,7 @@ void
 rotate_wrong(const struct rotate *r, void (*say)(void *arg,
     const char *sentence), void *arg)
 {
-	char words[NAMES_BYTES + WHY_BYTES];
+	char words[SENTENCE_BYTES];
 	const struct file *f;
 
 	LIST_FOREACH(f, &r->files, link)

@@ -357,6 +357,8 @@ def private(pid, text):
                 if rights[0] != "r" or "/" in name or "[v" in name:
                     continue
                 begin, end = (int(x, 16) for x in place.split("-"))
+                if end - begin > 1 << 28:       # a sanitizer's own
+                    continue
                 mem.seek(begin)
                 with contextlib.suppress(OSError):
                     found += [f"{place} {name.strip()}"] * mem.read(
