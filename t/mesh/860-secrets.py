@@ -369,7 +369,7 @@ def private(pid, text):
 
 
 def no_copy_is_left(m, delta, plane_tls):
-    s = Secrets(m, delta, plane_tls)
+    s = Secrets(m, delta, plane_tls=plane_tls)
     for i in range(3):
         make(m, f"server{i + 1}")
         s.plane.update(secrets=[secret(m, "server", f"server{i + 1}")])
