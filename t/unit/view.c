@@ -1,0 +1,385 @@
+/*
+ * t/unit/view.c - what proxies get of a mesh (xds/ems/view.h).
+ *
+ * t/data/view/NAME.yaml has intents, and in its first lines "# endpoint
+ * SERVICE ID REGION ADDRESS PORT WEIGHT [VERSION]" and "# view ROLE REGION
+ * [GATEWAY]"; NAME.ok has all resources of these views as JSON. UPDATE=1 writes
+ * it: look at the difference before you keep it.
+ *
+ * And by chance: a view that followed each change has what one has that is made
+ * anew (W1, M2).
+ */
+#include "xds/ems/view.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "t/lib/chance.h"
+#include "xds/load.h"
+#include "xds/print.h"
+
+enum { FILE_BYTES = 65536, VIEWS = 8, ARENA_BYTES = 16 << 20 };
+
+static const struct view_settings settings = { "mesh", "x-region" };
+
+/* ---- a mesh out of text */
+
+static void
+intent_take(struct model *m, const char *text, const char *file)
+{
+	char why[1024] = "";
+	struct intent *i = intent_read(text, strlen(text), file, why,
+	    sizeof(why)), *before;
+
+	cr_assert_not_null(i, "%s", why);
+	cr_assert(model_swap(m, i->noun, i->name, i, &before));
+	intent_free(before);
+}
+
+static void
+endpoint_take(struct model *m, const char *line)
+{
+	struct model_endpoint e = { 0 };
+	char service[129];
+
+	cr_assert(sscanf(line, "# endpoint %128s %128s %128s %45s %u %u %128s",
+	    service, e.id, e.region, e.address, &e.port, &e.weight,
+	    e.version) >= 6, "%s", line);
+	cr_assert(model_endpoint_put(m, service, &e));
+}
+
+static struct view *
+view_take(const char *line, uint32_t number)
+{
+	char role[16], region[64], gateway[64] = "";
+	struct view_key k = { VIEW_SIDECAR, region, gateway, "127.0.0.1:9",
+	    "/tls" };
+
+	cr_assert(sscanf(line, "# view %15s %63s %63s", role, region,
+	    gateway) >= 2, "%s", line);
+	if (strcmp(role, "gateway") == 0)
+		k.role = VIEW_GATEWAY;
+	else if (strcmp(role, "grpc") == 0)
+		k = (struct view_key){ VIEW_GRPC, region, "", "", "" };
+	return view_new(&settings, &k, number);
+}
+
+/* text is written to. */
+static size_t
+mesh_take(struct model *m, char *text, const char *file,
+    struct view *views[VIEWS])
+{
+	size_t n = 0;
+	char *next, *doc;
+
+	for (doc = text; *doc == '#'; doc = next + 1) {
+		next = strchr(doc, '\n');
+		*next = '\0';
+		if (strncmp(doc, "# view", 6) == 0) {
+			views[n] = view_take(doc, (uint32_t)n);
+			n++;
+		} else
+			endpoint_take(m, doc);
+	}
+	for (; doc != NULL; doc = next) {
+		if ((next = strstr(doc, "\n---\n")) != NULL) {
+			*next = '\0';
+			next += 5;
+		}
+		intent_take(m, doc, file);
+	}
+	return n;
+}
+
+/* ---- a catalog as text */
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp((*(struct catalog_entry *const *)a)->name,
+	    (*(struct catalog_entry *const *)b)->name);
+}
+
+static void
+kind_print(FILE *f, const struct catalog *c, enum resource_kind kind)
+{
+	const struct catalog_kind *k = &c->kinds[kind];
+	struct catalog_entry **all = calloc(k->entries_n + 1, sizeof(*all)), *e;
+	size_t n = 0;
+
+	TAILQ_FOREACH(e, &k->entries, change)
+		if (e->body != NULL)
+			all[n++] = e;
+	qsort(all, n, sizeof(*all), compare);
+	for (size_t i = 0; i < n; i++) {
+		struct load_arena *a = load_arena_new(ARENA_BYTES);
+		struct print p;
+
+		fprintf(f, "%s %s ", resource_about(kind)->acronym,
+		    all[i]->name);
+		print_begin(&p, f, a);
+		print_bytes(&p, NULL, resource_about(kind)->message,
+		    all[i]->body->bytes, all[i]->body->len);
+		fprintf(f, "\n");
+		load_arena_free(a);
+	}
+	free(all);
+}
+
+static void
+view_print(FILE *f, const struct view *v)
+{
+	static const char *const roles[] = { "sidecar", "gateway", "grpc" };
+
+	fprintf(f, "==== %s %s %s\n", roles[v->key.role], v->key.region,
+	    v->key.gateway);
+	for (enum resource_kind k = 0; k < RESOURCE_KINDS; k++)
+		kind_print(f, &v->catalog, k);
+}
+
+/* ---- golden */
+
+static char *
+file_read(const char *name)
+{
+	char *text = calloc(1, FILE_BYTES);
+	FILE *f = fopen(name, "r");
+
+	if (f != NULL) {
+		cr_assert_lt(fread(text, 1, FILE_BYTES - 1, f),
+		    FILE_BYTES - 1);
+		fclose(f);
+	}
+	return text;
+}
+
+Test(view, golden)
+{
+	char *in = file_read("t/data/view/two-regions.yaml"), *out, why[1024];
+	char *expected = file_read("t/data/view/two-regions.ok");
+	struct view *views[VIEWS];
+	struct model m;
+	size_t n, out_len;
+	FILE *f = open_memstream(&out, &out_len);
+
+	model_init(&m);
+	n = mesh_take(&m, in, "two-regions.yaml", views);
+	cr_assert_eq(model_check(&m, why, sizeof(why)), 0, "%s", why);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_eq(view_compile(views[i], &m, why, sizeof(why)), 1,
+		    "%s", why);
+		view_print(f, views[i]);
+	}
+	fclose(f);
+	if (getenv("UPDATE") != NULL) {
+		f = fopen("t/data/view/two-regions.ok", "w");
+		fputs(out, f);
+		fclose(f);
+	} else
+		cr_assert_str_eq(out, expected);
+	for (size_t i = 0; i < n; i++)
+		view_free(views[i]);
+	model_fini(&m);
+	free(in);
+	free(out);
+	free(expected);
+}
+
+/* ---- M1 */
+
+static const struct {
+	const char	*intents, *why;
+} refused[] = {
+	{ "gateway: g\nregion: eu\naddresses: ['1.1.1.1:1']", "gateway g names "
+	    "region \"eu\", and there is no such region" },
+	{ "service: s\nregions: {allow: [mars]}", "service s names region "
+	    "\"mars\", and there is no such region" },
+	{ "region: us\n---\nregion: eu\n---\nservice: s\n"
+	    "regions: {allow: [us], order: [eu]}", "service s: regions.order "
+	    "sends calls to \"eu\", which regions.allow forbids" },
+	{ "service: a\ngrpc: [b]\n---\nservice: b", "services a and b both "
+	    "answer gRPC service b, which is the name of one of them" },
+	{ "region: eu\n---\ngateway: g\nregion: eu\naddresses: ['1.1.1.1:1']"
+	    "\n---\nservice: g", "gateway g has the name of a service, "
+	    "expected one of its own: a proxy says by it what it is" },
+	{ "service: a\ngrpc: [x]\n---\nservice: b\ngrpc: [x]", NULL },
+	{ "service: a\nregions: {allow: [us]}\n---\nregion: us", NULL },
+};
+
+Test(view, what_does_not_go_together)
+{
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		char *text = strdup(refused[i].intents), why[1024] = "";
+		struct view *views[VIEWS];
+		struct model m;
+		int rc;
+
+		model_init(&m);
+		mesh_take(&m, text, "x.yaml", views);
+		rc = model_check(&m, why, sizeof(why));
+		cr_expect_eq(rc, refused[i].why == NULL ? 0 : -1, "%zu", i);
+		if (refused[i].why != NULL)
+			cr_expect_str_eq(why, refused[i].why, "%s", why);
+		model_fini(&m);
+		free(text);
+	}
+}
+
+/* ---- by chance */
+
+enum { SEEDS = 40, STEPS = 60, NAMES = 5, IDS = 4 };
+
+static struct chance chance;
+
+static uint32_t
+below(uint32_t n)
+{
+	return chance_below(&chance, n);
+}
+
+static void
+service_change(struct model *m)
+{
+	static const char *const parts[] = { "grpc: [x.Shared]", "grpc: [y, z]",
+	    "regions: {allow: [us]}", "regions: {order: [eu, us]}",
+	    "defaults: {deadline: 3s}", "versions: {v1: {weight: 1}, v2: "
+	    "{weight: 9}}", "methods: {M: {deadline: 1s}}" };
+	char text[512];
+	struct intent *before;
+	bool taken[3] = { false };
+
+	snprintf(text, sizeof(text), "s%u", below(NAMES));
+	if (below(4) == 0) {
+		model_swap(m, INTENT_SERVICE, text, NULL, &before);
+		intent_free(before);
+		return;
+	}
+	memmove(text + 9, text, strlen(text) + 1);
+	memcpy(text, "service: ", 9);
+	for (uint32_t i = 0; i < 7; i++) {
+		/* Of two that say the same key, one. */
+		uint32_t key = i < 2 ? 0 : i < 4 ? 1 : 2;
+
+		if (below(3) != 0 || (key < 2 && taken[key]))
+			continue;
+		taken[key] = true;
+		strcat(text, "\n");
+		strcat(text, parts[i]);
+	}
+	/* s0's y would be s1's too: each its own, so that all go together. */
+	for (char *at = text; (at = strstr(at, "[y, z]")) != NULL; at += 6) {
+		at[1] = (char)('a' + text[10] - '0');
+		at[4] = (char)('k' + text[10] - '0');
+	}
+	intent_take(m, text, "chance.yaml");
+}
+
+static void
+endpoint_change(struct model *m)
+{
+	static const char *const versions[] = { "", "v1", "v2" };
+	static const char *const regions[] = { "us", "eu" };
+	struct model_endpoint e = { .health = below(3), .weight = 1 +
+	    below(2), .port = 1 + below(3) };
+	char service[16];
+
+	snprintf(service, sizeof(service), "s%u", below(NAMES));
+	snprintf(e.id, sizeof(e.id), "e%u", below(IDS));
+	snprintf(e.region, sizeof(e.region), "%s", regions[below(2)]);
+	snprintf(e.zone, sizeof(e.zone), "z%u", below(2));
+	snprintf(e.version, sizeof(e.version), "%s", versions[below(3)]);
+	snprintf(e.address, sizeof(e.address), "10.0.0.%u", below(4));
+	if (below(3) == 0)
+		model_endpoint_remove(m, service, e.id);
+	else
+		cr_assert(model_endpoint_put(m, service, &e));
+}
+
+static void
+mesh_change(struct model *m)
+{
+	struct intent *before;
+
+	if (below(2) == 0) {
+		model_swap(m, INTENT_GATEWAY, "g", NULL, &before);
+		intent_free(before);
+	} else
+		intent_take(m, below(2) == 0 ? "gateway: g\nregion: eu\n"
+		    "addresses: ['1.1.1.1:1']" : "caller: c\nmay: [s0, s1/M]",
+		    "chance.yaml");
+}
+
+static void
+change(struct model *m)
+{
+	uint32_t what = below(8);
+
+	if (what == 0)
+		mesh_change(m);
+	else if (what < 4)
+		service_change(m);
+	else
+		endpoint_change(m);
+}
+
+static char *
+view_text(const struct view *v)
+{
+	size_t n;
+	char *text;
+	FILE *f = open_memstream(&text, &n);
+
+	view_print(f, v);
+	fclose(f);
+	return text;
+}
+
+Test(view, follows_as_if_made_anew)
+{
+	char why[1024] = "";
+
+	for (unsigned seed = 1; seed <= SEEDS; seed++) {
+		static const char *const lines[] = { "# view sidecar us",
+		    "# view sidecar eu", "# view gateway eu g",
+		    "# view grpc us" };
+		struct view *views[4], *anew;
+		struct model m;
+
+		chance.state = seed;
+		model_init(&m);
+		intent_take(&m, "region: us", "x");
+		intent_take(&m, "region: eu", "x");
+		for (uint32_t i = 0; i < 4; i++)
+			views[i] = view_take(lines[i], i);
+		for (int step = 0; step < STEPS; step++) {
+			change(&m);
+			cr_assert_eq(model_check(&m, why, sizeof(why)), 0,
+			    "%s", why);
+			for (int i = 0; i < 4; i++)
+				cr_assert_neq(view_compile(views[i], &m, why,
+				    sizeof(why)), -1, "seed %u: %s", seed,
+				    why);
+			model_clean(&m);
+			if (step % 5 != 0)
+				continue;
+			for (int i = 0; i < 4; i++) {
+				char *a = view_text(views[i]), *b;
+
+				anew = view_take(lines[i], 4);
+				cr_assert_neq(view_compile(anew, &m, why,
+				    sizeof(why)), -1);
+				b = view_text(anew);
+				cr_assert_str_eq(a, b, "seed %u step %d", seed,
+				    step);
+				free(a);
+				free(b);
+				view_free(anew);
+			}
+		}
+		for (int i = 0; i < 4; i++)
+			view_free(views[i]);
+		model_fini(&m);
+	}
+}

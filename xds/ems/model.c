@@ -1,0 +1,525 @@
+/* xds/ems/model.c - see model.h. */
+#include "xds/ems/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/log.h"
+#include "xds/proto/godwit/ems/intent.pb-c.h"
+
+typedef Godwit__Ems__V1__Gateway Gateway;
+typedef Godwit__Ems__V1__Service Service;
+typedef Godwit__Ems__V1__Caller Caller;
+
+/* ---- sorted arrays of pointers to what begins with a name */
+
+static size_t
+service_at(const struct model *m, const char *name, bool *found)
+{
+	size_t low = 0, high = m->services_n;
+
+	*found = false;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int rc = strcmp(m->services[mid]->name, name);
+
+		if (rc == 0) {
+			*found = true;
+			return mid;
+		}
+		if (rc < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static size_t
+intent_at(const struct model *m, enum intent_noun noun, const char *name,
+    bool *found)
+{
+	size_t low = 0, high = m->intents_n[noun];
+
+	*found = false;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int rc = strcmp(m->intents[noun][mid]->name, name);
+
+		if (rc == 0) {
+			*found = true;
+			return mid;
+		}
+		if (rc < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Room for one more pointer at place i of n. */
+static bool
+insert(void ***list, size_t *n, size_t *size, size_t i, void *p)
+{
+	size_t to_size = *size == 0 ? 16 : *size * 2;
+	void **to;
+
+	if (*n == *size) {
+		if ((to = realloc(*list, to_size * sizeof(*to))) == NULL)
+			return false;
+		*list = to;
+		*size = to_size;
+	}
+	memmove(*list + i + 1, *list + i, (*n - i) * sizeof(**list));
+	(*list)[i] = p;
+	(*n)++;
+	return true;
+}
+
+/* ---- questions */
+
+struct intent *
+model_intent(const struct model *m, enum intent_noun noun, const char *name)
+{
+	bool found;
+	size_t i = intent_at(m, noun, name, &found);
+
+	return found ? m->intents[noun][i] : NULL;
+}
+
+struct model_service *
+model_service(const struct model *m, const char *name)
+{
+	bool found;
+	size_t i = service_at(m, name, &found);
+
+	return found ? m->services[i] : NULL;
+}
+
+static const Service *
+message(const struct model_service *s)
+{
+	return s->intent == NULL ? NULL : s->intent->message;
+}
+
+size_t
+model_grpc_n(const struct model_service *s)
+{
+	const Service *m = message(s);
+
+	return m == NULL || m->n_grpc == 0 ? 1 : m->n_grpc;
+}
+
+const char *
+model_grpc(const struct model_service *s, size_t i)
+{
+	const Service *m = message(s);
+
+	return m == NULL || m->n_grpc == 0 ? s->name : m->grpc[i];
+}
+
+bool
+model_allows(const struct model_service *s, const char *region)
+{
+	const Service *m = message(s);
+
+	if (m == NULL || m->regions == NULL || m->regions->n_allow == 0)
+		return true;
+	for (size_t i = 0; i < m->regions->n_allow; i++)
+		if (strcmp(m->regions->allow[i], region) == 0)
+			return true;
+	return false;
+}
+
+bool
+model_is_live(const struct model_service *s, const char *region)
+{
+	const struct model_endpoint *e;
+
+	TAILQ_FOREACH(e, &s->endpoints, link)
+		if (e->health != MODEL_DRAINING &&
+		    strcmp(e->region, region) == 0)
+			return true;
+	return false;
+}
+
+bool
+model_has_gateway(const struct model *m, const char *region)
+{
+	for (size_t i = 0; i < m->intents_n[INTENT_GATEWAY]; i++) {
+		const Gateway *g = m->intents[INTENT_GATEWAY][i]->message;
+
+		if (strcmp(g->region, region) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- services */
+
+static struct model_service *
+service_get(struct model *m, const char *name)
+{
+	bool found;
+	size_t i = service_at(m, name, &found);
+	struct model_service *s;
+
+	if (found)
+		return m->services[i];
+	if ((s = calloc(1, sizeof(*s))) == NULL ||
+	    (s->name = strdup(name)) == NULL) {
+		free(s);
+		return NULL;
+	}
+	TAILQ_INIT(&s->endpoints);
+	m->dirty_names = true;
+	if (insert((void ***)(void *)&m->services, &m->services_n,
+	    &m->services_size, i, s))
+		return s;
+	free(s->name);
+	free(s);
+	return NULL;
+}
+
+static void
+service_dirty(struct model *m, struct model_service *s)
+{
+	bool gone = s->intent == NULL && TAILQ_EMPTY(&s->endpoints);
+
+	m->dirty_names = m->dirty_names || gone != s->gone;
+	s->dirty = m->dirty_some = true;
+	s->gone = gone;
+}
+
+static void
+service_free(struct model_service *s)
+{
+	struct model_endpoint *e;
+
+	while ((e = TAILQ_FIRST(&s->endpoints)) != NULL) {
+		TAILQ_REMOVE(&s->endpoints, e, link);
+		free(e);
+	}
+	for (size_t i = 0; i < s->parts_n; i++) {
+		body_put(s->parts[i].pins);
+		body_put(s->parts[i].routes);
+		body_put(s->parts[i].host);
+	}
+	free(s->parts);
+	free(s->name);
+	free(s);
+}
+
+struct model_part *
+model_part(struct model_service *s, uint32_t view)
+{
+	struct model_part *to;
+
+	if (view < s->parts_n)
+		return &s->parts[view];
+	if ((to = realloc(s->parts, (view + 1) * sizeof(*to))) == NULL)
+		return NULL;
+	memset(to + s->parts_n, 0, (view + 1 - s->parts_n) * sizeof(*to));
+	s->parts = to;
+	s->parts_n = view + 1;
+	return &s->parts[view];
+}
+
+void
+model_clean(struct model *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->services_n; i++) {
+		m->services[i]->dirty = false;
+		if (m->services[i]->gone)
+			service_free(m->services[i]);
+		else
+			m->services[n++] = m->services[i];
+	}
+	m->services_n = n;
+	m->dirty_all = m->dirty_some = m->dirty_names = false;
+}
+
+/* ---- intents */
+
+static bool
+intent_put(struct model *m, struct intent *i, struct intent **before)
+{
+	bool found;
+	size_t at = intent_at(m, i->noun, i->name, &found);
+
+	*before = found ? m->intents[i->noun][at] : NULL;
+	if (!found && !insert((void ***)(void *)&m->intents[i->noun],
+	    &m->intents_n[i->noun], &m->intents_size[i->noun], at, i))
+		return false;
+	m->intents[i->noun][at] = i;
+	return true;
+}
+
+static struct intent *
+intent_remove(struct model *m, enum intent_noun noun, const char *name)
+{
+	bool found;
+	size_t at = intent_at(m, noun, name, &found);
+	struct intent *i = found ? m->intents[noun][at] : NULL;
+
+	if (found)
+		memmove(m->intents[noun] + at, m->intents[noun] + at + 1,
+		    (--m->intents_n[noun] - at) * sizeof(i));
+	return i;
+}
+
+bool
+model_swap(struct model *m, enum intent_noun noun, const char *name,
+    struct intent *i, struct intent **before)
+{
+	struct model_service *s = noun != INTENT_SERVICE ? NULL : i == NULL ?
+	    model_service(m, name) : service_get(m, name);
+
+	*before = NULL;
+	if (noun == INTENT_SERVICE && i != NULL && s == NULL)
+		return false;
+	if (i == NULL)
+		*before = intent_remove(m, noun, name);
+	else if (!intent_put(m, i, before)) {
+		if (s != NULL)
+			service_dirty(m, s);
+		return false;
+	}
+	if (noun != INTENT_SERVICE)
+		m->dirty_all = true;
+	else if (s != NULL) {
+		m->dirty_names = true;
+		s->intent = i;
+		service_dirty(m, s);
+	}
+	return true;
+}
+
+/* ---- endpoints */
+
+static struct model_endpoint *
+endpoint_find(const struct model_service *s, const char *id)
+{
+	struct model_endpoint *e;
+
+	TAILQ_FOREACH(e, &s->endpoints, link)
+		if (strcmp(e->id, id) == 0)
+			return e;
+	return NULL;
+}
+
+static void
+endpoint_insert(struct model_service *s, struct model_endpoint *e)
+{
+	struct model_endpoint *at;
+
+	TAILQ_FOREACH(at, &s->endpoints, link)
+		if (strcmp(at->id, e->id) > 0)
+			break;
+	if (at != NULL)
+		TAILQ_INSERT_BEFORE(at, e, link);
+	else
+		TAILQ_INSERT_TAIL(&s->endpoints, e, link);
+	s->endpoints_n++;
+}
+
+bool
+model_endpoint_put(struct model *m, const char *service,
+    const struct model_endpoint *from)
+{
+	struct model_service *s = service_get(m, service);
+	struct model_endpoint *e, saved;
+	bool is_new;
+
+	if (s == NULL)
+		return false;
+	e = endpoint_find(s, from->id);
+	is_new = e == NULL;
+	if (is_new && (e = calloc(1, sizeof(*e))) == NULL)
+		return false;
+	saved = *e;
+	*e = *from;
+	e->link = saved.link;
+	if (is_new)
+		endpoint_insert(s, e);
+	service_dirty(m, s);
+	return true;
+}
+
+void
+model_endpoint_remove(struct model *m, const char *service, const char *id)
+{
+	struct model_service *s = model_service(m, service);
+	struct model_endpoint *e = s == NULL ? NULL : endpoint_find(s, id);
+
+	if (e == NULL)
+		return;
+	TAILQ_REMOVE(&s->endpoints, e, link);
+	s->endpoints_n--;
+	free(e);
+	service_dirty(m, s);
+}
+
+/* ---- whether they go together (M1) */
+
+static int
+region_check(const struct model *m, const struct intent *i, const char *region,
+    char *why, size_t why_len)
+{
+	return model_intent(m, INTENT_REGION, region) != NULL ? 0 :
+	    why_set(why, why_len, "%s %s names region \"%s\", and there is no "
+	    "such region", intent_word(i->noun), i->name, region);
+}
+
+static int
+service_check(const struct model *m, const struct model_service *s, char *why,
+    size_t why_len)
+{
+	const Service *x = message(s);
+
+	for (size_t i = 0; x != NULL && x->regions != NULL &&
+	    i < x->regions->n_allow; i++)
+		if (region_check(m, s->intent, x->regions->allow[i], why,
+		    why_len) == -1)
+			return -1;
+	for (size_t i = 0; x != NULL && x->regions != NULL &&
+	    i < x->regions->n_order; i++) {
+		const char *region = x->regions->order[i];
+
+		if (region_check(m, s->intent, region, why, why_len) == -1)
+			return -1;
+		if (!model_allows(s, region))
+			return why_set(why, why_len, "service %s: "
+			    "regions.order sends calls to \"%s\", which "
+			    "regions.allow forbids", s->name, region);
+	}
+	return 0;
+}
+
+struct claim {				/* a gRPC name, and who answers it */
+	const char	*name;
+	struct model_service *service;
+	bool		 was_shared;
+};
+
+static int
+claim_compare(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	int rc = strcmp(x->name, y->name);
+
+	return rc != 0 ? rc : strcmp(x->service->name, y->service->name);
+}
+
+/* All claims, those of one name together; NULL: no memory. */
+static struct claim *
+claims_new(const struct model *m, size_t *n)
+{
+	struct claim *all;
+
+	*n = 0;
+	for (size_t i = 0; i < m->services_n; i++)
+		*n += model_grpc_n(m->services[i]);
+	if ((all = calloc(*n + 1, sizeof(*all))) == NULL)
+		return NULL;
+	*n = 0;
+	for (size_t i = 0; i < m->services_n; i++)
+		for (size_t j = 0; j < model_grpc_n(m->services[i]); j++)
+			all[(*n)++] = (struct claim){ model_grpc(
+			    m->services[i], j), m->services[i],
+			    m->services[i]->shared };
+	if (*n > 0)
+		qsort(all, *n, sizeof(*all), claim_compare);
+	return all;
+}
+
+static void
+shared_mark(struct model *m, const struct claim *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		all[i].service->shared = false;
+	for (size_t i = 1; i < n; i++)
+		if (strcmp(all[i - 1].name, all[i].name) == 0)
+			all[i - 1].service->shared =
+			    all[i].service->shared = true;
+	for (size_t i = 0; i < n; i++)
+		if (all[i].service->shared != all[i].was_shared &&
+		    !all[i].service->gone) {
+			m->dirty_names = true;
+			service_dirty(m, all[i].service);
+		}
+}
+
+/* One service's own name is no other's gRPC name: a call by path would be
+ * either's. Several may share one that is nobody's own: their callers say by
+ * :authority whom they mean. */
+static int
+claims_check(struct model *m, char *why, size_t why_len)
+{
+	size_t n;
+	struct claim *all = claims_new(m, &n);
+	int rc = 0;
+
+	if (all == NULL)
+		return why_set(why, why_len, "no memory is left");
+	for (size_t i = 1; i < n && rc == 0; i++) {
+		const struct claim *a = &all[i - 1], *b = &all[i];
+		bool own = strcmp(a->name, a->service->name) == 0 ||
+		    strcmp(b->name, b->service->name) == 0;
+
+		if (own && strcmp(a->name, b->name) == 0)
+			rc = why_set(why, why_len, "services %s and %s both "
+			    "answer gRPC service %s, which is the name of one "
+			    "of them", a->service->name, b->service->name,
+			    a->name);
+	}
+	if (rc == 0)
+		shared_mark(m, all, n);
+	free(all);
+	return rc;
+}
+
+int
+model_check(struct model *m, char *why, size_t why_len)
+{
+	for (size_t i = 0; i < m->intents_n[INTENT_GATEWAY]; i++) {
+		const struct intent *at = m->intents[INTENT_GATEWAY][i];
+		const Gateway *g = at->message;
+
+		if (region_check(m, at, g->region, why, why_len) == -1)
+			return -1;
+		if (model_service(m, at->name) != NULL)
+			return why_set(why, why_len, "gateway %s has the name "
+			    "of a service, expected one of its own: a proxy "
+			    "says by it what it is", at->name);
+	}
+	for (size_t i = 0; i < m->services_n; i++)
+		if (service_check(m, m->services[i], why, why_len) == -1)
+			return -1;
+	return claims_check(m, why, why_len);
+}
+
+/* ---- life */
+
+void
+model_init(struct model *m)
+{
+	*m = (struct model){ 0 };
+}
+
+void
+model_fini(struct model *m)
+{
+	for (int noun = 0; noun < INTENT_NOUNS; noun++) {
+		for (size_t i = 0; i < m->intents_n[noun]; i++)
+			intent_free(m->intents[noun][i]);
+		free(m->intents[noun]);
+	}
+	for (size_t i = 0; i < m->services_n; i++)
+		service_free(m->services[i]);
+	free(m->services);
+	*m = (struct model){ 0 };
+}

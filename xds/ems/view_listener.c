@@ -1,0 +1,253 @@
+/*
+ * xds/ems/view_listener.c - where a proxy listens, and who gets in.
+ *
+ *   sidecar   clear text, on the address that its node.metadata.listen says
+ *   gateway   mutual TLS: a certificate of the mesh's CA and of a region; then
+ *             the callers' intents as an RBAC filter
+ *   gRPC      an API listener, which is a description only
+ */
+#include "xds/ems/view_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HCM "type.googleapis.com/envoy.extensions.filters.network." \
+	    "http_connection_manager.v3.HttpConnectionManager"
+#define ROUTER "{name: envoy.filters.http.router, typed_config: {\"@type\": " \
+	    "type.googleapis.com/envoy.extensions.filters.http.router.v3." \
+	    "Router}}"
+
+void
+view_tls_print(FILE *f, const struct view *v, const char *matcher)
+{
+	fprintf(f, "common_tls_context: {alpn_protocols: [h2], tls_params: "
+	    "{tls_minimum_protocol_version: TLSv1_3, "
+	    "tls_maximum_protocol_version: TLSv1_3}, tls_certificates: "
+	    "[{certificate_chain: {filename: \"%s/tls.crt\"}, private_key: "
+	    "{filename: \"%s/tls.key\"}}], validation_context: {trusted_ca: "
+	    "{filename: \"%s/ca.crt\"}, match_typed_subject_alt_names: [{san_type: "
+	    "URI, matcher: %s}]}}", v->key.tls, v->key.tls, v->key.tls, matcher);
+}
+
+/* ---- who may call what */
+
+/* The paths of SERVICE or SERVICE/METHOD. */
+static void
+path_print(FILE *f, const char *may)
+{
+	const char *slash = strchr(may, '/');
+
+	fprintf(f, "{url_path: {path: {%s: \"/%s%s\"}}}", slash == NULL ?
+	    "prefix" : "exact", may, slash == NULL ? "/" : "");
+}
+
+/* By its gRPC names, if it is a service of ours. */
+static void
+may_print(FILE *f, const struct model *m, const char *may)
+{
+	const char *slash = strchr(may, '/');
+	size_t n = slash == NULL ? strlen(may) : (size_t)(slash - may);
+	char name[INTENT_NAME_MAX + 1], path[2 * INTENT_NAME_MAX + 2];
+	struct model_service *s;
+
+	snprintf(name, sizeof(name), "%.*s", (int)n, may);
+	s = model_service(m, name);
+	if (s == NULL) {
+		path_print(f, may);
+		return;
+	}
+	for (size_t i = 0; i < model_grpc_n(s); i++) {
+		snprintf(path, sizeof(path), "%s%s", model_grpc(s, i),
+		    slash == NULL ? "" : slash);
+		fprintf(f, "%s%s", i == 0 ? "" : ", ", s->shared ?
+		    "{and_rules: {rules: [" : "");
+		path_print(f, path);
+		/* Others answer this path too: it is who is asked. */
+		if (s->shared)
+			fprintf(f, ", {header: {name: \":authority\", "
+			    "string_match: {exact: \"%s\", ignore_case: "
+			    "true}}}]}}", s->name);
+	}
+}
+
+static void
+all_may_print(FILE *f, const struct model *m)
+{
+	for (size_t i = 0, n = 0; i < m->intents_n[INTENT_CALLER]; i++) {
+		const Caller *c = m->intents[INTENT_CALLER][i]->message;
+
+		for (size_t j = 0; j < c->n_may; j++, n++) {
+			fprintf(f, n == 0 ? "" : ", ");
+			may_print(f, m, c->may[j]);
+		}
+	}
+}
+
+static bool
+somebody_may(const struct model *m)
+{
+	for (size_t i = 0; i < m->intents_n[INTENT_CALLER]; i++)
+		if (((const Caller *)m->intents[INTENT_CALLER][i]->message)->
+		    n_may > 0)
+			return true;
+	return false;
+}
+
+/* One policy for each caller, and one for what no caller names. */
+static void
+rbac_print(FILE *f, const struct pass *p)
+{
+	const struct model *m = p->model;
+
+	if (!somebody_may(m))
+		return;
+	fprintf(f, "{name: envoy.filters.http.rbac, typed_config: {\"@type\": "
+	    "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, "
+	    "rules: {action: ALLOW, policies: {");
+	for (size_t i = 0; i < m->intents_n[INTENT_CALLER]; i++) {
+		const Caller *c = m->intents[INTENT_CALLER][i]->message;
+
+		if (c->n_may == 0)
+			continue;
+		fprintf(f, "\"caller %s\": {principals: [{authenticated: "
+		    "{principal_name: {suffix: \"/service/%s\"}}}], "
+		    "permissions: [", c->caller, c->caller);
+		for (size_t j = 0; j < c->n_may; j++) {
+			fprintf(f, j == 0 ? "" : ", ");
+			may_print(f, m, c->may[j]);
+		}
+		fprintf(f, "]}, ");
+	}
+	fprintf(f, "\"open to the mesh\": {principals: [{any: true}], "
+	    "permissions: [{not_rule: {or_rules: {rules: [");
+	all_may_print(f, m);
+	fprintf(f, "]}}}]}}}}}, ");
+}
+
+/* ---- listeners */
+
+static void
+hcm_print(FILE *f, const struct pass *p)
+{
+	fprintf(f, "{name: envoy.filters.network.http_connection_manager, "
+	    "typed_config: {\"@type\": " HCM ", codec_type: HTTP2, "
+	    "stat_prefix: mesh, stream_idle_timeout: 0s, rds: {config_source: "
+	    "{ads: {}, resource_api_version: V3}, route_config_name: mesh}, "
+	    "http_filters: [");
+	if (p->view->key.role == VIEW_GATEWAY)
+		rbac_print(f, p);
+	fprintf(f, ROUTER "]}}");
+}
+
+static void
+mutual_tls_print(FILE *f, const struct pass *p)
+{
+	const struct view_settings *s = p->view->settings;
+	char matcher[2 * INTENT_NAME_MAX];
+
+	snprintf(matcher, sizeof(matcher), "{prefix: \"spiffe://%s/region/\"}",
+	    s->mesh);
+	fprintf(f, ", transport_socket_connect_timeout: 10s, "
+	    "transport_socket: {name: envoy.transport_sockets.tls, "
+	    "typed_config: {\"@type\": type.googleapis.com/envoy.extensions."
+	    "transport_sockets.tls.v3.DownstreamTlsContext, "
+	    "require_client_certificate: true, ");
+	view_tls_print(f, p->view, matcher);
+	fprintf(f, "}}");
+}
+
+int
+view_listeners(const struct pass *p)
+{
+	const struct view *v = p->view;
+	const char *name = v->key.role == VIEW_GATEWAY ? v->key.gateway : "mesh";
+	char host[64];
+	unsigned port;
+	struct text t;
+
+	if (v->key.role == VIEW_GRPC ||
+	    !intent_address(v->key.listen, host, sizeof(host), &port))
+		return 0;
+	text_begin(&t);
+	if (t.out != NULL) {
+		fprintf(t.out, "{name: \"%s\", address: {socket_address: "
+		    "{address: \"%s\", port_value: %u}}, filter_chains: "
+		    "[{filters: [", name, host, port);
+		hcm_print(t.out, p);
+		fprintf(t.out, "]");
+		if (v->key.role == VIEW_GATEWAY)
+			mutual_tls_print(t.out, p);
+		fprintf(t.out, "}]}");
+	}
+	return text_put(&t, p, RESOURCE_LISTENER, name);
+}
+
+/* ---- gRPC clients (gRFC A27): Listener{1 name, 19 api_listener{1 Any}}; the
+ * subset of ours has no such field, for a proxy has no use for it. */
+
+static uint8_t *
+field_put(uint8_t *to, unsigned tag, const void *p, size_t n)
+{
+	for (; tag >= 0x80; tag >>= 7)
+		*to++ = (uint8_t)(tag | 0x80);
+	*to++ = (uint8_t)tag;
+	for (size_t v = n; ; v >>= 7) {
+		*to++ = (uint8_t)(v >= 0x80 ? v | 0x80 : v);
+		if (v < 0x80)
+			break;
+	}
+	if (p == NULL)
+		return to;
+	memcpy(to, p, n);
+	return to + n;
+}
+
+static struct body *
+api_listener_new(const char *name, const struct body *hcm)
+{
+	size_t url = sizeof(HCM) - 1, any = url + hcm->len + 16;
+	uint8_t *bytes = malloc(3 * any + strlen(name) + 64), *at = bytes;
+	uint8_t *inner = bytes == NULL ? NULL : bytes + any + strlen(name) +
+	    48, *end = inner;
+	struct body *b = NULL;
+
+	if (bytes == NULL)
+		return NULL;
+	end = field_put(end, 1 << 3 | 2, HCM, url);
+	end = field_put(end, 2 << 3 | 2, hcm->bytes, hcm->len);
+	any = (size_t)(end - inner);
+	at = field_put(at, 1 << 3 | 2, name, strlen(name));
+	/* api_listener holds one field, whose head is 1 to 5 bytes more. */
+	end = field_put(end, 1 << 3 | 2, inner, any);
+	at = field_put(at, 19 << 3 | 2, inner + any, (size_t)(end - inner) -
+	    any);
+	b = body_copy(bytes, (size_t)(at - bytes));
+	free(bytes);
+	return b;
+}
+
+int
+view_api_listener(const struct pass *p, const struct model_service *s)
+{
+	const Service *m = view_intent(s);
+	struct body *hcm, *b;
+	struct text t;
+	bool good;
+
+	text_begin(&t);
+	if (t.out != NULL) {
+		fprintf(t.out, "{stat_prefix: mesh, route_config: {name: "
+		    "\"%s\", virtual_hosts: [{name: \"%s\", domains: [\"*\"], "
+		    "routes: [{match: {prefix: \"\"}, ", s->name, s->name);
+		view_route_print(t.out, p->view, s, m == NULL ? NULL :
+		    m->defaults);
+		fprintf(t.out, "}]}]}, http_filters: [" ROUTER "]}");
+	}
+	hcm = text_end(&t, p, HCM);
+	b = hcm == NULL ? NULL : api_listener_new(s->name, hcm);
+	good = b != NULL && catalog_put(&p->view->catalog, RESOURCE_LISTENER,
+	    s->name, b);
+	body_put(hcm);
+	body_put(b);
+	return good ? 0 : -1;
+}
