@@ -25,7 +25,7 @@
 #                         godwit (t/interop/README.md); T='go to-java tls'
 #   make bench            CPU per call against nghttpx and Envoy, and what
 #                         routes and endpoints cost, what small calls wait
-#                         beside bulk; T=calls, route, publish, scale or flow
+#                         beside bulk; T=calls, route, publish, scale, flow, xds, giant or ems
 #                         for one of them
 #   make layers           who may include whom, which library lives where
 #   make fmt              clang-format in what git says is changed, or in
@@ -77,7 +77,7 @@ $B/config.stamp: configure
 
 ROOMS	= conf shm xds xds/ems worker/io worker master master/ctl
 SRC	:= $(sort $(wildcard $(ROOMS:%=%/*.c)))
-MAIN	= master/main.c master/ctl/main.c
+MAIN	= master/main.c master/ctl/main.c xds/ems/main.c
 STRESS_STORE := $(sort $(wildcard t/stress/store*.c))
 STRESS	:= $(filter-out $(STRESS_STORE),$(sort $(wildcard t/stress/*.c)))
 PROTO	:= $(sort $(patsubst xds/proto/%,%,$(shell \
@@ -92,14 +92,18 @@ EXAMPLES := $(sort $(shell find conf/examples -type f 2>/dev/null))
 
 OBJ	= $(patsubst %.c,$B/obj/%.o,$(filter-out $(MAIN),$(SRC)))
 PB_H	= $(PROTO:%.proto=$B/xds/proto/%.pb-c.h)
-PB_OBJ	= $(PROTO:%.proto=$B/obj/xds/proto/%.pb-c.o)
+PB_OBJ	= $(PROTO:%.proto=$B/obj/xds/proto/%.pb-c.o) \
+	$B/obj/xds/proto/reflected.o
+# What godwit-ems says of itself over gRPC reflection.
+REFLECTED = $(addprefix xds/proto/,godwit/ems/registry.proto \
+	grpc/health/v1/health.proto grpc/reflection/v1/reflection.proto)
 HELP_OBJ = $(HELP:%.c=$B/obj/%.o)
 TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%) \
 	$(STRESS_BIN)
 STRESS_BIN = $(if $(STRESS),$B/t/stress/publish) \
 	$(if $(STRESS_STORE),$B/t/stress/store)
 SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
-GODWIT	= $B/godwit $B/godwitctl
+GODWIT	= $B/godwit $B/godwitctl $B/godwit-ems
 
 # ---- flags
 
@@ -123,6 +127,7 @@ all: $(GODWIT) $B/libgodwit.a
 
 $B/godwit: $B/obj/master/main.o $B/libgodwit.a
 $B/godwitctl: $B/obj/master/ctl/main.o $B/libgodwit.a
+$B/godwit-ems: $B/obj/xds/ems/main.o $B/libgodwit.a
 $(GODWIT):
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -155,6 +160,18 @@ $(PB_OBJ): $B/obj/%.o: $B/%.c $B/config.mk | $(PB_H)
 $B/xds/proto/%.pb-c.c $B/xds/proto/%.pb-c.h: xds/proto/%.proto $B/config.mk
 	@mkdir -p $(@D)
 	$(call say,GEN)$(PROTOC_C) -I. --c_out=$B $<
+
+# A FileDescriptorSet as bytes of C.
+$B/xds/proto/reflected.set: $(REFLECTED) $B/config.mk
+	@mkdir -p $(@D)
+	$(call say,GEN)$(PROTOC_C) -I. --include_imports \
+	    --include_source_info --descriptor_set_out=$@ $(REFLECTED)
+
+$B/xds/proto/reflected.c: $B/xds/proto/reflected.set
+	$(call say,GEN){ echo 'const unsigned char reflected[] = {'; \
+	    od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g'; \
+	    echo '};'; echo 'const unsigned long reflected_len =' \
+	    'sizeof(reflected);'; } >$@
 
 # ---- tests
 
@@ -298,16 +315,26 @@ fmt:
 
 # ---- install
 
+completiondir = $(datadir)/bash-completion/completions
+
 install: all
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sysconfdir)/godwit \
-	    $(DESTDIR)$(docdir)
-	install -m 755 $B/godwit $B/godwitctl $(DESTDIR)$(bindir)
+	    $(DESTDIR)$(docdir) $(DESTDIR)$(mandir)/man1 \
+	    $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(completiondir)
+	install -m 755 $(GODWIT) $(DESTDIR)$(bindir)
+	install -m 644 conf/man/godwitctl.1 $(DESTDIR)$(mandir)/man1
+	install -m 644 conf/man/godwit-ems.8 $(DESTDIR)$(mandir)/man8
+	install -m 644 conf/completion/godwitctl.bash \
+	    $(DESTDIR)$(completiondir)/godwitctl
 	install -m 644 README.md LICENSE $(DESTDIR)$(docdir)
 	for f in $(EXAMPLES:conf/%=%); do \
 	    install -D -m 644 conf/$$f $(DESTDIR)$(docdir)/$$f || exit; done
 
 uninstall:
-	rm -f $(DESTDIR)$(bindir)/godwit $(DESTDIR)$(bindir)/godwitctl
+	rm -f $(GODWIT:$B/%=$(DESTDIR)$(bindir)/%) \
+	    $(DESTDIR)$(mandir)/man1/godwitctl.1 \
+	    $(DESTDIR)$(mandir)/man8/godwit-ems.8 \
+	    $(DESTDIR)$(completiondir)/godwitctl
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:

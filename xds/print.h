@@ -21,6 +21,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct load_arena;
@@ -42,6 +43,8 @@ void	print_begin(struct print *p, FILE *out, struct load_arena *memory);
 void	print_open(struct print *p, const char *key, char bracket);
 void	print_close(struct print *p, char bracket);
 void	print_text(struct print *p, const char *key, const char *text);
+void	print_number(struct print *p, const char *key, uint64_t number);
+void	print_flag(struct print *p, const char *key, bool flag);
 
 /* The fields of m, with "@type" before them if url is not NULL. */
 void	print_message(struct print *p, const char *key,

@@ -6,6 +6,7 @@
  */
 #include "xds/print_inside.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,4 +148,18 @@ print_text(struct print *p, const char *key, const char *text)
 {
 	print_key(p, key);
 	print_quoted(p, text, strlen(text));
+}
+
+void
+print_number(struct print *p, const char *key, uint64_t number)
+{
+	print_key(p, key);
+	fprintf(p->out, "%" PRIu64, number);
+}
+
+void
+print_flag(struct print *p, const char *key, bool flag)
+{
+	print_key(p, key);
+	fputs_unlocked(flag ? "true" : "false", p->out);
 }

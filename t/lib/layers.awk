@@ -42,6 +42,7 @@ BEGIN {
 	home["stdatomic.h"] = home["sys/mman.h"] = "^shm/"
 	home["sys/inotify.h"] = "^master/watch\\.c$"
 	home["sqlite3.h"] = "^xds/ems/store_sqlite[^/]*$"
+	home["microhttpd.h"] = "^xds/ems/rest[^/]*$"
 	home["pthread.h"] = "^xds/ems/store\\.c$"
 	home["sys/epoll.h"] = "^worker/io/sys\\.c$"
 	home["sys/wait.h"] = "^master/keeper\\.c$|" \

@@ -1,0 +1,234 @@
+/*
+ * xds/ems/door.c - see call.h: a port and its connections.
+ *
+ *   edge ──> accept, ACCEPTS a turn ──> visitor ──> conn ──> call.c
+ */
+#include "xds/ems/call_inside.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/log.h"
+
+enum {
+	ACCEPTS = 64, PAUSE_MS = 100, STREAMS = 100, HEADER_BYTES = 65536,
+	HEADERS = 100, HANDSHAKE_MS = 10000,
+	/* What a proxy may send ahead: its requests name what it wants. */
+	WINDOW_BYTES = 1 << 20,
+};
+
+struct door {
+	struct source	 source;
+	struct task	 again;
+	struct timer	 pause;
+	struct io	*io;
+	struct door_settings settings;
+	LIST_HEAD(, visitor) visitors;
+	size_t		 visitors_n;
+	int		 fd;
+	bool		 draining, full;
+};
+
+const struct door_settings *
+door_settings(const struct door *d)
+{
+	return &d->settings;
+}
+
+size_t
+door_connections(const struct door *d)
+{
+	return d->visitors_n;
+}
+
+/* ---- connections */
+
+static void
+visitor_opened(struct conn *c)
+{
+	struct visitor *v = CONTAINER(c, struct visitor, conn);
+
+	if (v->door->draining)
+		conn_drain(c);
+}
+
+static void
+visitor_closed(struct conn *c)
+{
+	struct visitor *v = CONTAINER(c, struct visitor, conn);
+
+	if (c->end != CONN_END_PEER && c->end != CONN_END_LOCAL)
+		log_info("%s: the connection ended: %s", v->address, c->why);
+	LIST_REMOVE(v, link);
+	v->door->visitors_n--;
+	if (v->tls != NULL)
+		tls_context_put(v->tls);
+	free(v);
+}
+
+static const struct conn_events visitor_events = {
+	.opened = visitor_opened, .closed = visitor_closed,
+};
+
+static void
+address_text(const struct door *d, int fd, char *to, size_t cap)
+{
+	struct sockaddr_storage a = { 0 };
+	const struct sockaddr_in *in = (const void *)&a;
+	const struct sockaddr_in6 *in6 = (const void *)&a;
+	char ip[INET6_ADDRSTRLEN] = "?";
+	bool six;
+
+	(void)d->io->sys->peer(d->io->sys->ctx, fd, &a);
+	six = a.ss_family == AF_INET6;
+	if (six || a.ss_family == AF_INET)
+		inet_ntop(a.ss_family, six ? (const void *)&in6->sin6_addr :
+		    (const void *)&in->sin_addr, ip, sizeof(ip));
+	snprintf(to, cap, six ? "[%s]:%u" : "%s:%u", ip,
+	    ntohs(six ? in6->sin6_port : in->sin_port));
+}
+
+static void
+visit(struct door *d, int fd)
+{
+	const struct conn_settings s = {
+	    .h2 = { .server = true, .max_concurrent_streams = STREAMS,
+		.stream_window_bytes = WINDOW_BYTES,
+		.connection_window_bytes = WINDOW_BYTES,
+		.hpack_table_bytes = 4096, .header_bytes_max = HEADER_BYTES,
+		.header_count_max = HEADERS, .limits = H2_LIMITS_DEFAULT },
+	    .h2_events = &call_events, .events = &visitor_events,
+	    .tls = d->settings.tls, .open_timeout_ms = HANDSHAKE_MS,
+	    .keepalive_ms = d->settings.keepalive_ms,
+	    .keepalive_timeout_ms = d->settings.keepalive_timeout_ms };
+	struct visitor *v = d->visitors_n < d->settings.connections_max ?
+	    calloc(1, sizeof(*v)) : NULL;
+
+	if (v == NULL) {
+		if (!d->full)
+			log_warn("a connection is closed: there are %zu, "
+			    "expected at most %u", d->visitors_n,
+			    d->settings.connections_max);
+		d->full = true;
+		d->io->sys->close(d->io->sys->ctx, fd);
+		return;
+	}
+	v->door = d;
+	address_text(d, fd, v->address, sizeof(v->address));
+	if (!conn_accept(&v->conn, d->io, fd, &s)) {
+		free(v);
+		return;
+	}
+	d->full = false;
+	if (d->settings.tls != NULL)
+		v->tls = tls_context_get(d->settings.tls);
+	LIST_INSERT_HEAD(&d->visitors, v, link);
+	d->visitors_n++;
+}
+
+/* ---- the port */
+
+static void
+door_accept(struct door *d)
+{
+	struct sys *sys = d->io->sys;
+	int fd = -1, i;
+
+	for (i = 0; i < ACCEPTS && !d->draining; i++) {
+		if ((fd = sys->accept(sys->ctx, d->fd)) == -1)
+			break;
+		visit(d, fd);
+	}
+	if (i == ACCEPTS) {
+		loop_soon(d->io->loop, &d->again);
+	} else if (fd == -1 && errno != EAGAIN && !d->draining) {
+		log_warn("can't accept a connection: %s; trying again",
+		    strerror(errno));
+		timer_start(&d->io->loop->timers, &d->pause, d->io->loop->now,
+		    PAUSE_MS);
+	}
+}
+
+static void
+door_ready(struct source *s, uint32_t events)
+{
+	(void)events;
+	door_accept(CONTAINER(s, struct door, source));
+}
+
+static void
+door_again(struct task *t)
+{
+	door_accept(CONTAINER(t, struct door, again));
+}
+
+static void
+pause_over(struct timer *t)
+{
+	door_accept(CONTAINER(t, struct door, pause));
+}
+
+struct door *
+door_open(struct io *io, int fd, const struct door_settings *s)
+{
+	struct door *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return NULL;
+	d->io = io;
+	d->fd = fd;
+	d->settings = *s;
+	d->source.ready = door_ready;
+	d->again.run = door_again;
+	d->pause.fire = pause_over;
+	LIST_INIT(&d->visitors);
+	if (s->tls != NULL)
+		tls_context_get(s->tls);
+	if (loop_watch(io->loop, fd, &d->source) != 0) {
+		if (s->tls != NULL)
+			tls_context_put(s->tls);
+		free(d);
+		return NULL;
+	}
+	loop_soon(io->loop, &d->again);
+	return d;
+}
+
+void
+door_tls(struct door *d, struct tls_context *tls)
+{
+	if (d->settings.tls != NULL)
+		tls_context_put(d->settings.tls);
+	d->settings.tls = tls == NULL ? NULL : tls_context_get(tls);
+}
+
+void
+door_drain(struct door *d)
+{
+	struct visitor *v;
+
+	d->draining = true;
+	LIST_FOREACH(v, &d->visitors, link)
+		conn_drain(&v->conn);
+}
+
+void
+door_close(struct door *d)
+{
+	if (d == NULL)
+		return;
+	d->draining = true;
+	while (!LIST_EMPTY(&d->visitors))
+		conn_close(&LIST_FIRST(&d->visitors)->conn);
+	loop_forget(d->io->loop, &d->source);
+	loop_cancel(d->io->loop, &d->again);
+	timer_stop(&d->io->loop->timers, &d->pause);
+	d->io->sys->close(d->io->sys->ctx, d->fd);
+	if (d->settings.tls != NULL)
+		tls_context_put(d->settings.tls);
+	free(d);
+}

@@ -1,0 +1,200 @@
+/*
+ * xds/ems/ems.c - see ems.h: which view a proxy gets, and when views are made.
+ *
+ *   node.user_agent_name   gRPC ...                   a gRPC client
+ *   node.cluster           the name of a gateway      that gateway
+ *   else                                              a sidecar, or a local proxy
+ *   node.locality.region   its region
+ *   node.metadata.listen   where a sidecar listens for callers
+ *   node.metadata.tls      the folder with its tls.crt, tls.key, ca.crt
+ */
+#include "xds/ems/ems.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/log.h"
+#include "xds/ems/proxy.h"
+#include "xds/proto/godwit/ems/intent.pb-c.h"
+#include "xds/wire.h"
+
+enum { VIEWS_MAX = 256, ADDRESS_BYTES = 64, PATH_BYTES = 1024 };
+
+/* ---- publishing */
+
+void
+ems_publish(struct ems *e)
+{
+	char why[512];
+
+	if (!e->model.dirty_all && !e->model.dirty_some)
+		return;
+	/* Intents were checked; this finds out who shares names now. */
+	if (model_check(&e->model, why, sizeof(why)) == -1)
+		log_error("the mesh contradicts itself: %s", why);
+	if (e->model.dirty_all)
+		proxies_check(e);
+	for (struct view *v = e->views; v != NULL; v = v->next)
+		switch (view_compile(v, &e->model, why, sizeof(why))) {
+		case 1:
+			proxies_wake(e, v);
+			break;
+		case -1:
+			log_error("what %s gets in region %s can't be made: "
+			    "%s", v->key.role == VIEW_GATEWAY ? "a gateway" :
+			    v->key.role == VIEW_GRPC ? "a gRPC client" :
+			    "a sidecar", v->key.region, why);
+			break;
+		}
+	model_clean(&e->model);
+}
+
+static void
+publish_run(struct task *t)
+{
+	ems_publish(CONTAINER(t, struct ems, publish));
+}
+
+void
+ems_publish_soon(struct ems *e)
+{
+	loop_soon(e->loop, &e->publish);
+}
+
+/* ---- life */
+
+void
+ems_init(struct ems *e, struct loop *l, const struct ems_settings *s)
+{
+	*e = (struct ems){ .loop = l, .settings = *s };
+	model_init(&e->model);
+	LIST_INIT(&e->proxies);
+	LIST_INIT(&e->ready);
+	e->task.run = proxies_run;
+	e->publish.run = publish_run;
+}
+
+void
+ems_fini(struct ems *e)
+{
+	struct view *v;
+
+	loop_cancel(e->loop, &e->task);
+	loop_cancel(e->loop, &e->publish);
+	while ((v = e->views) != NULL) {
+		e->views = v->next;
+		view_free(v);
+	}
+	model_fini(&e->model);
+}
+
+/* ---- views */
+
+static const struct intent *
+gateway_find(const struct ems *e, const struct push_node *n)
+{
+	return model_intent(&e->model, INTENT_GATEWAY, n->cluster);
+}
+
+static enum view_role
+role_of(const struct ems *e, const struct push_node *n)
+{
+	if (strncmp(n->agent, "gRPC ", 5) == 0)
+		return VIEW_GRPC;
+	return gateway_find(e, n) != NULL ? VIEW_GATEWAY : VIEW_SIDECAR;
+}
+
+/* Where it says it listens; "" when it does not say. False: it is no
+ * address. */
+static bool
+listen_read(const struct ems *e, const struct push_node *n,
+    enum view_role role, char to[ADDRESS_BYTES])
+{
+	const Godwit__Ems__V1__Gateway *g;
+	char host[ADDRESS_BYTES];
+	unsigned port;
+
+	to[0] = '\0';
+	if (role == VIEW_GRPC)
+		return true;
+	if (role == VIEW_SIDECAR) {
+		if (!node_text(n, "listen", to, ADDRESS_BYTES))
+			snprintf(to, ADDRESS_BYTES, "%s", e->settings.listen);
+		return intent_address(to, host, sizeof(host), &port);
+	}
+	g = gateway_find(e, n)->message;
+	if (*g->listen != '\0')
+		snprintf(to, ADDRESS_BYTES, "%s", g->listen);
+	else if (intent_address(g->addresses[0], host, sizeof(host), &port))
+		snprintf(to, ADDRESS_BYTES, "%s:%u", strchr(host, ':') != NULL
+		    ? "[::]" : "0.0.0.0", port);
+	return true;
+}
+
+static struct view *
+view_make(struct ems *e, const struct view_key *k, char *why, size_t why_len)
+{
+	struct view *v;
+
+	if (e->views_n == VIEWS_MAX) {
+		why_set(why, why_len, "there are %d kinds of proxies (by role, "
+		    "region, listen, tls), expected no more", VIEWS_MAX);
+		return NULL;
+	}
+	v = view_new(&e->settings.view, k, e->views_n);
+	if (v == NULL) {
+		why_set(why, why_len, "no memory is left");
+		return NULL;
+	}
+	if (view_compile(v, &e->model, why, why_len) == -1) {
+		view_free(v);
+		return NULL;
+	}
+	v->next = e->views;
+	e->views = v;
+	e->views_n++;
+	return v;
+}
+
+/* Its name is in YAML of ours. */
+static bool
+folder_read(const struct ems *e, const struct push_node *n, char to[PATH_BYTES])
+{
+	if (!node_text(n, "tls", to, PATH_BYTES))
+		snprintf(to, PATH_BYTES, "%s", e->settings.tls);
+	for (const char *at = to; *at != '\0'; at++)
+		if (*at < ' ' || *at == '"' || *at == '\\' || *at == 0x7f)
+			return false;
+	return true;
+}
+
+struct view *
+ems_view(struct ems *e, const struct push_node *n, char *why, size_t why_len)
+{
+	char listen[ADDRESS_BYTES], tls[PATH_BYTES] = "";
+	struct view_key k = { role_of(e, n), n->region, "", listen, tls };
+	struct view *v = e->views;
+
+	if (k.role == VIEW_GATEWAY)
+		k.gateway = n->cluster;
+	if (model_intent(&e->model, INTENT_REGION, n->region) == NULL) {
+		why_set(why, why_len, "node.locality.region is \"%.128s\", and "
+		    "there is no such region: apply \"region: NAME\" first",
+		    n->region);
+		return NULL;
+	}
+	if (!listen_read(e, n, k.role, listen)) {
+		why_set(why, why_len, "node.metadata.listen is \"%s\", "
+		    "expected ADDRESS:PORT", listen);
+		return NULL;
+	}
+	if (k.role != VIEW_GRPC && !folder_read(e, n, tls)) {
+		why_set(why, why_len, "node.metadata.tls is no name of a "
+		    "folder");
+		return NULL;
+	}
+	while (v != NULL && !view_is(v, &k))
+		v = v->next;
+	return v != NULL ? v : view_make(e, &k, why, why_len);
+}

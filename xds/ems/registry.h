@@ -1,0 +1,26 @@
+/*
+ * xds/ems/registry.h - what a door answers besides xDS: leases over gRPC
+ * (godwit.ems.v1.Registry), whether we are well (grpc.health.v1.Health), and
+ * which services there are (grpc.reflection.v1.ServerReflection).
+ *
+ *   registry_unary.c       one message ──> lease.h ──done──> one message, or a
+ *                          status with a sentence
+ *   registry_keep.c        a lease as long as a call, and longer
+ *   registry_health.c      Check, Watch
+ *   registry_reflection.c  descriptors that were made at build time
+ *
+ * Test: t/unit/registry.c, t/mesh/920-register.py.
+ */
+#ifndef XDS_EMS_REGISTRY_H
+#define XDS_EMS_REGISTRY_H
+
+#include "xds/ems/call.h"
+#include "xds/ems/lease.h"
+
+enum { REGISTRY_METHODS = 8 };
+
+/* l lives longer than the door. */
+void	registry_methods(struct leases *l,
+	    struct call_method to[REGISTRY_METHODS]);
+
+#endif

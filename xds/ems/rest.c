@@ -1,0 +1,272 @@
+/*
+ * xds/ems/rest.c - see rest.h: opening, closing, and libmicrohttpd in the turns
+ * of our loop.
+ *
+ *   loop ──an edge of its epoll descriptor──> MHD_run ──still ready?──> task
+ *                                                └──when is it due?──> timer
+ *
+ * Its descriptor is level-triggered within and is watched by edges without, so
+ * what it leaves behind (it accepts some, then goes on) is looked for by poll
+ * after each run.
+ */
+#include "xds/ems/rest.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "shm/log.h"
+#include "xds/ems/rest_inside.h"
+#include "xds/ems/settings.h"
+
+enum { CONNECTIONS_MAX = 1000, IDLE_S = 60, HEAD_BYTES = 32 << 10 };
+
+/* ---- turns */
+
+static void
+door_run(struct rest_door *d)
+{
+	struct pollfd again = { .fd = d->epoll_fd, .events = POLLIN };
+	struct loop *l = d->rest->loop;
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	MHD_run(d->daemon);
+	timer_stop(&l->timers, &d->timer);
+	if (poll(&again, 1, 0) == 1) {
+		loop_soon(l, &d->task);
+		return;
+	}
+	if (MHD_get_timeout(d->daemon, &ms) != MHD_YES)
+		return;
+	if (ms == 0)
+		loop_soon(l, &d->task);
+	else
+		timer_start(&l->timers, &d->timer, l->now, (int64_t)ms);
+}
+
+static void
+door_ready(struct source *s, uint32_t events)
+{
+	(void)events;
+	loop_soon(CONTAINER(s, struct rest_door, source)->rest->loop,
+	    &CONTAINER(s, struct rest_door, source)->task);
+}
+
+static void
+door_again(struct task *t)
+{
+	door_run(CONTAINER(t, struct rest_door, task));
+}
+
+static void
+door_due(struct timer *t)
+{
+	door_run(CONTAINER(t, struct rest_door, timer));
+}
+
+static void
+door_says(void *arg, const char *format, va_list args)
+{
+	char line[512];
+
+	(void)arg;
+	vsnprintf(line, sizeof(line), format, args);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("rest: libmicrohttpd: %s", line);
+}
+
+int
+rest_door_open(struct rest_door *d, struct rest *r, int fd, bool local,
+    char *why, size_t why_len)
+{
+	const union MHD_DaemonInfo *info;
+
+	d->rest = r;
+	d->local = local;
+	d->source.ready = door_ready;
+	d->task.run = door_again;
+	d->timer.fire = door_due;
+	d->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
+	    MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, request_take, d,
+	    MHD_OPTION_EXTERNAL_LOGGER, door_says, NULL,
+	    MHD_OPTION_LISTEN_SOCKET, fd,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+	    MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+	    MHD_OPTION_NOTIFY_COMPLETED, request_over, d, MHD_OPTION_END);
+	if (d->daemon == NULL) {
+		close(fd);
+		return why_set(why, why_len, "libmicrohttpd does not start: "
+		    "%s", strerror(errno));
+	}
+	info = MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	d->epoll_fd = info->epoll_fd;
+	if (loop_watch(r->loop, d->epoll_fd, &d->source) == 0)
+		return 0;
+	why_set(why, why_len, "epoll: %s", strerror(errno));
+	MHD_stop_daemon(d->daemon);
+	d->daemon = NULL;
+	return -1;
+}
+
+/* All of its requests are no longer suspended. */
+void
+rest_door_close(struct rest_door *d)
+{
+	if (d->daemon == NULL)
+		return;
+	loop_forget(d->rest->loop, &d->source);
+	loop_cancel(d->rest->loop, &d->task);
+	timer_stop(&d->rest->loop->timers, &d->timer);
+	MHD_stop_daemon(d->daemon);
+	d->daemon = NULL;
+}
+
+/* ---- the unix socket */
+
+/* Whether somebody answers there. */
+static bool
+is_served(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool served = fd != -1 && (connect(fd, (const struct sockaddr *)a,
+	    sizeof(*a)) == 0 || errno == EAGAIN);
+
+	if (fd != -1)
+		close(fd);
+	return served;
+}
+
+/* Mode 0600 from its first moment: bind takes the descriptor's. */
+static int
+local_listen(const char *path, char *why, size_t why_len)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return why_set(why, why_len, "%s: more than %zu characters, "
+		    "which no socket's path may have", path,
+		    sizeof(a.sun_path) - 1);
+	strcpy(a.sun_path, path);
+	if (is_served(&a))
+		return why_set(why, why_len, "%s: another godwit-ems serves "
+		    "there", path);
+	(void)unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd != -1 && fchmod(fd, 0600) == 0 && bind(fd,
+	    (const struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    listen(fd, SOMAXCONN) == 0)
+		return fd;
+	why_set(why, why_len, "can't listen on %s: %s", path,
+	    strerror(errno));
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+/* ---- opening */
+
+static int
+tcp_open(struct rest *r, const struct rest_settings *s, char *why,
+    size_t why_len)
+{
+	int fd;
+
+	if (*s->address == '\0')
+		return 0;
+	r->loopback = settings_is_loopback(s->address);
+	if (*s->token_file != '\0') {
+		r->token.file = strdup(s->token_file);
+		if (r->token.file == NULL)
+			return why_set(why, why_len, "no memory is left");
+		if (rest_token_read(&r->token, why, why_len) == -1)
+			return -1;
+	} else if (!r->loopback)
+		return why_set(why, why_len, "REST on %s, which is not "
+		    "loopback, needs a file with a token", s->address);
+	fd = settings_listen(s->address, why, why_len);
+	return fd == -1 ? -1 : rest_door_open(&r->tcp, r, fd, false, why,
+	    why_len);
+}
+
+static int
+local_open(struct rest *r, const struct rest_settings *s, char *why,
+    size_t why_len)
+{
+	int fd;
+
+	if (*s->socket_path == '\0')
+		return 0;
+	fd = local_listen(s->socket_path, why, why_len);
+	if (fd == -1)
+		return -1;
+	r->socket_path = strdup(s->socket_path);
+	return rest_door_open(&r->local, r, fd, true, why, why_len);
+}
+
+struct rest *
+rest_open(struct loop *l, const struct rest_settings *s, char *why,
+    size_t why_len)
+{
+	struct rest *r = calloc(1, sizeof(*r));
+
+	if (r == NULL) {
+		why_set(why, why_len, "no memory is left");
+		return NULL;
+	}
+	r->loop = l;
+	r->ems = s->ems;
+	r->admission = s->admission;
+	r->leases = s->leases;
+	r->store = s->store;
+	LIST_INIT(&r->requests);
+	TAILQ_INIT(&r->plans);
+	rest_rates_init(&r->rates, s->rate_per_s == 0 ? REST_RATE_PER_S :
+	    s->rate_per_s, s->burst == 0 ? REST_BURST : s->burst,
+	    l->sys->random(l->sys->ctx));
+	if (tcp_open(r, s, why, why_len) == 0 &&
+	    local_open(r, s, why, why_len) == 0)
+		return r;
+	rest_close(r);
+	return NULL;
+}
+
+/* libmicrohttpd stops only without suspended connections. */
+static void
+requests_let_go(struct rest *r)
+{
+	struct request *q;
+
+	LIST_FOREACH(q, &r->requests, link)
+		if (q->suspended) {
+			q->suspended = false;
+			MHD_resume_connection(q->connection);
+		}
+}
+
+void
+rest_close(struct rest *r)
+{
+	if (r == NULL)
+		return;
+	requests_let_go(r);
+	rest_door_close(&r->tcp);
+	rest_door_close(&r->local);
+	assert(LIST_EMPTY(&r->requests));
+	if (r->socket_path != NULL)
+		(void)unlink(r->socket_path);
+	plans_free(r);
+	explicit_bzero(r->token.text, sizeof(r->token.text));
+	free(r->token.file);
+	free(r->socket_path);
+	free(r);
+}
