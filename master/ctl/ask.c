@@ -2,6 +2,7 @@
 #include "master/ctl/ask.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,36 +18,84 @@ enum { PATIENCE_S = 10, STEP_BYTES = 64 << 10 };
 
 /* Nobody there, or nobody who may be asked by us. */
 static int
-open_fail(const char *path, int fd, char *why, size_t why_len)
+open_fail(const struct question *q, int fd, char *why, size_t why_len)
 {
 	int error = errno;
 
 	if (fd != -1)
 		close(fd);
-	return why_set(why, why_len, "nobody answers at %s: %s%s", path,
-	    strerror(error), error == EACCES ?
-	    "" : "; does godwit run? -o run_dir=DIR says where");
+	return why_set(why, why_len, "nobody answers at %s: %s%s%s", q->where,
+	    strerror(error), error == EACCES || q->hint == NULL ? "" : "; ",
+	    error == EACCES || q->hint == NULL ? "" : q->hint);
+}
+
+static bool
+connected(int fd, const struct sockaddr *to, socklen_t to_len)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience)) == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO,
+	    &patience, sizeof(patience)) == 0 && connect(fd, to, to_len) == 0;
 }
 
 static int
-open_socket(const char *path, char *why, size_t why_len)
+open_socket(const struct question *q, char *why, size_t why_len)
 {
-	const struct timeval patience = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	int fd;
 
-	if (strlen(path) >= sizeof(to.sun_path))
+	if (strlen(q->where) >= sizeof(to.sun_path))
 		return why_set(why, why_len, "%s: more than %zu characters, "
-		    "which no socket's path may have", path,
+		    "which no socket's path may have", q->where,
 		    sizeof(to.sun_path) - 1);
-	strcpy(to.sun_path, path);
+	strcpy(to.sun_path, q->where);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
-	    sizeof(patience)) == -1 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO,
-	    &patience, sizeof(patience)) == -1 ||
-	    connect(fd, (const struct sockaddr *)&to, sizeof(to)) == -1)
-		return open_fail(path, fd, why, why_len);
+	if (fd == -1 || !connected(fd, (const struct sockaddr *)&to,
+	    sizeof(to)))
+		return open_fail(q, fd, why, why_len);
 	return fd;
+}
+
+/* "HOST:PORT" or "[::1]:PORT", taken apart. */
+static int
+host_find(const struct question *q, struct addrinfo **found, char *why,
+    size_t why_len)
+{
+	static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	const char *colon = strrchr(q->where, ':');
+	char host[256];
+	size_t n = colon == NULL ? 0 : (size_t)(colon - q->where);
+	bool six = n > 2 && q->where[0] == '[' && q->where[n - 1] == ']';
+	int rc;
+
+	if (n == 0 || n >= sizeof(host))
+		return why_set(why, why_len, "\"%s\" is no HOST:PORT",
+		    q->where);
+	snprintf(host, sizeof(host), "%.*s", (int)(six ? n - 2 : n),
+	    q->where + six);
+	rc = getaddrinfo(host, colon + 1, &hints, found);
+	return rc == 0 ? 0 : why_set(why, why_len, "%s: %s", q->where,
+	    gai_strerror(rc));
+}
+
+static int
+open_tcp(const struct question *q, char *why, size_t why_len)
+{
+	struct addrinfo *all, *at;
+	int fd = -1;
+
+	if (host_find(q, &all, why, why_len) == -1)
+		return -1;
+	for (at = all; at != NULL; at = at->ai_next) {
+		fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd != -1 && connected(fd, at->ai_addr, at->ai_addrlen))
+			break;
+		if (fd != -1 && at->ai_next != NULL)
+			close(fd);
+	}
+	freeaddrinfo(all);
+	return at != NULL ? fd : open_fail(q, fd, why, why_len);
 }
 
 /* What was read, all of it. */
@@ -84,8 +133,7 @@ read_all(int fd, struct text *t, char *why, size_t why_len)
 			t->n += (size_t)n;
 		else if (errno == EAGAIN)
 			return why_set(why, why_len, "it took the question "
-			    "and said nothing for %d s; godwit -s status says "
-			    "whether its master lives", PATIENCE_S);
+			    "and said nothing for %d s", PATIENCE_S);
 		else if (errno != EINTR)
 			return why_set(why, why_len, "%s", strerror(errno));
 	}
@@ -113,18 +161,46 @@ take_apart(struct text *t, struct answer *a, char *why, size_t why_len)
 	return 0;
 }
 
+static bool
+send_all(int fd, const char *at, size_t n)
+{
+	ssize_t sent;
+
+	for (; n > 0; at += sent, n -= (size_t)sent)
+		if ((sent = send(fd, at, n, MSG_NOSIGNAL)) <= 0)
+			return false;
+	return true;
+}
+
 static int
-talk(int fd, const char *path, struct answer *a, char *why, size_t why_len)
+head_write(const struct question *q, char *head, size_t head_len)
+{
+	int n = snprintf(head, head_len, "%s %s HTTP/1.0\r\nHost: %s\r\n"
+	    "Content-Length: %zu\r\n%s%s%s%s%s%s\r\n", q->method == NULL ?
+	    "GET" : q->method, q->path, q->tcp ? q->where : "localhost",
+	    q->body_n, q->who == NULL ? "" : "X-Godwit-Who: ",
+	    q->who == NULL ? "" : q->who, q->who == NULL ? "" : "\r\n",
+	    q->token == NULL ? "" : "Authorization: Bearer ",
+	    q->token == NULL ? "" : q->token, q->token == NULL ? "" : "\r\n");
+
+	return n < 0 || (size_t)n >= head_len ? -1 : n;
+}
+
+/* Who refuses a body answers before he took all of it: what he says counts
+ * more than that he did not. */
+static int
+talk(int fd, const struct question *q, struct answer *a, char *why,
+    size_t why_len)
 {
 	struct text t = { 0 };
 	char head[8192];
-	int n = snprintf(head, sizeof(head), "GET %s HTTP/1.0\r\n\r\n", path);
-	int rc = -1;
+	int n = head_write(q, head, sizeof(head)), rc = -1;
 
-	if (n < 0 || (size_t)n >= sizeof(head))
+	if (n == -1)
 		return why_set(why, why_len, "the question is too long");
-	if (send(fd, head, (size_t)n, MSG_NOSIGNAL) != n)
+	if (!send_all(fd, head, (size_t)n))
 		return why_set(why, why_len, "%s", strerror(errno));
+	(void)send_all(fd, q->body, q->body_n);
 	if (read_all(fd, &t, why, why_len) == 0)
 		rc = take_apart(&t, a, why, why_len);
 	if (rc == 0) {
@@ -136,16 +212,15 @@ talk(int fd, const char *path, struct answer *a, char *why, size_t why_len)
 }
 
 int
-ask(const char *socket_path, const char *path, struct answer *a, char *why,
-    size_t why_len)
+ask(const struct question *q, struct answer *a, char *why, size_t why_len)
 {
 	char said[512];
-	int fd = open_socket(socket_path, why, why_len), rc;
+	int fd = q->tcp ? open_tcp(q, why, why_len) : open_socket(q, why,
+	    why_len), rc;
 
 	if (fd == -1)
 		return -1;
-	rc = talk(fd, path, a, said, sizeof(said));
+	rc = talk(fd, q, a, said, sizeof(said));
 	close(fd);
-	return rc == 0 ? 0 : why_set(why, why_len, "%s: %s", socket_path,
-	    said);
+	return rc == 0 ? 0 : why_set(why, why_len, "%s: %s", q->where, said);
 }

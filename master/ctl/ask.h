@@ -1,11 +1,23 @@
 /*
- * master/ctl/ask.h - one question to admin.sock, over HTTP/1.0: the answer is
- * all that comes until the other side closes. Test: t/mesh/840-operator.py.
+ * master/ctl/ask.h - one question over HTTP/1.0: the answer is all that comes
+ * until the other side closes. Tests: t/mesh/840-operator.py, 910-rest.py.
  */
 #ifndef MASTER_CTL_ASK_H
 #define MASTER_CTL_ASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+struct question {
+	const char	*where;		/* path of a socket, or HOST:PORT */
+	bool		 tcp;
+	const char	*hint;		/* when nobody answers, or NULL */
+	const char	*method;	/* NULL: GET */
+	const char	*path;
+	const char	*who, *token;	/* or NULL */
+	const char	*body;
+	size_t		 body_n;
+};
 
 struct answer {
 	int		 status;	/* of HTTP */
@@ -14,7 +26,7 @@ struct answer {
 };
 
 /* -1: nobody answers: why. */
-int	ask(const char *socket_path, const char *path, struct answer *a,
-	    char *why, size_t why_len);
+int	ask(const struct question *q, struct answer *a, char *why,
+	    size_t why_len);
 
 #endif

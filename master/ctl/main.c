@@ -1,7 +1,8 @@
 /*
- * master/ctl/main.c - godwitctl: asks the godwit that runs, and prints what it
- * answers. What is said is said by its master (master/status.c), so that curl
- * shows the same.
+ * master/ctl/main.c - godwitctl: asks the godwit that runs, or godwit-ems, and
+ * prints what it answers. What a godwit says is said by its master
+ * (master/status.c), so that curl shows the same; the words for godwit-ems are
+ * ems.def.
  *
  *   godwitctl [-c FILE] [-o NAME=VALUE] WORD ...
  *     status                    what is wrong, and how things stand
@@ -9,11 +10,13 @@
  *     certs                     certificates in use, and until when (JSON)
  *     stats [FILTER]            counters whose names have this in them
  *     generations               which is used by whom
+ *   godwitctl [--ems WHERE] [-o json] WORD ...
+ *     apply, plan, get, ...     ems.h
  *
  * Exit codes: 0 fine; 1 nobody answers, there is no such thing, or (status)
  * something is wrong; 2 the command line makes no sense.
  *
- * Test: t/mesh/840-operator.py.
+ * Test: t/mesh/840-operator.py, 910-rest.py.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -22,6 +25,8 @@
 
 #include "config.h"
 #include "master/ctl/ask.h"
+#include "master/ctl/ems.h"
+#include "master/ctl/table.h"
 #include "master/options.h"
 #include "master/query.h"
 #include "master/signal_client.h"
@@ -30,7 +35,7 @@
 enum { PATH_BYTES = 4096, WHY_BYTES = 1024 };
 
 static const char help[] =
-    "godwitctl - asks the godwit that runs\n"
+    "godwitctl - asks the godwit that runs here, or the mesh's godwit-ems\n"
     "\n"
     "  godwitctl [-c FILE] [-o NAME=VALUE]... WORD\n"
     "\n"
@@ -54,8 +59,25 @@ static const char help[] =
     "  -V                   version\n"
     "  -h                   this\n"
     "\n"
-    "Exit code: 0 fine; 1 nobody answers, there is no such thing, or (status)\n"
-    "something is wrong; 2 this command line makes no sense.\n";
+    "  godwitctl [--ems WHERE] [--token-file FILE] [-o json] WORD\n"
+    "\n";
+
+static const char help_end[] =
+    "\n"
+    "  --ems WHERE          unix:PATH or http://HOST:PORT [$GODWIT_EMS, else\n"
+    "                       /run/godwit-ems/ems.sock, else ./ems.sock]\n"
+    "  --token-file FILE    what it asks for by TCP [$GODWIT_EMS_TOKEN_FILE]\n"
+    "  -o json              the answer as it came\n"
+    "  -w, --why TEXT       of a write, for its history\n"
+    "  --version N          that delete expects\n"
+    "  --revision N         get, list: as it was then; history: before it\n"
+    "  --force              apply, delete: whatever version is there\n"
+    "  --confirm            that so much is to be deleted\n"
+    "  --id ID --zone ZONE --weight N --label VERSION --ttl 15s\n"
+    "                       of register\n"
+    "\n"
+    "Exit code: 0 fine; 1 nobody answers, it was refused, there is no such\n"
+    "thing, or (status) something is wrong; 2 this command line makes no sense.\n";
 
 static int
 usage(const char *what, const char *word)
@@ -66,15 +88,6 @@ usage(const char *what, const char *word)
 }
 
 /* ---- printing */
-
-/* A control plane's words must not steer a terminal. */
-static void
-print_plain(const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		putchar(((unsigned char)text[i] < ' ' && text[i] != '\n' &&
-		    text[i] != '\t') || text[i] == 0x7f ? '?' : text[i]);
-}
 
 static void
 print_filtered(const struct answer *a, const char *filter)
@@ -87,7 +100,7 @@ print_filtered(const struct answer *a, const char *filter)
 		n = (size_t)(end - at);
 		name_n = strcspn(at, ":\n");
 		if (memmem(at, name_n, filter, strlen(filter)) != NULL) {
-			print_plain(at, n);
+			plain_print(at, n);
 			putchar('\n');
 		}
 	}
@@ -157,7 +170,7 @@ answer_print(const struct answer *a, int argc, char **argv)
 	if (strcmp(argv[0], "stats") == 0 && argc > 1)
 		print_filtered(a, argv[1]);
 	else
-		print_plain(a->body, a->len);
+		plain_print(a->body, a->len);
 	return strcmp(argv[0], "status") == 0 &&
 	    strncmp(a->body, well, sizeof(well) - 1) != 0;
 }
@@ -166,6 +179,8 @@ static int
 run(const struct options *o, int argc, char **argv)
 {
 	char path[PATH_BYTES], socket_path[PATH_BYTES], why[WHY_BYTES];
+	const struct question q = { .where = socket_path, .path = path,
+	    .hint = "does godwit run? -o run_dir=DIR says where" };
 	struct answer a;
 	struct conf c;
 	int rc = path_of(argc, argv, path);
@@ -176,7 +191,7 @@ run(const struct options *o, int argc, char **argv)
 	if (rc == 0) {
 		snprintf(socket_path, sizeof(socket_path), "%s/admin.sock",
 		    c.run_dir);
-		rc = ask(socket_path, path, &a, why, sizeof(why));
+		rc = ask(&q, &a, why, sizeof(why));
 	}
 	if (rc == -1) {
 		fprintf(stderr, "godwitctl: %s\n", why);
@@ -202,33 +217,75 @@ setting_add(struct options *o, const char *setting)
 	return 0;
 }
 
+static int
+help_print(void)
+{
+	fputs(help, stdout);
+	ems_help();
+	fputs(help_end, stdout);
+	return 0;
+}
+
+enum { GO_ON = -1 };
+
+/* GO_ON, or the exit code. */
+static int
+option_take(struct options *o, struct ems_ctl *e, int found, const char *word)
+{
+	int rc;
+
+	switch (found) {
+	case 'c':
+		o->file = optarg;
+		o->file_given = true;
+		return GO_ON;
+	case 'o':
+		if (strcmp(optarg, "json") == 0)
+			e->json = true;
+		else if ((rc = setting_add(o, optarg)) != 0)
+			return rc;
+		return GO_ON;
+	case 'e':
+		e->where = optarg;
+		return GO_ON;
+	case 't':
+		e->token_file = optarg;
+		return GO_ON;
+	case 'h':
+		return help_print();
+	case 'V':
+		printf("godwitctl %s\n", GODWIT_VERSION);
+		return 0;
+	default:
+		return usage(found == ':' ? "a value is missing: " :
+		    "no such option: ", word);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
+	static const struct option longs[] = {
+		{ "ems", required_argument, NULL, 'e' },
+		{ "token-file", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
 	struct options o = { .file = GODWIT_SYSCONFDIR
 	    "/godwit/godwit.yaml" };
+	struct ems_ctl e = { 0 };
 	int found, rc;
 
-	while ((found = getopt(argc, argv, "+:c:o:hV")) != -1) {
-		switch (found) {
-		case 'c':
-			o.file = optarg;
-			o.file_given = true;
-			break;
-		case 'o':
-			if ((rc = setting_add(&o, optarg)) != 0)
-				return rc;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		case 'V':
-			printf("godwitctl %s\n", GODWIT_VERSION);
-			return 0;
-		default:
-			return usage(found == ':' ? "a value is missing: " :
-			    "no such option: ", argv[optind - 1]);
-		}
-	}
-	return run(&o, argc - optind, argv + optind);
+	while ((found = getopt_long(argc, argv, "+:c:o:hV", longs, NULL)) !=
+	    -1)
+		if ((rc = option_take(&o, &e, found, argv[optind - 1])) !=
+		    GO_ON)
+			return rc;
+	argc -= optind;
+	argv += optind;
+	if (argc > 0 && ems_word(argv[0]))
+		return ems_run(&e, argc, argv);
+	if (e.json)
+		return usage("-o json is for the words of godwit-ems", "");
+	return run(&o, argc, argv);
 }
