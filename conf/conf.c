@@ -23,7 +23,7 @@
 
 #include "conf/cpu.h"
 
-enum kind { KIND_NUMBER, KIND_TEXT, KIND_CHOICE };
+enum kind { KIND_NUMBER, KIND_TEXT, KIND_CHOICE, KIND_LIST };
 
 struct row {
 	enum kind	 kind;
@@ -45,10 +45,13 @@ static const struct row rows[] = {
 	ROW(KIND_TEXT, name, 0, 0, 0, value, "", reloadable, help)
 #define CHOICE(name, value, choices, reloadable, help)			\
 	ROW(KIND_CHOICE, name, 0, 0, 0, value, choices, reloadable, help)
+#define LIST(name, help)						\
+	{ KIND_LIST, #name, 0, 0, 0, 0, 0, "", "", true, help },
 #include "conf/conf.def"
 #undef NUMBER
 #undef TEXT
 #undef CHOICE
+#undef LIST
 #undef ROW
 };
 
@@ -94,7 +97,7 @@ conf_init(struct conf *c)
 	for (i = 0; i < ROWS; i++) {
 		if (rows[i].kind == KIND_NUMBER)
 			*number_of(c, &rows[i]) = rows[i].number;
-		else
+		else if (rows[i].kind != KIND_LIST)
 			snprintf(text_of(c, &rows[i]), rows[i].size, "%s",
 			    rows[i].text);
 	}
@@ -194,6 +197,8 @@ set(struct conf *c, const struct row *r, const char *text,
 		return set_number(c, r, text, why);
 	case KIND_TEXT:
 		return set_text(c, r, text, why);
+	case KIND_LIST:
+		return say(why, "it is a list, which stands in the file only");
 	default:
 		return set_choice(c, r, text, why);
 	}
@@ -287,7 +292,7 @@ conf_load(struct conf *c, const struct yaml *y, const struct yaml_node *godwit,
 		else if (seen[r - rows])
 			fail = say(&s, "given twice, in snake_case and in "
 			    "camelCase");
-		else if (n->kind != YAML_NULL)
+		else if (n->kind != YAML_NULL && r->kind != KIND_LIST)
 			fail = set_node(c, r, n, &s);
 		if (r != NULL)
 			seen[r - rows] = true;
@@ -355,6 +360,8 @@ help_row(const struct row *r, FILE *out)
 	if (r->kind == KIND_NUMBER)
 		fprintf(out, "  %s=%" PRId64 "  (%" PRId64 " to %" PRId64 ")",
 		    r->name, r->number, r->min, r->max);
+	else if (r->kind == KIND_LIST)
+		fprintf(out, "  %s  (list)", r->name);
 	else if (r->kind == KIND_CHOICE)
 		fprintf(out, "  %s=%s  (%s)", r->name, r->text, r->choices);
 	else

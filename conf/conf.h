@@ -16,10 +16,12 @@ struct conf {
 #define NUMBER(name, value, min, max, reloadable, help) int64_t name;
 #define TEXT(name, value, reloadable, help) char name[256];
 #define CHOICE(name, value, choices, reloadable, help) char name[32];
+#define LIST(name, help)
 #include "conf/conf.def"
 #undef NUMBER
 #undef TEXT
 #undef CHOICE
+#undef LIST
 };
 
 /* The defaults. */

@@ -160,6 +160,7 @@ status_answer(const struct admin *a, const char *query, FILE *out,
 	struct status s = { .resources = a->generations->resources,
 	    .file = a->generations->options->file,
 	    .certificates = certificates(a), .rotate = a->rotate,
+	    .registers = a->registers,
 	    .now_ms = subscription_now_ms(a->subscription) };
 	struct followed all = { 0 };
 	int code = 503;

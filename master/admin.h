@@ -22,6 +22,7 @@
 
 #include "master/certificates.h"
 #include "master/generations.h"
+#include "master/register.h"
 #include "master/rotate.h"
 #include "master/subscription.h"
 #include "shm/row.h"
@@ -34,6 +35,7 @@ struct admin {
 	struct row *const *rows;	/* by worker */
 	const int	*rows_n;
 	const struct subscription *subscription;
+	const struct registers *registers;
 };
 
 /* For responder_open; arg is a struct admin. */

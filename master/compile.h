@@ -24,6 +24,7 @@
 #include "master/dynamic.h"
 #include "master/image.h"
 #include "master/origin.h"
+#include "master/register_settings.h"
 #include "master/sources.h"
 #include "shm/block.h"
 #include "shm/publish.h"
@@ -177,6 +178,10 @@ void	compile_cancel(struct compiler *c);
  * load_message made in m. -1: why. */
 int	compile_ems(struct load_arena *m, const ProtobufCMessage *bootstrap,
 	    const struct conf *conf, char *why, size_t why_len);
+/* Which apps the file's setting register names. -1: why. */
+int	compile_register(struct load_arena *m, const struct yaml *y,
+	    const ProtobufCMessage *bootstrap, const struct conf *conf,
+	    struct register_list *to, char *why, size_t why_len);
 /* What the file says about control planes; the caller's, also on -1: why. */
 int	compile_dynamic(const struct yaml *y,
 	    const ProtobufCMessage *bootstrap, struct dynamic *d, char *why,

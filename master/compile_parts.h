@@ -15,7 +15,8 @@
  *   tls:  compile_tls.c ── compile_source.c, compile_secret.c
  *   http: compile_http.c
  *   beside a stage: compile_dynamic.c, compile_ems.c (whom to follow),
- *   compile_show.c (messages for humans)
+ *   compile_register.c (what is registered), compile_show.c (messages for
+ *   humans)
  *   other resources: compile_find.c, where they come from: compile_origin.c
  *   all of them: compile_at.c (places, refusals), compile_rule.c (limits),
  *   compile_put.c (texts and blocks)

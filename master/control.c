@@ -32,6 +32,8 @@ static const struct {
 	[CONTROL_JOURNAL] = { 1, text_good },
 	[CONTROL_PUBLISHED] = { 0, text_good },
 	[CONTROL_SETTLED] = { 0, text_good },
+	[CONTROL_LEAVE] = { 0, text_good },
+	[CONTROL_LEFT] = { 0, text_good },
 	[CONTROL_SERVE] = { 1, text_good },
 	[CONTROL_RELOAD] = { 0, text_good },
 	[CONTROL_REOPEN] = { 1, text_good },

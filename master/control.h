@@ -23,6 +23,9 @@
  *   the start with a checkpoint: a listener of it that can't be bound is
  *   REFUSED too, and the master stages again without it
  *
+ *   TERM, where apps are registered (register.h):
+ *     keeper ──LEAVE──> master ──LEFT──> keeper, which drains
+ *
  *   a new journal (journal.h): master ──JOURNAL + journal──> keeper
  *
  *   USR1        keeper ──REOPEN + file──> master
@@ -47,13 +50,14 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define CONTROL_LAYOUT 0x67770004u
+#define CONTROL_LAYOUT 0x67770005u
 
 enum control_kind {
 	CONTROL_LISTENER, CONTROL_STAGE, CONTROL_WORDS, CONTROL_ROW,
 	CONTROL_BOUND,
 	CONTROL_REFUSED, CONTROL_MOVED, CONTROL_JOURNAL,
 	CONTROL_PUBLISHED, CONTROL_SETTLED,
+	CONTROL_LEAVE, CONTROL_LEFT,
 	CONTROL_SERVE, CONTROL_RELOAD, CONTROL_REOPEN, CONTROL_FAIL,
 	CONTROL_COMMAND,
 	CONTROL_TEXT, CONTROL_OK,
@@ -72,6 +76,7 @@ struct control_settings {
 	uint32_t	stuck_alarm_ms, stuck_kill_ms;
 	uint32_t	log_level;	/* enum log_level */
 	uint32_t	asked;		/* 1: by RELOAD, or at the start */
+	uint32_t	registers_n;	/* apps that leave before a drain */
 	uint32_t	does_without;	/* at the start: REFUSED is an answer */
 	uint32_t	user_set;	/* 0: the children stay who we are */
 	uint32_t	uid, gid;

@@ -4,6 +4,7 @@
  */
 #include "master/subscription_inside.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,18 +31,17 @@ cluster_find(const struct subscription *s, const char *name)
 	    id.id);
 }
 
-static bool
-target(void *arg, uint32_t i, struct subscribe_target *t, char *why,
-    size_t why_len)
+bool
+feed_stream_target(struct subscription *s, const struct origin *o, uint32_t i,
+    struct subscribe_target *t, char *why, size_t why_len)
 {
-	struct feed *f = arg;
-	struct subscription *s = f->owner;
-	const struct origin_server *server = &f->origin->servers[i];
+	const struct origin_server *server = &o->servers[i];
 	const struct arena *a = &s->generations->image.arena;
 	const struct block_cluster *c = cluster_find(s, server->cluster);
 	const struct block_balance *b;
 	struct tls_plan *tls;
 
+	assert(i < o->servers_n);
 	*t = (struct subscribe_target){ .addresses = s->addresses };
 	if (c == NULL)
 		return why_set(why, why_len, "cluster \"%s\" is not ready",
@@ -62,6 +62,15 @@ target(void *arg, uint32_t i, struct subscribe_target *t, char *why,
 	t->connect_timeout_ms = c->connect_timeout_ms;
 	t->authority = server->authority;
 	return true;
+}
+
+static bool
+target(void *arg, uint32_t i, struct subscribe_target *t, char *why,
+    size_t why_len)
+{
+	const struct feed *f = arg;
+
+	return feed_stream_target(f->owner, f->origin, i, t, why, why_len);
 }
 
 static void

@@ -193,8 +193,10 @@ blocks_make(struct generations *g, const struct yaml *tree,
 	bootstrap = load_message(m, load_type_find(bootstrap_type), tree,
 	    yaml_root(tree), "", why, why_len);
 	if (bootstrap != NULL && compile_ems(m, bootstrap, &g->staged_conf,
-	    why, why_len) == 0 && compile_dynamic(tree, bootstrap,
-	    &g->staged_dynamic, why, why_len) == 0) {
+	    why, why_len) == 0 && compile_register(m, tree, bootstrap,
+	    &g->staged_conf, &g->staged_registers, why, why_len) == 0 &&
+	    compile_dynamic(tree, bootstrap, &g->staged_dynamic, why,
+	    why_len) == 0) {
 		restored = restores(g);
 		rc = resources_make(g, tree, bootstrap, sources, &restored,
 		    why, why_len);
@@ -435,6 +437,7 @@ generations_publish(struct generations *g)
 	if (g->staged_file) {
 		dynamic_fini(&g->dynamic);
 		g->dynamic = g->staged_dynamic;
+		g->registers = g->staged_registers;
 		memset(&g->staged_dynamic, 0, sizeof(g->staged_dynamic));
 		kept_forget(g);
 	}
@@ -707,8 +710,12 @@ int
 generations_settings(const struct generations *g, struct control_settings *s,
     char *why, size_t why_len)
 {
-	return settings_make(g->is_staged ? &g->staged_conf : &g->conf,
+	int rc = settings_make(g->is_staged ? &g->staged_conf : &g->conf,
 	    g->options->as_root, s, why, why_len);
+
+	s->registers_n = g->is_staged && g->staged_file ?
+	    g->staged_registers.n : g->registers.n;
+	return rc;
 }
 
 void

@@ -49,6 +49,7 @@ struct generations {
 	struct compiled	 staged;
 	struct conf	 staged_conf;
 	struct dynamic	 dynamic, staged_dynamic;	/* of conf's file */
+	struct register_list registers, staged_registers;	/* the same */
 	/* Asked, if set, when the settings are known and nothing that the file
 	 * names was read yet. -1 refuses the file. */
 	int		(*conf_known)(void *arg, const struct conf *c,

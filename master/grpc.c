@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct grpc {
 	struct framing	 framing;
 	struct buf	 held;		/* G2 */
 	bool		 opened, begun, stream_open, ended, dropped, calm;
+	const char	*peer;		/* what it is called in sentences */
 	char		 address[64], why[WHY_BYTES];
 };
 
@@ -48,6 +50,23 @@ conn_grpc(struct conn *c)
 }
 
 /* ---- the end ---- */
+
+static void	peer_end(struct grpc *g, const char *fmt, ...)
+		    __attribute__((format(printf, 2, 3)));
+
+/* The sentence is about the peer, and begins with its name. */
+static void
+peer_end(struct grpc *g, const char *fmt, ...)
+{
+	char text[WHY_BYTES], why[WHY_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	snprintf(why, sizeof(why), "%.99s%.400s", g->peer, text);
+	grpc_end(g, why);
+}
 
 void
 grpc_end(struct grpc *g, const char *why)
@@ -194,7 +213,7 @@ status_end(struct grpc *g, const struct header *status,
     const struct headers *h)
 {
 	const struct header *message = headers_find(h, HEADER_grpc_message);
-	char text[MESSAGE_BYTES] = "", why[WHY_BYTES], number[16];
+	char text[MESSAGE_BYTES] = "", number[16];
 	unsigned long code;
 	const char *name = number;
 
@@ -206,9 +225,8 @@ status_end(struct grpc *g, const struct header *status,
 		name = statuses[code];
 	if (message != NULL)
 		message_decode(message, text, sizeof(text));
-	snprintf(why, sizeof(why), "the control plane ended the stream: %s%s%s",
-	    name, text[0] == '\0' ? "" : ": ", text);
-	grpc_end(g, why);
+	peer_end(g, " ended the stream: %s%s%s", name, text[0] == '\0' ? "" :
+	    ": ", text);
 }
 
 /* The last block: its status, or that it has none. */
@@ -221,8 +239,7 @@ block_end(struct grpc *g, const struct headers *h)
 	if (status != NULL)
 		status_end(g, status, h);
 	else
-		grpc_end(g, "the control plane ended the stream without a "
-		    "grpc-status");
+		peer_end(g, " ended the stream without a grpc-status");
 }
 
 static void
@@ -234,8 +251,8 @@ answer_check(struct grpc *g, const struct headers *h)
 	char why[WHY_BYTES];
 
 	if (status->value_len != 3 || memcmp(status->value, "200", 3) != 0)
-		snprintf(why, sizeof(why), "the control plane answered with "
-		    "HTTP status %.*s", (int)status->value_len,
+		snprintf(why, sizeof(why), "%s answered with HTTP status "
+		    "%.*s", g->peer, (int)status->value_len,
 		    (const char *)status->value);
 	else if (type == NULL || type->value_len < sizeof(grpc) - 1 ||
 	    memcmp(type->value, grpc, sizeof(grpc) - 1) != 0)
@@ -254,7 +271,7 @@ on_headers(struct h2_stream *s, struct headers *h, bool end)
 	struct grpc *g = stream_grpc(s);
 
 	if (h == NULL) {
-		grpc_end(g, "the control plane's headers are too large");
+		peer_end(g, "'s headers are too large");
 		return;
 	}
 	if (headers_find(h, HEADER_grpc_status) == NULL)
@@ -276,20 +293,18 @@ static void
 on_stream_closed(struct h2_stream *s, enum h2_close why)
 {
 	struct grpc *g = stream_grpc(s);
-	char text[100];
 
 	g->stream_open = false;
 	switch (why) {
 	case H2_CLOSE_RESET:
-		snprintf(text, sizeof(text), "the control plane reset the "
-		    "stream (error code %u)", s->peer_code);
-		grpc_end(g, text);
+		peer_end(g, " reset the stream (error code %u)",
+		    s->peer_code);
 		break;
 	case H2_CLOSE_REFUSED:
-		grpc_end(g, "the control plane refused the stream");
+		peer_end(g, " refused the stream");
 		break;
 	case H2_CLOSE_PROTOCOL:
-		grpc_end(g, "the control plane broke HTTP/2 on the stream");
+		peer_end(g, " broke HTTP/2 on the stream");
 		break;
 	case H2_CLOSE_CONNECTION:	/* on_closed knows more */
 	case H2_CLOSE_LOCAL:
@@ -304,9 +319,8 @@ on_goaway(void *owner)
 	struct grpc *g = conn_grpc(owner);
 
 	g->calm = h2_goaway_code(g->conn.h2) == H2_ENHANCE_YOUR_CALM;
-	grpc_end(g, g->calm ? "the control plane sends us away (GOAWAY, "
-	    "ENHANCE_YOUR_CALM): we ask too often whether it is there" :
-	    "the control plane is leaving (GOAWAY)");
+	peer_end(g, g->calm ? " sends us away (GOAWAY, ENHANCE_YOUR_CALM): we "
+	    "ask too often whether it is there" : " is leaving (GOAWAY)");
 }
 
 bool
@@ -360,7 +374,7 @@ on_sent(struct h2_stream *s, size_t n)
 	struct grpc *g = stream_grpc(s);
 
 	(void)n;
-	if (!g->ended)
+	if (!g->ended && g->events->sent != NULL)
 		g->events->sent(g->arg, g);
 }
 
@@ -428,6 +442,7 @@ grpc_open(struct io *io, const struct grpc_settings *s,
 	g->io = io;
 	g->events = e;
 	g->arg = arg;
+	g->peer = s->peer == NULL ? "the control plane" : s->peer;
 	g->timer.fire = on_late;
 	framing_init(&g->framing, s->message_bytes_max);
 	buf_init(&g->held, io->sys);
@@ -500,6 +515,13 @@ grpc_send(struct grpc *g, const uint8_t *bytes, size_t n)
 	framing_prefix(prefix, (uint32_t)n);
 	return h2_data(&g->stream, prefix, sizeof(prefix)) &&
 	    (n == 0 || h2_data(&g->stream, bytes, n));
+}
+
+void
+grpc_half_close(struct grpc *g)
+{
+	if (!g->ended && g->stream_open)
+		(void)h2_end(&g->stream, NULL);
 }
 
 const char *

@@ -18,7 +18,7 @@
  * A server that leaves (GOAWAY) is left at once: go-grpc's GracefulStop waits
  * for streams, and one to a control plane has no end of its own.
  *
- * Why a connection for each call: there is one call. Source: gRPC's
+ * Why a connection for each call: there are few, and they last. Source: gRPC's
  * PROTOCOL-HTTP2.md. Test: t/unit/subscribe.c.
  */
 #ifndef MASTER_GRPC_H
@@ -52,6 +52,9 @@ struct grpc_settings {			/* good until grpc_open returns */
 	uint32_t	 connect_timeout_ms;
 	uint32_t	 keepalive_ms, keepalive_timeout_ms;
 	uint32_t	 message_bytes_max;
+	/* What it is called in sentences, for ever good; NULL: the control
+	 * plane. */
+	const char	*peer;
 };
 
 struct grpc_events {
@@ -60,7 +63,7 @@ struct grpc_events {
 	bool	(*ready)(void *arg, struct grpc *g);
 	void	(*message)(void *arg, struct grpc *g, const uint8_t *bytes,
 		    size_t n);
-	/* Something was sent: there may be room again. */
+	/* Something was sent: there may be room again. NULL: never mind. */
 	void	(*sent)(void *arg, struct grpc *g);
 	/* g is gone after it. */
 	void	(*ended)(void *arg, struct grpc *g, const char *why);
@@ -76,6 +79,8 @@ bool	grpc_begin(struct grpc *g, const char *authority, const char *path,
 bool	grpc_has_room(const struct grpc *g);
 /* Frames and copies. False: no memory; part of it may be under way. */
 bool	grpc_send(struct grpc *g, const uint8_t *bytes, size_t n);
+/* All was said: for calls with one request. */
+void	grpc_half_close(struct grpc *g);
 /* Hands over what waited, as far as ready says so. */
 void	grpc_resume(struct grpc *g);
 /* Ends it; ended comes with this sentence. */

@@ -27,6 +27,10 @@ enum {
 /* Drained workers end by their own clock; this is for those that don't. */
 enum { DRAIN_SLACK_MS = 1000 };
 
+/* For the control plane's answer to what leaves (registration.c), and what
+ * comes after it. */
+enum { LEAVE_MS = 3000 };
+
 /* A worker whose queue was full is told again. */
 enum { DEAL_AGAIN_MS = 50 };
 
@@ -141,7 +145,7 @@ const char *
 keeper_state_name(const struct keeper *k)
 {
 	static const char *const names[] = { "starting", "starting",
-		"serving", "draining", "stopping" };
+		"serving", "leaving", "draining", "stopping" };
 
 	return names[k->state];
 }
@@ -171,17 +175,23 @@ keeper_serve(struct keeper *k)
 	keeper_reload_next(k);
 }
 
-void
-keeper_drain(struct keeper *k)
+bool
+keeper_is_serving(const struct keeper *k)
 {
-	int64_t ms = (int64_t)k->settings.drain_time_ms + DRAIN_SLACK_MS;
+	return k->state == KEEPER_SERVING || k->state == KEEPER_LEAVING;
+}
 
-	if (k->state < KEEPER_SERVING) {
-		keeper_stop(k);
-		return;
-	}
-	if (k->state >= KEEPER_DRAINING)
-		return;
+static int64_t
+drain_ms(const struct keeper *k)
+{
+	return (int64_t)k->settings.drain_time_ms + DRAIN_SLACK_MS;
+}
+
+static void
+drain_begin(struct keeper *k)
+{
+	int64_t ms = drain_ms(k);
+
 	k->state = KEEPER_DRAINING;
 	k->due = mono_after_ms(k->now, ms);
 	log_info("draining: ends with the last stream, at the latest in "
@@ -192,6 +202,32 @@ keeper_drain(struct keeper *k)
 	 * empty, these were the last: new callers are refused. */
 	keeper_sockets_close(k);
 	keeper_title(k);
+}
+
+/* Who is sent here by the control plane is sent elsewhere first. */
+void
+keeper_drain(struct keeper *k)
+{
+	if (k->state < KEEPER_SERVING)
+		keeper_stop(k);
+	if (k->state != KEEPER_SERVING)
+		return;
+	if (k->settings.registers_n == 0 || !keeper_master_leave(k)) {
+		drain_begin(k);
+		return;
+	}
+	k->state = KEEPER_LEAVING;
+	k->due = mono_after_ms(k->now, LEAVE_MS);
+	log_info("leaving: what is registered is deregistered first");
+	notify_stopping(&k->notify, LEAVE_MS + drain_ms(k) + KEEPER_KILL_MS);
+	keeper_title(k);
+}
+
+void
+keeper_left(struct keeper *k)
+{
+	if (k->state == KEEPER_LEAVING)
+		drain_begin(k);
 }
 
 void
@@ -232,8 +268,14 @@ kill_all(struct keeper *k)
 static int64_t
 end_step(struct keeper *k)
 {
-	if (k->state < KEEPER_DRAINING)
+	if (k->state < KEEPER_LEAVING)
 		return -1;
+	if (k->state == KEEPER_LEAVING) {
+		if (mono_between_ms(k->now, k->due) > 0)
+			return mono_between_ms(k->now, k->due) + 1;
+		log_warn("the master did not deregister in time: draining");
+		drain_begin(k);
+	}
 	if (keeper_workers_alive(k) == 0) {
 		keeper_stop(k);
 		if (k->master.pid == 0) {
@@ -369,7 +411,7 @@ signal_take(struct keeper *k, int number)
 		keeper_reload_ask(k);
 		break;
 	case SIGTERM: case SIGQUIT:
-		if (k->state == KEEPER_DRAINING)
+		if (k->state >= KEEPER_LEAVING)
 			keeper_stop(k);
 		else
 			keeper_drain(k);

@@ -75,7 +75,7 @@ keeper_reload_next(struct keeper *k)
 void
 keeper_reload_ask(struct keeper *k)
 {
-	if (k->state >= KEEPER_DRAINING) {
+	if (k->state >= KEEPER_LEAVING) {
 		log_warn("no reload: godwit is ending");
 		answer_all(k, CLIENT_RELOAD_NEXT, CONTROL_FAIL,
 		    "godwit is ending");

@@ -59,6 +59,13 @@ say(struct keeper *k, enum control_kind kind, const char *text)
 	return control_say(k->master.control_fd, kind, text);
 }
 
+bool
+keeper_master_leave(struct keeper *k)
+{
+	return k->master.control_fd != -1 && k->master_settled &&
+	    say(k, CONTROL_LEAVE, "") == 0;
+}
+
 /* What can be reloaded; who the children are, and where we live, stay from the
  * first stage on: a master that gave its rights up does not know them. */
 static void
@@ -281,6 +288,11 @@ said(struct keeper *k, const struct control *m, const int *fds)
 			return false;
 		settled_said(k);
 		return true;
+	case CONTROL_LEFT:
+		if (k->state != KEEPER_LEAVING)
+			return false;
+		keeper_left(k);
+		return true;
 	case CONTROL_FAIL:
 		keeper_reload_done(k, m->text);
 		keeper_reload_next(k);
@@ -355,6 +367,8 @@ keeper_master_died(struct keeper *k, const char *how, bool killed)
 		died_starting(k, how, killed);
 	else if (k->state == KEEPER_SERVING)
 		died_serving(k, how);
+	else
+		keeper_left(k);		/* its leases lapse */
 	k->change = CHANGE_NONE;
 }
 

@@ -31,8 +31,8 @@ enum {
 
 /* The order is the order of life. */
 enum keeper_state {
-	KEEPER_STARTING, KEEPER_WARMING, KEEPER_SERVING, KEEPER_DRAINING,
-	KEEPER_STOPPING,
+	KEEPER_STARTING, KEEPER_WARMING, KEEPER_SERVING, KEEPER_LEAVING,
+	KEEPER_DRAINING, KEEPER_STOPPING,
 };
 
 struct child {
@@ -90,7 +90,8 @@ struct keeper {
 	int		 exit_code;
 	struct mono	 now;		/* of this turn */
 	struct mono	 born;
-	struct mono	 due;		/* DRAINING: stop; STOPPING: kill */
+	struct mono	 due;		/* LEAVING: drain; DRAINING: stop;
+					   STOPPING: kill */
 	struct mono	 watch_due;	/* the next look at heartbeats */
 	int		 signal_fd;
 	struct notify	 notify;
@@ -140,8 +141,12 @@ int64_t	keeper_backoff_ms(unsigned deaths_quick);
 void	keeper_fail(struct keeper *k, const char *why);
 /* All workers are ready for the first time. */
 void	keeper_serve(struct keeper *k);
-/* The children end when their streams do; or now. */
+/* New callers come, and workers that die have successors. */
+bool	keeper_is_serving(const struct keeper *k);
+/* The children end when their streams do, once the apps of this machine are
+ * deregistered (left); or now. */
 void	keeper_drain(struct keeper *k);
+void	keeper_left(struct keeper *k);
 void	keeper_stop(struct keeper *k);
 /* One line: who serves what. */
 void	keeper_status(const struct keeper *k, char *out, size_t out_len);
@@ -155,6 +160,9 @@ int	keeper_log_open(struct keeper *k, char *why, size_t why_len);
 int64_t	keeper_sooner(int64_t a, int64_t b);
 
 /* ---- keeper_master.c */
+
+/* Tells it that all that is registered leaves. False: it does not hear. */
+bool	keeper_master_leave(struct keeper *k);
 
 /* Starts the first one, or a successor. -1: logged. */
 int	keeper_master_start(struct keeper *k);

@@ -85,7 +85,7 @@ keeper_watch_step(struct keeper *k)
 {
 	int64_t ms;
 
-	if (k->state != KEEPER_SERVING && k->state != KEEPER_DRAINING)
+	if (!keeper_is_serving(k) && k->state != KEEPER_DRAINING)
 		return -1;
 	ms = mono_between_ms(k->now, k->watch_due);
 	if (ms > 0)

@@ -256,7 +256,7 @@ keeper_worker_died(struct keeper *k, int slot)
 		k->exit_code = 1;
 		keeper_stop(k);
 	}
-	if (k->state == KEEPER_SERVING && w->wanted)
+	if (keeper_is_serving(k) && w->wanted)
 		successor_plan(k, slot);
 	keeper_sockets_deal(k);
 }
@@ -270,7 +270,7 @@ worker_step(struct keeper *k, int slot)
 	struct keeper_worker *w = &k->workers[slot];
 	int64_t ms;
 
-	if (w->child.start_due.ns != 0 && k->state == KEEPER_SERVING) {
+	if (w->child.start_due.ns != 0 && keeper_is_serving(k)) {
 		ms = mono_between_ms(k->now, w->child.start_due);
 		if (ms > 0)
 			return ms + 1;
@@ -311,7 +311,7 @@ ready_take(struct keeper *k, int slot)
 	w->ready = true;
 	w->serving = w->wanted;
 	keeper_sockets_deal(k);
-	if (k->state == KEEPER_SERVING)
+	if (keeper_is_serving(k))
 		log_info("worker %d serves, as pid %d", slot,
 		    (int)w->child.pid);
 	else if (k->state == KEEPER_WARMING &&

@@ -13,6 +13,7 @@
 #include "master/checkpoint_store.h"
 #include "master/control.h"
 #include "master/generations.h"
+#include "master/register.h"
 #include "master/rotate.h"
 #include "master/subscription.h"
 #include "shm/log.h"
@@ -53,6 +54,7 @@ struct master {
 	uint64_t	 follow_number;
 	struct io	 io;
 	struct subscription *subscription;
+	struct registers *registers;
 	struct checkpoint_store store;
 	struct certificates *certificates;
 	struct rotate	*rotate;	/* certificate files */
@@ -255,6 +257,7 @@ settled(struct master *m)
 	switch (m->by) {
 	case BY_RELOAD:
 		subscription_follow(m->subscription);
+		registers_follow(m->registers, &m->generations.registers);
 		break;
 	case BY_PLANE:
 		subscription_bound(m->subscription, NULL, NULL);
@@ -488,6 +491,12 @@ serve(struct master *m, int admin_fd)
 }
 
 static void
+left(void *arg)
+{
+	say_kind(arg, CONTROL_LEFT);
+}
+
+static void
 control_said(struct master *m, const struct control *c, const int *fds)
 {
 	switch (c->kind) {
@@ -508,6 +517,9 @@ control_said(struct master *m, const struct control *c, const int *fds)
 		break;
 	case CONTROL_RELOAD:
 		reload(m);
+		break;
+	case CONTROL_LEAVE:
+		registers_leave(m->registers, left, m);
 		break;
 	case CONTROL_REOPEN:
 		log_reopen(fds[0]);
@@ -579,12 +591,16 @@ start(struct master *m, const struct options *o, const struct role *r,
 	m->generations.restore = checkpoint_store_restore;
 	m->generations.restore_arg = &m->store;
 	m->subscription = subscription_new(&m->io, &m->generations, &owner);
-	if (m->subscription == NULL)
+	if (m->subscription != NULL)
+		m->registers = registers_new(&m->io, subscription_target,
+		    m->subscription);
+	if (m->registers == NULL)
 		return why_set(why, why_len, "no memory");
 	m->rotate = rotate_new(&m->loop, &m->generations, &files);
 	if (m->rotate == NULL)
 		return why_set(why, why_len, "no memory");
 	m->admin.subscription = m->subscription;
+	m->admin.registers = m->registers;
 	m->admin.rotate = m->rotate;
 	return stage(m, why, why_len);
 }
@@ -630,6 +646,7 @@ master_close(struct master *m)
 	}
 	timer_stop(&m->loop.timers, &m->follow);
 	timer_stop(&m->loop.timers, &m->room);
+	registers_free(m->registers);
 	rotate_free(m->rotate);
 	subscription_free(m->subscription);
 	checkpoint_store_fini(&m->store);

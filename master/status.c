@@ -222,7 +222,7 @@ certificate_say(void *arg, bool expired, const char *sentence)
 }
 
 static void
-file_say(void *arg, const char *sentence)
+sentence_say(void *arg, const char *sentence)
 {
 	say(arg, "%s", sentence);
 }
@@ -231,7 +231,7 @@ static void
 wrong_print(struct report *r, FILE *out)
 {
 	if (r->s->rotate != NULL)
-		rotate_wrong(r->s->rotate, file_say, r);
+		rotate_wrong(r->s->rotate, sentence_say, r);
 	if (r->s->certificates != NULL)
 		certificates_warn(r->s->certificates, time(NULL), false,
 		    certificate_say, r);
@@ -239,6 +239,8 @@ wrong_print(struct report *r, FILE *out)
 		feed_wrong(r, &r->s->feeds[i]);
 		kinds_wrong(r, &r->s->feeds[i]);
 	}
+	if (r->s->registers != NULL)
+		registers_wrong(r->s->registers, sentence_say, r);
 	for (enum wrong w = 0; w < WRONGS; w++)
 		resources_wrong(r, w);
 	fflush(r->out);
@@ -380,6 +382,8 @@ static void
 stands_print(const struct report *r, FILE *out)
 {
 	feeds_print(r, out);
+	if (r->s->registers != NULL)
+		registers_print(r->s->registers, out);
 	fprintf(out, "%-15s%s\n", "file", r->s->file);
 	fprintf(out, "%-15s%s\n", "generation", r->s->generation +
 	    (strncmp(r->s->generation, "generation ", 11) == 0 ? 11 : 0));

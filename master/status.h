@@ -6,9 +6,10 @@
  *     certificates                             expired, or soon
  *     control plane                            not connected, and why
  *     followed file                            not read, and why
+ *     an app                                   not registered, and why
  *     refused, does not exist, waits           resources, worst first
  *
- *   control plane, last failure, generation
+ *   control plane, last failure, registered apps, generation
  *   a table of the kinds of resources
  *
  * Test: t/unit/status.c, t/mesh/840-operator.py.
@@ -19,6 +20,7 @@
 #include <stdio.h>
 
 #include "master/certificates.h"
+#include "master/register.h"
 #include "master/resources.h"
 #include "master/rotate.h"
 #include "master/subscription.h"
@@ -32,6 +34,7 @@ struct status {
 	int64_t		 now_ms;	/* by the loop's clock */
 	const struct feed_status *feeds;	/* what is followed */
 	size_t		 feeds_n;
+	const struct registers *registers;	/* NULL: none */
 };
 
 /* The HTTP status. */

@@ -195,6 +195,19 @@ subscription_bound(struct subscription *s, const char *listener,
 	tick(s);
 }
 
+/* ---- for others who call the control plane */
+
+bool
+subscription_target(void *arg, uint32_t i, struct subscribe_target *t,
+    char *why, size_t why_len)
+{
+	struct subscription *s = arg;
+
+	if (s->dynamic.ads == NULL)
+		return why_set(why, why_len, "there is no control plane") == 0;
+	return feed_stream_target(s, s->dynamic.ads, i, t, why, why_len);
+}
+
 /* ---- beginning */
 
 void

@@ -67,6 +67,11 @@ void	subscription_go(struct subscription *s);
 void	subscription_bound(struct subscription *s, const char *listener,
 	    const char *why);
 
+/* Where server i of ADS is, for others who call it: target of
+ * subscribe_settings. */
+bool	subscription_target(void *subscription, uint32_t i,
+	    struct subscribe_target *t, char *why, size_t why_len);
+
 struct feed_status {
 	const struct origin *origin;
 	int		 kind;		/* -1: ADS, of all kinds */

@@ -100,6 +100,10 @@ void	feed_wake(struct feed *f);
 
 /* ---- feed_stream.c, feed_file.c. -1: no memory */
 int	feed_stream_open(struct feed *f);
+/* Where server i of this stream is. False: why. */
+bool	feed_stream_target(struct subscription *s, const struct origin *o,
+	    uint32_t i, struct subscribe_target *t, char *why,
+	    size_t why_len);
 int	feed_file_open(struct feed *f);
 void	feed_file_close(struct feed *f);
 /* Its bytes may be others. */

@@ -65,10 +65,12 @@ Test(conf, set)
 		  "choices; expected one of error|warn|info|debug" },
 		{ "wrokers=4", "wrokers: unknown setting; did you mean "
 		  "workers?" },
+		{ "register=a", "register: it is a list, which stands in the "
+		  "file only" },
 		{ "banana=4", "banana: unknown setting; expected one of "
 		  "workers, drain_time_ms, buffer_budget_bytes, "
 		  "stuck_alarm_ms, stuck_kill_ms, run_dir, ems, ems_ca, "
-		  "ems_certificate, ems_key, dns_servers, state_dir, user, "
+		  "ems_certificate, ems_key, register, dns_servers, state_dir, user, "
 		  "log_file, log_level, godwit_cause" },
 		{ "workers", "\"workers\": expected name=value" },
 		{ "=4", "\"=4\": expected name=value" },

@@ -1,0 +1,30 @@
+/*
+ * master/probe.h - whether an app of this machine is there: asked again and
+ * again, over TCP or by gRPC's health service.
+ *
+ *   ask ──> yes | no, and why ──> healthy_n or unhealthy_n in a row ──changed──>
+ *    ^         late: no                        │
+ *    └──────────── interval_ms ────────────────┘
+ *
+ * Source: gRPC's doc/health-checking.md. Test: t/unit/register.c.
+ */
+#ifndef MASTER_PROBE_H
+#define MASTER_PROBE_H
+
+#include "master/register_settings.h"
+#include "worker/io/conn.h"
+
+struct probe;
+
+/* well: the app is there, from now on. Not to close it there. */
+typedef void probe_changed(void *arg, bool well);
+
+/* s lives longer. It begins as not well, and asks in the loop's next turn.
+ * NULL: no memory. */
+struct probe *probe_open(struct io *io, const struct register_settings *s,
+	    probe_changed *changed, void *arg);
+void	probe_close(struct probe *p);
+/* Why it is not well; "" before the first answer. */
+const char *probe_why(const struct probe *p);
+
+#endif

@@ -1,0 +1,506 @@
+/*
+ * t/unit/register.c - master/registration.c, probe.c and register.c: an app
+ * that is well or not, a control plane that answers or not. The app is
+ * servers[0] (TCP: it accepts and says nothing) or servers[1] (gRPC), the
+ * control plane servers[2].
+ */
+#include "master/register.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "t/lib/unit_server.h"
+
+enum {
+	TTL_MS = 9000, INTERVAL_MS = 2000, TIMEOUT_MS = 1000, BEAT_MS = 3000,
+	LEAVE_MS = 2000, ANSWER_MS = 5000, PREFIX = 5,
+};
+
+/* What the control plane says: registered, epoch 7; left. */
+static const char registered[] = "\0\0\0\0\010" "\012\001i" "\020\007"
+    "\030\250\106";
+static const char left_word[] = "\0\0\0\0\012" "\012\001i" "\020\007"
+    "\030\250\106" "\040\001";
+/* What it hears. */
+static const char beat[] = "\0\0\0\0\0";
+static const char leave[] = "\0\0\0\0\002" "\020\001";
+
+static struct {
+	struct registration *r;
+	struct register_settings settings;
+	int		 gone_n;
+	bool		 nowhere;	/* nobody knows where it is */
+	size_t		 heard;		/* bytes of the call looked at */
+} own;
+
+static struct registration_status
+status(void)
+{
+	struct registration_status t;
+
+	registration_status(own.r, &t);
+	return t;
+}
+
+static struct server *
+app(void)
+{
+	return &servers[own.settings.grpc ? 1 : 0];
+}
+
+static struct server *
+plane(void)
+{
+	return &servers[2];
+}
+
+static bool
+target(void *arg, uint32_t i, struct subscribe_target *t, char *why,
+    size_t why_len)
+{
+	(void)arg;
+	cr_assert_eq(i, 0);
+	if (own.nowhere) {
+		snprintf(why, why_len, "nobody knows where it is");
+		return false;
+	}
+	*t = (struct subscribe_target){ .addresses = &plane()->address,
+	    .addresses_n = 1, .connect_timeout_ms = 5000,
+	    .authority = "ems.test" };
+	return true;
+}
+
+static void
+gone(void *arg, struct registration *r)
+{
+	(void)arg;
+	cr_assert_eq(r, own.r);
+	own.gone_n++;
+}
+
+static void
+settings_fill(struct register_settings *s, const char *id)
+{
+	memset(s, 0, sizeof(*s));
+	snprintf(s->id, sizeof(s->id), "%s", id);
+	snprintf(s->service, sizeof(s->service), "tasks.TaskStore");
+	snprintf(s->region, sizeof(s->region), "us");
+	snprintf(s->host, sizeof(s->host), "10.0.0.5");
+	snprintf(s->address_text, sizeof(s->address_text), "app.test");
+	s->port = 50051;
+	s->weight = 1;
+	s->ttl_ms = TTL_MS;
+	s->address = servers[0].address;
+	s->interval_ms = INTERVAL_MS;
+	s->timeout_ms = TIMEOUT_MS;
+	s->healthy_n = 1;
+	s->unhealthy_n = 2;
+}
+
+static void
+set_up(bool grpc, bool listens)
+{
+	const struct registration_owner o = { .target = target,
+	    .gone = gone };
+
+	servers_open();
+	servers[0].deaf = true;
+	settings_fill(&own.settings, "i");
+	own.settings.grpc = grpc;
+	own.settings.address = app()->address;
+	server_listen(plane());
+	if (listens)
+		server_listen(app());
+	own.r = registration_open(&ours.io, &own.settings, &o);
+	cr_assert_not_null(own.r);
+	pass_ms(1);
+}
+
+static void
+tear_down(void)
+{
+	registration_close(own.r);
+	turns(2);
+	servers_close();
+}
+
+static void
+app_dies(void)
+{
+	loop_forget(&ours.loop, &app()->source);
+	close(app()->fd);
+	app()->fd = -1;
+}
+
+static void
+until_state(enum registration_state state)
+{
+	UNTIL(status().state == state);
+}
+
+/* One more thing is heard in the call: this. */
+static void
+hears(const char *bytes, size_t n)
+{
+	UNTIL(plane()->call != NULL && plane()->call->got_n >= own.heard + n);
+	cr_assert_arr_eq(plane()->call->got + own.heard, bytes, n);
+	own.heard += n;
+}
+#define HEARS(bytes)	hears(bytes, sizeof(bytes) - 1)
+#define SAYS(bytes)	server_send(plane(), bytes, sizeof(bytes) - 1)
+
+/* The endpoint was said, in a call that is new. */
+static void
+hears_endpoint(void)
+{
+	const char *got;
+
+	until_state(REGISTRATION_ASKING);
+	UNTIL(plane()->call != NULL && plane()->call->got_n > PREFIX);
+	got = plane()->call->got;
+	own.heard = PREFIX + (uint8_t)got[PREFIX - 1];
+	cr_assert_eq(plane()->call->got_n, own.heard);
+	cr_assert_not_null(memmem(got, own.heard, "tasks.TaskStore", 15));
+	cr_assert_not_null(memmem(got, own.heard, "10.0.0.5", 8));
+	cr_assert_not_null(memmem(got, own.heard, "\012\001i", 3));
+	cr_assert_not_null(strstr(plane()->call->head,
+	    ":path=/godwit.ems.v1.Registry/Keep\n:authority=ems.test\n"));
+}
+
+static void
+answer(void)
+{
+	server_answer(plane());
+	SAYS(registered);
+}
+
+static void
+until_held(void)
+{
+	hears_endpoint();
+	answer();
+	until_state(REGISTRATION_HELD);
+}
+
+static void
+begin_held(void)
+{
+	set_up(false, true);
+	until_held();
+	cr_assert_eq(status().epoch, 7);
+	cr_assert_str_eq(status().why, "");
+}
+
+/* ---- the app */
+
+Test(register, waits_for_the_app)
+{
+	set_up(false, false);
+	UNTIL(*status().why != '\0');
+	cr_assert_eq(status().state, REGISTRATION_WAITING);
+	cr_assert_str_eq(status().why, "could not connect: Connection "
+	    "refused");
+	pass_ms(INTERVAL_MS - 1);
+	cr_assert_eq(plane()->streams_n, 0);
+	server_listen(app());
+	pass_ms(1);
+	until_held();
+	tear_down();
+}
+
+Test(register, one_failure_is_none)
+{
+	begin_held();
+	app_dies();
+	pass_ms(INTERVAL_MS);
+	turns(20);
+	cr_assert_eq(status().state, REGISTRATION_HELD);
+	pass_ms(INTERVAL_MS);
+	until_state(REGISTRATION_LEAVING);
+	HEARS(beat);			/* of the time that went by */
+	HEARS(leave);
+	SAYS(left_word);
+	until_state(REGISTRATION_WAITING);
+	cr_assert_eq(own.gone_n, 0);
+	cr_assert_not_null(strstr(status().why, "refused"));
+	tear_down();
+}
+
+/* The endpoint's answer comes after leave was said, and holds nothing. */
+Test(register, ill_while_it_asks)
+{
+	set_up(false, true);
+	hears_endpoint();
+	app_dies();
+	pass_ms(INTERVAL_MS);
+	turns(20);
+	pass_ms(INTERVAL_MS);
+	until_state(REGISTRATION_LEAVING);
+	HEARS(leave);
+	answer();
+	turns(10);
+	cr_assert_eq(status().state, REGISTRATION_LEAVING);
+	SAYS(left_word);
+	until_state(REGISTRATION_WAITING);
+	tear_down();
+}
+
+static void
+health_says(const char *bytes, size_t n)
+{
+	UNTIL(app()->call != NULL && app()->call->got_n == PREFIX);
+	cr_assert_not_null(strstr(app()->call->head,
+	    ":path=/grpc.health.v1.Health/Check\n:authority=app.test\n"));
+	server_answer(app());
+	server_send(app(), bytes, n);
+}
+#define HEALTH_SAYS(bytes) health_says(bytes, sizeof(bytes) - 1)
+
+Test(register, health_by_grpc)
+{
+	set_up(true, true);
+	HEALTH_SAYS("\0\0\0\0\002\010\002");
+	UNTIL(strstr(status().why, "does not serve") != NULL);
+	UNTIL(app()->call == NULL);
+	pass_ms(INTERVAL_MS);
+	UNTIL(app()->call != NULL);
+	server_block(app(), "200", "application/grpc", "12", "what%3F", true);
+	UNTIL(strstr(status().why, "the app ended the stream: UNIMPLEMENTED: "
+	    "what?") != NULL);
+	UNTIL(app()->call == NULL);
+	pass_ms(INTERVAL_MS);
+	UNTIL(app()->call != NULL);
+	pass_ms(TIMEOUT_MS);
+	UNTIL(strcmp(status().why, "it did not answer within 1000 ms") == 0);
+	UNTIL(app()->call == NULL);
+	pass_ms(INTERVAL_MS);
+	cr_assert_eq(status().state, REGISTRATION_WAITING);
+	HEALTH_SAYS("\0\0\0\0\002\010\001");
+	until_held();
+	tear_down();
+}
+
+/* ---- the control plane */
+
+Test(register, says_that_it_is_there)
+{
+	begin_held();
+	for (int i = 0; i < 3; i++) {
+		pass_ms(BEAT_MS);
+		HEARS(beat);
+		SAYS(registered);
+		turns(10);
+	}
+	cr_assert_eq(status().state, REGISTRATION_HELD);
+	cr_assert_eq(plane()->streams_n, 1);
+	tear_down();
+}
+
+Test(register, a_silent_one_is_called_anew)
+{
+	begin_held();
+	pass_ms(BEAT_MS);
+	HEARS(beat);
+	pass_ms(BEAT_MS);
+	HEARS(beat);
+	cr_assert_eq(status().state, REGISTRATION_HELD);
+	pass_ms(BEAT_MS);
+	until_state(REGISTRATION_PAUSED);
+	cr_assert_str_eq(status().why, "the control plane is silent");
+	pass_ms(1000);
+	until_held();
+	tear_down();
+}
+
+Test(register, one_that_dies_is_called_anew)
+{
+	begin_held();
+	conn_end(&plane()->call->conn, CONN_END_PEER, NULL);
+	until_state(REGISTRATION_PAUSED);
+	cr_assert_not_null(strstr(status().why, "the connection ended"));
+	pass_ms(1000);
+	until_held();
+	cr_assert_eq(plane()->streams_n, 2);
+	tear_down();
+}
+
+/* Longer and longer, but never longer than a third of the ttl. */
+Test(register, what_is_refused_is_tried_again)
+{
+	int64_t pause_ms;
+
+	set_up(false, true);
+	for (int64_t ms = 250; ms <= 4000; ms *= 2) {
+		until_state(REGISTRATION_ASKING);
+		UNTIL(plane()->call != NULL);
+		server_block(plane(), "200", "application/grpc", "3", "mars",
+		    true);
+		until_state(REGISTRATION_PAUSED);
+		cr_assert_str_eq(status().why, "the control plane ended the "
+		    "stream: INVALID_ARGUMENT: mars");
+		UNTIL(plane()->call == NULL);
+		pause_ms = status().next_ms - status().now_ms;
+		cr_assert_eq(pause_ms, ms < BEAT_MS / 2 ? ms : BEAT_MS / 2);
+		pass_ms(pause_ms - 1);
+		cr_assert_eq(status().state, REGISTRATION_PAUSED);
+		pass_ms(1);
+	}
+	until_held();
+	tear_down();
+}
+
+Test(register, no_answer_and_nowhere)
+{
+	set_up(false, true);
+	hears_endpoint();
+	pass_ms(ANSWER_MS);
+	until_state(REGISTRATION_PAUSED);
+	cr_assert_not_null(strstr(status().why, "did not answer in time"));
+	own.nowhere = true;
+	pass_ms(1000);
+	until_state(REGISTRATION_PAUSED);
+	cr_assert_str_eq(status().why, "nobody knows where it is");
+	app_dies();
+	for (int i = 0; i < 3; i++) {
+		pass_ms(INTERVAL_MS);
+		turns(20);
+	}
+	until_state(REGISTRATION_WAITING);
+	tear_down();
+}
+
+/* ---- leaving */
+
+Test(register, leaves_what_it_has)
+{
+	begin_held();
+	registration_leave(own.r);
+	cr_assert_eq(status().state, REGISTRATION_LEAVING);
+	HEARS(leave);
+	cr_assert_eq(own.gone_n, 0);
+	SAYS(left_word);
+	until_state(REGISTRATION_GONE);
+	cr_assert_eq(own.gone_n, 1);
+	registration_leave(own.r);
+	cr_assert_eq(own.gone_n, 1);
+	tear_down();
+}
+
+Test(register, leaves_one_that_does_not_answer)
+{
+	begin_held();
+	registration_leave(own.r);
+	HEARS(leave);
+	pass_ms(LEAVE_MS - 1);
+	cr_assert_eq(own.gone_n, 0);
+	pass_ms(1);
+	cr_assert_eq(own.gone_n, 1);
+	tear_down();
+}
+
+Test(register, leaves_one_that_dies)
+{
+	begin_held();
+	registration_leave(own.r);
+	HEARS(leave);
+	conn_end(&plane()->call->conn, CONN_END_PEER, NULL);
+	UNTIL(own.gone_n == 1);
+	tear_down();
+}
+
+/* It was ill and leaves; then it is told to leave for good. */
+Test(register, leaves_while_it_leaves)
+{
+	begin_held();
+	app_dies();
+	pass_ms(INTERVAL_MS);
+	turns(20);
+	pass_ms(INTERVAL_MS);
+	until_state(REGISTRATION_LEAVING);
+	registration_leave(own.r);
+	cr_assert_eq(own.gone_n, 0);
+	HEARS(beat);
+	HEARS(leave);
+	SAYS(left_word);
+	UNTIL(own.gone_n == 1);
+	tear_down();
+}
+
+Test(register, has_nothing_to_leave)
+{
+	set_up(false, false);
+	registration_leave(own.r);
+	cr_assert_eq(own.gone_n, 1);
+	pass_ms(INTERVAL_MS);
+	cr_assert_eq(status().state, REGISTRATION_GONE);
+	tear_down();
+}
+
+/* ---- all of them */
+
+static struct register_list list;
+
+static void
+list_is(const char *ids)
+{
+	memset(&list, 0, sizeof(list));
+	for (; ids[list.n] != '\0'; list.n++)
+		settings_fill(&list.at[list.n], (char[]){ ids[list.n], 0 });
+}
+
+static void
+set_done(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+static void
+count_wrong(void *arg, const char *sentence)
+{
+	cr_assert_not_null(strstr(sentence, "tasks.TaskStore at "
+	    "10.0.0.5:50051: waits for the app for "));
+	(*(int *)arg)++;
+}
+
+static int
+wrong(const struct registers *r)
+{
+	int n = 0;
+
+	registers_wrong(r, count_wrong, &n);
+	return n;
+}
+
+/* The app is never there: who leaves is gone at once. */
+Test(register, follows_a_list)
+{
+	struct registers *r;
+	int done = 0;
+
+	servers_open();
+	r = registers_new(&ours.io, target, NULL);
+	cr_assert_not_null(r);
+	list_is("ab");
+	registers_follow(r, &list);
+	cr_assert_eq(wrong(r), 2);
+	list_is("bc");
+	list.at[0].weight = 2;
+	registers_follow(r, &list);
+	loop_turn(&ours.loop, 0);
+	cr_assert_eq(wrong(r), 2);
+	registers_follow(r, &list);
+	cr_assert_eq(wrong(r), 2);
+	registers_leave(r, set_done, &done);
+	registers_follow(r, &list);
+	loop_turn(&ours.loop, 0);
+	cr_assert_eq(wrong(r), 0);
+	cr_assert_eq(done, 0, "without a grace");
+	pass_ms(300);
+	cr_assert_eq(done, 1);
+	registers_free(r);
+	r = registers_new(&ours.io, target, NULL);
+	registers_leave(r, set_done, &done);
+	cr_assert_eq(done, 2, "there was nobody to wait for");
+	registers_free(r);
+	servers_close();
+}
