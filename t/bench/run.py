@@ -26,6 +26,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import emsbench    # noqa: E402
 import flow    # noqa: E402
 import giant as giants    # noqa: E402
 import instr    # noqa: E402
@@ -285,7 +286,8 @@ BENCHES = {"calls": calls, "route": route, "publish": publish,
            "scale": lambda o, folder: scale.bench(o, folder, say),
            "flow": lambda o, folder: flow.bench(o, folder, say),
            "xds": lambda o, folder: xds.bench(o, folder, say),
-           "giant": giant}
+           "giant": giant,
+           "ems": lambda o, folder: emsbench.bench(o, folder, say)}
 
 
 def bench(o, folder):
