@@ -24,6 +24,13 @@ body_new(size_t len)
 	return b;
 }
 
+void
+body_hash(struct body *b)
+{
+	snprintf(b->version, sizeof(b->version), "%016llx",
+	    (unsigned long long)XXH3_64bits(b->bytes, b->len));
+}
+
 struct body *
 body_copy(const uint8_t *bytes, size_t len)
 {
@@ -33,8 +40,7 @@ body_copy(const uint8_t *bytes, size_t len)
 		return NULL;
 	if (len > 0)
 		memcpy(b->bytes, bytes, len);
-	snprintf(b->version, sizeof(b->version), "%016llx",
-	    (unsigned long long)XXH3_64bits(bytes, len));
+	body_hash(b);
 	return b;
 }
 

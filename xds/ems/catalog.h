@@ -38,8 +38,11 @@ struct body {				/* bytes that many hold */
 	uint8_t		 bytes[];
 };
 
-/* len bytes to be filled; NULL: no memory. */
+/* len bytes to be filled, and then, of a resource, body_hash; NULL: no
+ * memory. */
 struct body *body_new(size_t len);
+/* Its version, by what it holds. */
+void	body_hash(struct body *b);
 struct body *body_copy(const uint8_t *bytes, size_t len);
 struct body *body_get(struct body *b);
 void	body_put(struct body *b);		/* may be NULL */

@@ -236,25 +236,17 @@ assignment_put(const struct pass *p, const struct model_service *s,
 	struct load_arena *a = load_arena_new(s->endpoints_n *
 	    ENDPOINT_BYTES + SLACK_BYTES);
 	Assignment m;
-	uint8_t *bytes = NULL;
 	struct body *b = NULL;
 	bool good = false;
-	size_t n;
 
 	envoy__config__endpoint__v3__cluster_load_assignment__init(&m);
 	m.cluster_name = (char *)(uintptr_t)name;
-	if (a != NULL && assignment_fill(p, a, &m, s, version)) {
-		n = protobuf_c_message_get_packed_size(&m.base);
-		if ((bytes = malloc(n + 1)) != NULL) {
-			protobuf_c_message_pack(&m.base, bytes);
-			b = body_copy(bytes, n);
-		}
-	}
+	if (a != NULL && assignment_fill(p, a, &m, s, version))
+		b = view_pack(&m.base);
 	if (b != NULL)
 		good = catalog_put(&p->view->catalog, RESOURCE_ENDPOINT, name,
 		    b);
 	body_put(b);
-	free(bytes);
 	load_arena_free(a);
 	return good ? 0 : why_set(p->why, p->why_len, "no memory is left");
 }

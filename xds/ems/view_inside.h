@@ -42,6 +42,9 @@ struct body *text_end(struct text *t, const struct pass *p,
 int	text_put(struct text *t, const struct pass *p,
 	    enum resource_kind kind, const char *name);
 
+/* A message as a resource. NULL: no memory. */
+struct body *view_pack(const ProtobufCMessage *m);
+
 /* ---- view_listener.c */
 int	view_listeners(const struct pass *p);
 /* gRPC: a service's API listener. */

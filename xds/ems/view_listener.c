@@ -8,8 +8,9 @@
  */
 #include "xds/ems/view_inside.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "xds/wire.h"
 
 #define HCM "type.googleapis.com/envoy.extensions.filters.network." \
 	    "http_connection_manager.v3.HttpConnectionManager"
@@ -185,44 +186,28 @@ view_listeners(const struct pass *p)
 /* ---- gRPC clients (gRFC A27): Listener{1 name, 19 api_listener{1 Any}}; the
  * subset of ours has no such field, for a proxy has no use for it. */
 
-static uint8_t *
-field_put(uint8_t *to, unsigned tag, const void *p, size_t n)
+static void
+api_listener_put(struct wire_out *w, const char *name, const struct body *hcm)
 {
-	for (; tag >= 0x80; tag >>= 7)
-		*to++ = (uint8_t)(tag | 0x80);
-	*to++ = (uint8_t)tag;
-	for (size_t v = n; ; v >>= 7) {
-		*to++ = (uint8_t)(v >= 0x80 ? v | 0x80 : v);
-		if (v < 0x80)
-			break;
-	}
-	if (p == NULL)
-		return to;
-	memcpy(to, p, n);
-	return to + n;
+	size_t any = wire_any_size(HCM, hcm->len);
+
+	wire_put_text(w, WIRE_TAG(1), name);
+	wire_put_head(w, WIRE_TAG(19), wire_size(WIRE_TAG(1), any));
+	wire_put_any(w, WIRE_TAG(1), HCM, hcm->bytes, hcm->len);
 }
 
 static struct body *
 api_listener_new(const char *name, const struct body *hcm)
 {
-	size_t url = sizeof(HCM) - 1, any = url + hcm->len + 16;
-	uint8_t *bytes = malloc(3 * any + strlen(name) + 64), *at = bytes;
-	uint8_t *inner = bytes == NULL ? NULL : bytes + any + strlen(name) +
-	    48, *end = inner;
-	struct body *b = NULL;
+	struct wire_out w = { 0 };
+	struct body *b;
 
-	if (bytes == NULL)
+	api_listener_put(&w, name, hcm);
+	if ((b = body_new(w.n)) == NULL)
 		return NULL;
-	end = field_put(end, 1 << 3 | 2, HCM, url);
-	end = field_put(end, 2 << 3 | 2, hcm->bytes, hcm->len);
-	any = (size_t)(end - inner);
-	at = field_put(at, 1 << 3 | 2, name, strlen(name));
-	/* api_listener holds one field, whose head is 1 to 5 bytes more. */
-	end = field_put(end, 1 << 3 | 2, inner, any);
-	at = field_put(at, 19 << 3 | 2, inner + any, (size_t)(end - inner) -
-	    any);
-	b = body_copy(bytes, (size_t)(at - bytes));
-	free(bytes);
+	w = (struct wire_out){ .to = b->bytes };
+	api_listener_put(&w, name, hcm);
+	body_hash(b);
 	return b;
 }
 

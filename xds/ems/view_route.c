@@ -363,15 +363,13 @@ routes_join(struct joined *j, const struct body *part)
 }
 
 static void
-head_join(struct joined *j, uint8_t tag, size_t len)
+head_join(struct joined *j, uint32_t tag, size_t len)
 {
-	uint8_t head[11] = { tag };
-	size_t n = 1;
+	uint8_t head[16];
+	struct wire_out w = { .to = head };
 
-	for (; len >= 0x80; len >>= 7)
-		head[n++] = (uint8_t)(len | 0x80);
-	head[n++] = (uint8_t)len;
-	join(j, head, n);
+	wire_put_head(&w, tag, len);
+	join(j, head, w.n);
 }
 
 /* The region routes and the rest of the virtual host of all. */
@@ -406,7 +404,7 @@ mesh_join(struct joined *j, const struct pass *p, const struct body *frame)
 	for (size_t i = 0; i < m->services_n; i++)
 		routes_join(&host, m->services[i]->parts[p->view->number].
 		    routes);
-	head_join(j, 2 << 3 | 2, host.n);
+	head_join(j, WIRE_TAG(2), host.n);
 	join(j, host.bytes, host.n);
 	j->failed = j->failed || host.failed;
 	free(host.bytes);

@@ -21,18 +21,15 @@ text_begin(struct text *t)
 		fputs("--- ", t->out);
 }
 
-static struct body *
-pack(const ProtobufCMessage *m)
+struct body *
+view_pack(const ProtobufCMessage *m)
 {
-	size_t n = protobuf_c_message_get_packed_size(m);
-	uint8_t *bytes = malloc(n + 1);
-	struct body *b = NULL;
+	struct body *b = body_new(protobuf_c_message_get_packed_size(m));
 
-	if (bytes != NULL) {
-		protobuf_c_message_pack(m, bytes);
-		b = body_copy(bytes, n);
-	}
-	free(bytes);
+	if (b == NULL)
+		return NULL;
+	protobuf_c_message_pack(m, b->bytes);
+	body_hash(b);
 	return b;
 }
 
@@ -45,7 +42,7 @@ read_text(const struct text *t, const char *message, char *why,
 	struct yaml *y = yaml_read(t->bytes, t->n, message, why, why_len);
 	ProtobufCMessage *at = m == NULL || y == NULL ? NULL :
 	    load_message(m, d, y, yaml_root(y), "", why, why_len);
-	struct body *b = at == NULL ? NULL : pack(at);
+	struct body *b = at == NULL ? NULL : view_pack(at);
 
 	yaml_close(y);
 	load_arena_free(m);
