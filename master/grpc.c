@@ -1,7 +1,6 @@
 /* master/grpc.c - see grpc.h. */
 #include "master/grpc.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -10,6 +9,8 @@
 #include <string.h>
 
 #include "config.h"
+#include "worker/io/address.h"
+#include "worker/io/percent.h"
 #include "xds/framing.h"
 
 enum { WHY_BYTES = 512, MESSAGE_BYTES = 256, STREAM_HEADER_BYTES = 65536 };
@@ -182,32 +183,6 @@ grpc_resume(struct grpc *g)
 
 /* ---- how the server ends it ---- */
 
-static int
-hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* grpc-message: percent-encoded UTF-8. What is no sequence stays. */
-static void
-message_decode(const struct header *from, char *to, size_t cap)
-{
-	const uint8_t *p = from->value, *end = p + from->value_len;
-	size_t n = 0;
-
-	for (; p < end && n + 1 < cap; p++) {
-		bool is_code = *p == '%' && end - p > 2 && hex(p[1]) >= 0 &&
-		    hex(p[2]) >= 0;
-
-		to[n++] = (char)(is_code ? hex(p[1]) << 4 | hex(p[2]) : *p);
-		p += is_code ? 2 : 0;
-	}
-	to[n] = '\0';
-}
-
 static void
 status_end(struct grpc *g, const struct header *status,
     const struct headers *h)
@@ -224,7 +199,8 @@ status_end(struct grpc *g, const struct header *status,
 	    code < sizeof(statuses) / sizeof(statuses[0]))
 		name = statuses[code];
 	if (message != NULL)
-		message_decode(message, text, sizeof(text));
+		percent_decode(message->value, message->value_len, text,
+		    sizeof(text));
 	peer_end(g, " ended the stream: %s%s%s", name, text[0] == '\0' ? "" :
 	    ": ", text);
 }
@@ -394,20 +370,6 @@ static const struct conn_events connection_events = {
 	.opened = on_connected, .closed = on_closed,
 };
 
-static void
-address_name(const struct sockaddr_storage *a, char *to, size_t cap)
-{
-	const struct sockaddr_in *in = (const void *)a;
-	const struct sockaddr_in6 *in6 = (const void *)a;
-	bool six = a->ss_family == AF_INET6;
-	char ip[INET6_ADDRSTRLEN] = "?";
-
-	inet_ntop(a->ss_family, six ? (const void *)&in6->sin6_addr :
-	    (const void *)&in->sin_addr, ip, sizeof(ip));
-	snprintf(to, cap, six ? "[%s]:%u" : "%s:%u", ip,
-	    ntohs(six ? in6->sin6_port : in->sin_port));
-}
-
 static bool
 connect_to(struct grpc *g, const struct grpc_settings *s)
 {
@@ -447,7 +409,7 @@ grpc_open(struct io *io, const struct grpc_settings *s,
 	framing_init(&g->framing, s->message_bytes_max);
 	buf_init(&g->held, io->sys);
 	g->held.secret = true;		/* a control plane sends keys */
-	address_name(s->address, g->address, sizeof(g->address));
+	address_print(s->address, g->address, sizeof(g->address));
 	if (!connect_to(g, s)) {
 		snprintf(why, why_len, "could not connect: %s",
 		    errno == 0 ? "no memory" : strerror(errno));

@@ -5,30 +5,8 @@
 #include <string.h>
 
 #include "worker/change.h"
+#include "worker/io/percent.h"
 #include "worker/relay.h"
-
-void
-reply_encode(const char *text, char *to, size_t cap)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t n = 0;
-
-	for (; *text != '\0'; text++) {
-		uint8_t c = (uint8_t)*text;
-		bool plain = c >= 0x20 && c < 0x7e && c != '%';
-
-		if (n + (plain ? 1 : 3) >= cap)
-			break;
-		if (plain) {
-			to[n++] = (char)c;
-			continue;
-		}
-		to[n++] = '%';
-		to[n++] = hex[c >> 4];
-		to[n++] = hex[c & 15];
-	}
-	to[n] = '\0';
-}
 
 enum { TEXT_BYTES_MAX = 1024 };
 
@@ -131,7 +109,7 @@ add_message(struct headers *h, struct word w)
 	message = mem_alloc(h->mem, cap);
 	if (message == NULL)
 		return false;
-	reply_encode(w.text, message, cap);
+	percent_encode(w.text, message, cap);
 	good = set_text(h, "grpc-message", message);
 	mem_free(h->mem, message);
 	return good;

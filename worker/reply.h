@@ -17,8 +17,4 @@ void	reply_whole(struct stream *s);
 /* The end of an answer that has begun: trailers that say s->cause. */
 void	reply_trailers(struct stream *s);
 
-/* grpc-message encoding of text into to[0..cap), NUL-terminated, cut where it
- * does not fit. */
-void	reply_encode(const char *text, char *to, size_t cap);
-
 #endif

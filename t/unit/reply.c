@@ -1,7 +1,9 @@
-/* t/unit/reply.c - worker/reply.c: grpc-message as gRPC and Envoy encode it. */
+/* t/unit/reply.c - worker/io/percent.c: grpc-message as gRPC and Envoy encode
+ * it; worker/reply.c. */
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "worker/io/percent.h"
 #include "worker/reply.h"
 
 Test(reply, message_encoding)
@@ -14,12 +16,12 @@ Test(reply, message_encoding)
 	char to[64];
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		reply_encode(rows[i].text, to, sizeof(to));
+		percent_encode(rows[i].text, to, sizeof(to));
 		cr_assert_str_eq(to, rows[i].want);
 	}
-	reply_encode("aaaa%", to, 7);		/* no half escape */
+	percent_encode("aaaa%", to, 7);		/* no half escape */
 	cr_assert_str_eq(to, "aaaa");
-	reply_encode("aaaaaaaaaa", to, 4);
+	percent_encode("aaaaaaaaaa", to, 4);
 	cr_assert_str_eq(to, "aaa");
 }
 

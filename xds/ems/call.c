@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/io/percent.h"
 #include "xds/ems/call_inside.h"
 
 enum { TAIL_BYTES = 48, MESSAGE_BYTES = 512 };
@@ -56,33 +57,13 @@ call_names(const struct call *c)
 
 /* ---- the end: grpc-status and grpc-message (percent-encoded) */
 
-static void
-message_encode(const char *from, char *to, size_t cap)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t n = 0;
-
-	for (; *from != '\0' && n + 4 <= cap; from++) {
-		uint8_t c = (uint8_t)*from;
-
-		if (c >= 0x20 && c < 0x7f && c != '%') {
-			to[n++] = (char)c;
-			continue;
-		}
-		to[n++] = '%';
-		to[n++] = hex[c >> 4];
-		to[n++] = hex[c & 15];
-	}
-	to[n] = '\0';
-}
-
 static bool
 status_add(struct headers *h, const struct call *c)
 {
 	char number[8], text[3 * MESSAGE_BYTES];
 
 	snprintf(number, sizeof(number), "%d", (int)c->status);
-	message_encode(c->message, text, sizeof(text));
+	percent_encode(c->message, text, sizeof(text));
 	return headers_add_text(h, "grpc-status", number) &&
 	    (*text == '\0' || headers_add_text(h, "grpc-message", text));
 }

@@ -5,14 +5,13 @@
  */
 #include "xds/ems/call_inside.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shm/log.h"
+#include "worker/io/address.h"
 
 enum {
 	ACCEPTS = 64, PAUSE_MS = 100, STREAMS = 100, HEADER_BYTES = 65536,
@@ -75,21 +74,12 @@ static const struct conn_events visitor_events = {
 };
 
 static void
-address_text(const struct door *d, int fd, char *to, size_t cap)
+peer_text(const struct door *d, int fd, char *to, size_t cap)
 {
 	struct sockaddr_storage a = { 0 };
-	const struct sockaddr_in *in = (const void *)&a;
-	const struct sockaddr_in6 *in6 = (const void *)&a;
-	char ip[INET6_ADDRSTRLEN] = "?";
-	bool six;
 
 	(void)d->io->sys->peer(d->io->sys->ctx, fd, &a);
-	six = a.ss_family == AF_INET6;
-	if (six || a.ss_family == AF_INET)
-		inet_ntop(a.ss_family, six ? (const void *)&in6->sin6_addr :
-		    (const void *)&in->sin_addr, ip, sizeof(ip));
-	snprintf(to, cap, six ? "[%s]:%u" : "%s:%u", ip,
-	    ntohs(six ? in6->sin6_port : in->sin_port));
+	address_print(&a, to, cap);
 }
 
 static void
@@ -118,7 +108,7 @@ visit(struct door *d, int fd)
 		return;
 	}
 	v->door = d;
-	address_text(d, fd, v->address, sizeof(v->address));
+	peer_text(d, fd, v->address, sizeof(v->address));
 	if (!conn_accept(&v->conn, d->io, fd, &s)) {
 		free(v);
 		return;
