@@ -11,51 +11,53 @@ typedef Godwit__Ems__V1__Gateway Gateway;
 typedef Godwit__Ems__V1__Service Service;
 typedef Godwit__Ems__V1__Caller Caller;
 
-/* ---- sorted arrays of pointers to what begins with a name */
+/* ---- arrays by name */
 
+/* Where name is among n, or would be. */
 static size_t
-service_at(const struct model *m, const char *name, bool *found)
+search(const void *list, size_t n, const char *(*name_at)(const void *list,
+    size_t i), const char *name, bool *found)
 {
-	size_t low = 0, high = m->services_n;
+	size_t low = 0, high = n;
 
 	*found = false;
-	while (low < high) {
+	while (low < high && !*found) {
 		size_t mid = (low + high) / 2;
-		int rc = strcmp(m->services[mid]->name, name);
+		int rc = strcmp(name_at(list, mid), name);
 
-		if (rc == 0) {
-			*found = true;
-			return mid;
-		}
+		*found = rc == 0;
 		if (rc < 0)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low;
+	return high;
+}
+
+static const char *
+service_name(const void *list, size_t i)
+{
+	return ((struct model_service *const *)list)[i]->name;
+}
+
+static size_t
+service_at(const struct model *m, const char *name, bool *found)
+{
+	return search(m->services, m->services_n, service_name, name, found);
+}
+
+static const char *
+intent_name(const void *list, size_t i)
+{
+	return ((struct intent *const *)list)[i]->name;
 }
 
 static size_t
 intent_at(const struct model *m, enum intent_noun noun, const char *name,
     bool *found)
 {
-	size_t low = 0, high = m->intents_n[noun];
-
-	*found = false;
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		int rc = strcmp(m->intents[noun][mid]->name, name);
-
-		if (rc == 0) {
-			*found = true;
-			return mid;
-		}
-		if (rc < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return search(m->intents[noun], m->intents_n[noun], intent_name, name,
+	    found);
 }
 
 /* Room for one more pointer at place i of n. */

@@ -338,6 +338,13 @@ delta_names(struct request *r, const DeltaRequest *m)
 
 /* ---- both */
 
+/* 1: nothing is asked for. */
+static int
+head_read(struct request *r)
+{
+	return node_read(r) < 0 ? -1 : kind_read(r);
+}
+
 static int
 sotw_feed(struct request *r, const uint8_t *bytes, size_t n)
 {
@@ -351,14 +358,9 @@ sotw_feed(struct request *r, const uint8_t *bytes, size_t n)
 	r->type_url = m->type_url;
 	r->nonce = m->response_nonce;
 	r->error = m->error_detail;
-	if (node_read(r) < 0)
-		return -1;
-	if ((rc = kind_read(r)) != 0)
-		return rc < 0 ? -1 : 0;
-	if (answer_read(r) && sotw_names(r, m) < 0)
-		return -1;
-	r->push->kinds[r->kind].asked = true;
-	return 0;
+	if ((rc = head_read(r)) != 0)
+		return rc;
+	return answer_read(r) ? sotw_names(r, m) : 0;
 }
 
 static int
@@ -374,15 +376,10 @@ delta_feed(struct request *r, const uint8_t *bytes, size_t n)
 	r->type_url = m->type_url;
 	r->nonce = m->response_nonce;
 	r->error = m->error_detail;
-	if (node_read(r) < 0)
-		return -1;
-	if ((rc = kind_read(r)) != 0)
-		return rc < 0 ? -1 : 0;
+	if ((rc = head_read(r)) != 0)
+		return rc;
 	(void)answer_read(r);
-	if (delta_names(r, m) < 0)
-		return -1;
-	r->push->kinds[r->kind].asked = true;
-	return 0;
+	return delta_names(r, m);
 }
 
 int
@@ -397,6 +394,8 @@ push_feed(struct push *s, const uint8_t *request, size_t n,
 		return no_memory(&r);
 	rc = s->settings.delta ? delta_feed(&r, request, n) :
 	    sotw_feed(&r, request, n);
+	if (rc == 0)
+		s->kinds[r.kind].asked = true;
 	load_arena_free(r.arena);
-	return rc;
+	return rc < 0 ? -1 : 0;
 }

@@ -41,24 +41,39 @@ unary_put(struct unary *u)
 		free(u);
 }
 
+/* What was waited for; m: the message if it is well. */
+static void
+answer(struct unary *u, const struct lease_answer *a,
+    const ProtobufCMessage *m)
+{
+	u->waits = false;
+	if (a->result == STORE_OK)
+		reply(u, m);
+	else if (u->call != NULL)
+		call_finish(u->call, registry_status(a->result), a->why);
+	unary_put(u);
+}
+
+/* No answer will come. */
+static void
+no_memory(struct unary *u)
+{
+	u->waits = false;
+	call_finish(u->call, CALL_RESOURCE_EXHAUSTED, "no memory is left");
+}
+
 /* ---- Register */
 
 static void
 registered(void *arg, const struct lease_answer *a)
 {
-	struct unary *u = arg;
 	RegisterResponse m;
 
-	u->waits = false;
-	if (a->result == STORE_OK) {
-		godwit__ems__v1__register_response__init(&m);
-		m.id = (char *)(uintptr_t)a->id;
-		m.epoch = a->epoch;
-		m.ttl_ms = a->ttl_ms;
-		reply(u, &m.base);
-	} else if (u->call != NULL)
-		call_finish(u->call, registry_status(a->result), a->why);
-	unary_put(u);
+	godwit__ems__v1__register_response__init(&m);
+	m.id = (char *)(uintptr_t)a->id;
+	m.epoch = a->epoch;
+	m.ttl_ms = a->ttl_ms;
+	answer(arg, a, &m.base);
 }
 
 static void
@@ -75,11 +90,8 @@ on_register(void *state, struct call *c, const uint8_t *bytes, size_t n)
 		    m->zone, m->address, m->port, m->weight, m->version,
 		    m->ttl_ms };
 		u->asked = u->waits = true;
-		if (lease_register(u->leases, &q, registered, u) == -1) {
-			u->waits = false;
-			call_finish(c, CALL_RESOURCE_EXHAUSTED,
-			    "no memory is left");
-		}
+		if (lease_register(u->leases, &q, registered, u) == -1)
+			no_memory(u);
 	}
 	load_arena_free(a);
 }
@@ -117,14 +129,7 @@ on_heartbeat(void *state, struct call *c, const uint8_t *bytes, size_t n)
 static void
 deregistered(void *arg, const struct lease_answer *a)
 {
-	struct unary *u = arg;
-
-	u->waits = false;
-	if (a->result == STORE_OK)
-		reply(u, NULL);
-	else if (u->call != NULL)
-		call_finish(u->call, registry_status(a->result), a->why);
-	unary_put(u);
+	answer(arg, a, NULL);
 }
 
 static void
@@ -138,11 +143,8 @@ on_deregister(void *state, struct call *c, const uint8_t *bytes, size_t n)
 	if (m != NULL && !u->asked) {
 		u->asked = u->waits = true;
 		if (lease_deregister(u->leases, m->id, m->epoch, deregistered,
-		    u) == -1) {
-			u->waits = false;
-			call_finish(c, CALL_RESOURCE_EXHAUSTED,
-			    "no memory is left");
-		}
+		    u) == -1)
+			no_memory(u);
 	}
 	load_arena_free(a);
 }
