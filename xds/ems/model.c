@@ -175,7 +175,7 @@ service_get(struct model *m, const char *name)
 		return NULL;
 	}
 	TAILQ_INIT(&s->endpoints);
-	m->dirty_names = true;
+	m->dirty_names = s->recast = true;
 	if (insert((void ***)(void *)&m->services, &m->services_n,
 	    &m->services_size, i, s))
 		return s;
@@ -190,6 +190,7 @@ service_dirty(struct model *m, struct model_service *s)
 	bool gone = s->intent == NULL && TAILQ_EMPTY(&s->endpoints);
 
 	m->dirty_names = m->dirty_names || gone != s->gone;
+	s->recast = s->recast || gone != s->gone;
 	s->dirty = m->dirty_some = true;
 	s->gone = gone;
 }
@@ -234,7 +235,7 @@ model_clean(struct model *m)
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->services_n; i++) {
-		m->services[i]->dirty = false;
+		m->services[i]->dirty = m->services[i]->recast = false;
 		if (m->services[i]->gone)
 			service_free(m->services[i]);
 		else
@@ -293,7 +294,7 @@ model_swap(struct model *m, enum intent_noun noun, const char *name,
 	if (noun != INTENT_SERVICE)
 		m->dirty_all = true;
 	else if (s != NULL) {
-		m->dirty_names = true;
+		m->dirty_names = s->recast = true;
 		s->intent = i;
 		service_dirty(m, s);
 	}
@@ -450,7 +451,7 @@ shared_mark(struct model *m, const struct claim *all, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (all[i].service->shared != all[i].was_shared &&
 		    !all[i].service->gone) {
-			m->dirty_names = true;
+			m->dirty_names = all[i].service->recast = true;
 			service_dirty(m, all[i].service);
 		}
 }

@@ -54,7 +54,9 @@ struct model_service {
 	size_t		 endpoints_n;
 	struct model_part *parts;	/* by the view's number */
 	size_t		 parts_n;
-	bool		 dirty, gone;	/* since model_clean */
+	/* Since model_clean: it is looked at; it says something else than where
+	 * its endpoints are; it is no more. */
+	bool		 dirty, recast, gone;
 	bool		 shared;	/* others answer its gRPC names too */
 };
 

@@ -3,8 +3,9 @@
  *
  *   regions, gateways, callers   all of it
  *   who answers which names      the listeners: a gateway's rules name paths
- *   a service, its endpoints     its clusters, endpoints and routes; then the
+ *   a service                    its clusters, endpoints and routes; then the
  *                                routes of all, which are joined, not made
+ *   its endpoints                those; its routes if regions.order follows them
  */
 #include "xds/ems/view.h"
 
@@ -64,33 +65,53 @@ view_is(const struct view *v, const struct view_key *k)
 	    strcmp(v->key.tls, k->tls) == 0;
 }
 
-static int
-service_compile(const struct pass *p, struct model_service *s)
+static bool
+follows_endpoints(const struct model_service *s)
 {
-	if (view_clusters(p, s) < 0 || view_endpoints(p, s) < 0)
-		return -1;
-	if (p->view->key.role != VIEW_GRPC)
-		return view_service_routes(p, s);
+	const Service *m = view_intent(s);
+
+	return m != NULL && m->regions != NULL && m->regions->n_order > 0;
+}
+
+static int
+service_listener(const struct pass *p, const struct model_service *s)
+{
 	if (!s->gone)
 		return view_api_listener(p, s);
 	catalog_remove(&p->view->catalog, RESOURCE_LISTENER, s->name);
 	return 0;
 }
 
+/* recast: not only its endpoints. *routes: they may be others. */
+static int
+service_compile(const struct pass *p, struct model_service *s, bool recast,
+    bool *routes)
+{
+	if ((recast && view_clusters(p, s) < 0) || view_endpoints(p, s) < 0)
+		return -1;
+	if (p->view->key.role == VIEW_GRPC)
+		return recast ? service_listener(p, s) : 0;
+	if (!recast && !follows_endpoints(s))
+		return 0;
+	*routes = true;
+	return view_service_routes(p, s);
+}
+
 static int
 compile(const struct pass *p)
 {
 	const struct model *m = p->model;
-	bool all = !p->view->made || m->dirty_all;
+	bool all = !p->view->made || m->dirty_all, routes = all;
 
 	if (((all || m->dirty_names) && view_listeners(p) < 0) ||
 	    (all && view_gateways(p) < 0))
 		return -1;
 	for (size_t i = 0; i < m->services_n; i++)
 		if ((all || m->services[i]->dirty) &&
-		    service_compile(p, m->services[i]) < 0)
+		    service_compile(p, m->services[i], all ||
+		    m->services[i]->recast, &routes) < 0)
 			return -1;
-	if ((all || m->dirty_some) && view_routes(p) < 0)
+	if (routes && view_routes(p) < 0)
 		return -1;
 	p->view->made = true;
 	return 0;

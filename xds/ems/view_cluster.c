@@ -94,7 +94,8 @@ view_clusters(const struct pass *p, const struct model_service *s)
 	const Service *m = view_intent(s);
 	char name[VIEW_CLUSTER_BYTES];
 
-	others_remove(p, s);
+	if (p->view->made)
+		others_remove(p, s);
 	if (s->gone)
 		return 0;
 	if (m == NULL || m->n_versions == 0)
