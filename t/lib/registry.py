@@ -1,10 +1,11 @@
-"""t/lib/registry.py - what is said to a godwit-ems (ems.py) over gRPC. Messages are written and read here, field by field:
-{number: value}, where a text or bytes has a length, a number is a varint and a
-list is a field that is there more than once.
+"""t/lib/registry.py - what is said to a godwit-ems (ems.py) over gRPC. Messages
+are {number: value}, where a text or bytes has a length, a number is a varint and
+a list is a field that is there more than once.
 """
 import grpc
 
 import ems
+from wire import field, fields
 
 KEEP = "/godwit.ems.v1.Registry/Keep"
 HEARTBEAT = "/godwit.ems.v1.Registry/Heartbeat"
@@ -13,48 +14,17 @@ WATCH = "/grpc.health.v1.Health/Watch"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 
-def varint(n):
+def pack(message):
     out = b""
-    while n > 127:
-        out, n = out + bytes([n & 127 | 128]), n >> 7
-    return out + bytes([n])
-
-
-def pack(fields):
-    out = b""
-    for number, values in fields.items():
+    for number, values in message.items():
         for v in values if isinstance(values, list) else [values]:
-            if isinstance(v, int):
-                out += varint(number << 3) + varint(v)
-                continue
-            v = pack(v) if isinstance(v, dict) else v
-            v = v.encode() if isinstance(v, str) else v
-            out += varint(number << 3 | 2) + varint(len(v)) + v
+            out += field(number, pack(v) if isinstance(v, dict) else v)
     return out
-
-
-def read_varint(b, i):
-    n = shift = 0
-    while True:
-        n |= (b[i] & 127) << shift
-        shift, i = shift + 7, i + 1
-        if b[i - 1] < 128:
-            return n, i
 
 
 def unpack(b):
     """{number: [values]}: numbers, and bytes."""
-    found, i = {}, 0
-    while i < len(b):
-        tag, i = read_varint(b, i)
-        if tag & 7 == 0:
-            value, i = read_varint(b, i)
-        else:
-            assert tag & 7 == 2, tag
-            n, i = read_varint(b, i)
-            value, i = b[i:i + n], i + n
-        found.setdefault(tag >> 3, []).append(value)
-    return found
+    return dict(fields(b))
 
 
 def endpoint(service, port, address="127.0.0.1", region="us", ttl_ms=0,

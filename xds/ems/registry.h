@@ -9,7 +9,7 @@
  *   registry_health.c      Check, Watch
  *   registry_reflection.c  descriptors that were made at build time
  *
- * Test: t/unit/registry.c, t/mesh/920-register.py.
+ * Test: t/mesh/915-keep.py, t/mesh/920-register.py.
  */
 #ifndef XDS_EMS_REGISTRY_H
 #define XDS_EMS_REGISTRY_H
