@@ -11,6 +11,16 @@
 
 #include "xds/ems/rest_edit.h"
 
+/* The answer, if the store has one. NULL: it is answered otherwise. */
+static struct print *
+came_begin(struct request *q, const struct store_answer *a)
+{
+	if (a->result == STORE_OK)
+		return answer_begin(q, 200);
+	answer_store(q, a->result, a->why);
+	return NULL;
+}
+
 /* ---- what is there */
 
 static void
@@ -45,11 +55,7 @@ all_came(struct request *q, const struct store_answer *a)
 {
 	struct print *p;
 
-	if (a->result != STORE_OK) {
-		answer_store(q, a->result, a->why);
-		return;
-	}
-	if ((p = answer_begin(q, 200)) == NULL)
+	if ((p = came_begin(q, a)) == NULL)
 		return;
 	print_number(p, "revision", a->revision);
 	print_open(p, "items", '[');
@@ -119,11 +125,7 @@ history_came(struct request *q, const struct store_answer *a)
 {
 	struct print *p;
 
-	if (a->result != STORE_OK) {
-		answer_store(q, a->result, a->why);
-		return;
-	}
-	if ((p = answer_begin(q, 200)) == NULL)
+	if ((p = came_begin(q, a)) == NULL)
 		return;
 	print_number(p, "revision", a->revision);
 	print_flag(p, "more", a->more);
@@ -223,11 +225,7 @@ after_came(struct request *q, const struct store_answer *a)
 	struct versions *v = q->state;
 	struct print *p;
 
-	if (a->result != STORE_OK) {
-		answer_store(q, a->result, a->why);
-		return;
-	}
-	if ((p = answer_begin(q, 200)) == NULL)
+	if ((p = came_begin(q, a)) == NULL)
 		return;
 	print_text(p, "noun", intent_word(q->noun));
 	print_text(p, "name", q->name);
