@@ -23,14 +23,26 @@ from storm import StormService
 
 GREETER = "demo.Greeter"
 CALLERS = "web", "batch"
+# Of a mesh whose control plane asks who comes; those of t/lib/mint besides.
+PEOPLE = {
+    "app": "spiffe://mesh/region/us/service/demo.Greeter",
+    "host": "spiffe://mesh/region/us/host/h1",
+    "writer": "spiffe://mesh/writer/ann",
+}
 TTL_MS = 600000         # no test lasts as long
 
 
 class EmsMesh:
-    def __init__(self, m, **settings):
-        self.m, self.ems = m, Ems(m, settings)
+    def __init__(self, m, secure=False, **settings):
+        """secure: the control plane asks for certificates."""
+        self.m, self.secure = m, secure
         self.gateway_port = free_port()
         self.certificates()
+        if secure:
+            settings["tls"] = {
+                "certificate": f"{m.dir}/tls/ems.pem",
+                "key": f"{m.dir}/tls/ems.key", "ca": f"{m.dir}/tls/ca.pem"}
+        self.ems = Ems(m, settings)
         self.services, self.epochs, self.listens = {}, {}, {}
         self.apply("region: us", "region: eu",
                    f"gateway: eu-gw\nregion: eu\n"
@@ -41,12 +53,14 @@ class EmsMesh:
 
     def certificates(self):
         """Folders tls-NAME with tls.crt, tls.key, ca.crt, as proxies read."""
-        names = [w for c in CALLERS for w in (
-            c, f"spiffe://mesh/region/us/service/{c}")]
+        people = {c: f"spiffe://mesh/region/us/service/{c}" for c in CALLERS}
+        if self.secure:
+            people.update(PEOPLE)
+        names = [w for pair in people.items() for w in pair]
         tls = os.path.join(self.m.dir, "tls")
         subprocess.run([os.path.join(ROOT, "t/lib/mint"), tls, *names],
                        check=True, stderr=subprocess.PIPE)
-        for name in *CALLERS, "eu-gateway":
+        for name in *people, "eu-gateway":
             to = self.tls(name)
             os.mkdir(to)
             for old, new in ((f"{name}.pem", "tls.crt"), ("ca.pem", "ca.crt"),
@@ -88,6 +102,11 @@ class EmsMesh:
                 "metadata": metadata}
 
     def godwit_file(self, node, **settings):
+        if self.secure:
+            tls = node["metadata"]["tls"]
+            settings = {"ems_ca": f"{tls}/ca.crt",
+                        "ems_certificate": f"{tls}/tls.crt",
+                        "ems_key": f"{tls}/tls.key", **settings}
         return self.m.write(f"{node['id']}.json", json.dumps({
             "node": node, "godwit": {"ems": f"127.0.0.1:{self.ems.port}",
                                      **settings}}))
@@ -103,11 +122,13 @@ class EmsMesh:
         assert not proxy.exited(), proxy.log()
         return proxy
 
-    def sidecar(self, name="sidecar", region="us", tls="web", **kwargs):
+    def sidecar(self, name="sidecar", region="us", tls="web", register=(),
+                **kwargs):
         """A godwit; callers reach it by port(name)."""
         node = self.sidecar_node(name, region, tls)
+        more = {"register": list(register)} if register else {}
         return self.until_listens(
-            self.m.godwit(self.godwit_file(node), **kwargs),
+            self.m.godwit(self.godwit_file(node, **more), **kwargs),
             self.listens[name])
 
     def gateway(self):
@@ -118,8 +139,10 @@ class EmsMesh:
     def envoy(self, name="envoy", delta=False, ads=True):
         """An Envoy as sidecar; ads False: CDS and LDS are streams of their
         own, what these name is by ADS as ever."""
+        tls = plane.files_tls(self.m, "web", "spiffe://mesh/ems") \
+            if self.secure else None
         file = plane.bootstrap(self.m, self.ems.port, name, delta=delta,
-                               timeout_s=2)
+                               timeout_s=2, tls=tls)
         with open(file) as f:
             it = json.load(f)
         it["node"] = self.sidecar_node(name)

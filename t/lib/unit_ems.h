@@ -86,7 +86,8 @@ unit_begin(void)
 	static const struct store_question items = { .kind = STORE_ITEMS },
 	    leases = { .kind = STORE_LEASES };
 	static const struct ems_settings s = { .view = { "mesh", "x-region" },
-	    .listen = "127.0.0.1:1", .tls = "/tls", .identifier = "ems" };
+	    .listen = "127.0.0.1:1", .tls = "/tls", .identifier = "ems",
+	    .who = { "mesh", true } };
 	char path[128], why[512] = "";
 	struct store_settings set = { .path = path,
 	    .watch = admission_watch };

@@ -79,11 +79,13 @@ Test(admission, is_in_the_views_when_it_is_answered)
 {
 	const struct push_node n = { .id = "p", .cluster = "c",
 	    .region = "us", .zone = "", .agent = "godwit" };
+	enum ems_refusal refusal;
 	struct view *v;
 	char why[512] = "";
 
 	unit_write("region", "us", 0, "region: us");
-	v = ems_view(&unit.ems, &n, why, sizeof(why));
+	v = ems_view(&unit.ems, &n, NULL, &refusal, why,
+	    sizeof(why));
 	cr_assert_not_null(v, "%s", why);
 	unit_write("service", "s", 0, "service: s");
 	cr_assert_not_null(catalog_find(&v->catalog, RESOURCE_CLUSTER, "s"));
@@ -148,11 +150,13 @@ Test(admission, a_plan_changes_nothing)
 		    store_text("service: t") },
 	};
 	struct admission_plan p;
+	enum ems_refusal refusal;
 	char why[512], seen[256] = "";
 
 	unit_write("region", "us", 0, "region: us");
 	unit_write("service", "s", 0, "service: s");
-	cr_assert_not_null(ems_view(&unit.ems, &n, why, sizeof(why)));
+	cr_assert_not_null(ems_view(&unit.ems, &n, NULL, &refusal, why,
+	    sizeof(why)));
 	cr_assert(admission_plan(unit.admission, c, 2, &p));
 	cr_assert_eq(p.result, STORE_OK, "%s", p.why);
 	for (size_t i = 0; i < p.effects_n; i++)

@@ -87,6 +87,8 @@ static const struct {
 	    "expected certificates, or clear_text: true, which lets everyone "
 	    "who reaches it be a proxy" },
 	{ "listen: 0.0.0.0:1\nclear_text: true", NULL },
+	{ "any_certificate: true", "any_certificate is true, and there is no "
+	    "tls, expected certificates" },
 	{ "listen: 0.0.0.0:1\ntls: {certificate: a, key: b, ca: c}", NULL },
 	{ "tls: {certificate: a}", "tls has not all of certificate, key and "
 	    "ca, expected all or none" },

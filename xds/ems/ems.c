@@ -170,19 +170,41 @@ folder_read(const struct ems *e, const struct push_node *n, char to[PATH_BYTES])
 	return true;
 }
 
+static int
+region_check(const struct ems *e, const struct push_node *n,
+    const struct view_key *k, char *why, size_t why_len)
+{
+	const Godwit__Ems__V1__Gateway *g = k->role != VIEW_GATEWAY ? NULL :
+	    gateway_find(e, n)->message;
+
+	if (model_intent(&e->model, INTENT_REGION, n->region) == NULL)
+		return why_set(why, why_len, "node.locality.region is "
+		    "\"%.128s\", and there is no such region: apply "
+		    "\"region: NAME\" first", n->region);
+	if (g != NULL && strcmp(g->region, n->region) != 0)
+		return why_set(why, why_len, "node.cluster is \"%s\", a "
+		    "gateway of region %s, and node.locality.region is \"%s\","
+		    " expected the same", n->cluster, g->region, n->region);
+	return 0;
+}
+
 struct view *
-ems_view(struct ems *e, const struct push_node *n, char *why, size_t why_len)
+ems_view(struct ems *e, const struct push_node *n, const char *names,
+    enum ems_refusal *refusal, char *why, size_t why_len)
 {
 	char listen[ADDRESS_BYTES], tls[PATH_BYTES] = "";
 	struct view_key k = { role_of(e, n), n->region, "", listen, tls };
+	const struct who w = { &e->settings.who, names };
 	struct view *v = e->views;
 
+	*refusal = EMS_BAD_NODE;
 	if (k.role == VIEW_GATEWAY)
 		k.gateway = n->cluster;
-	if (model_intent(&e->model, INTENT_REGION, n->region) == NULL) {
-		why_set(why, why_len, "node.locality.region is \"%.128s\", and "
-		    "there is no such region: apply \"region: NAME\" first",
-		    n->region);
+	if (region_check(e, n, &k, why, why_len) == -1)
+		return NULL;
+	if (!who_may_follow(&w, n->region, k.role == VIEW_GATEWAY, why,
+	    why_len)) {
+		*refusal = EMS_DENIED;
 		return NULL;
 	}
 	if (!listen_read(e, n, k.role, listen)) {

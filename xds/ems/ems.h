@@ -13,6 +13,7 @@
 #include "worker/io/loop.h"
 #include "xds/ems/push.h"
 #include "xds/ems/view.h"
+#include "xds/ems/who.h"
 
 struct proxy;
 LIST_HEAD(proxies, proxy);
@@ -23,6 +24,7 @@ struct ems_settings {
 	const char	*listen;	/* of sidecars, ADDRESS:PORT */
 	const char	*tls;		/* view_key */
 	const char	*identifier;	/* what proxies call us */
+	struct who_rules who;		/* of those who come to the gRPC door */
 };
 
 struct ems {
@@ -48,8 +50,11 @@ void	ems_publish(struct ems *e);
 /* In this turn, after all else that changes it. */
 void	ems_publish_soon(struct ems *e);
 
-/* What this proxy gets. NULL: why. */
-struct view *ems_view(struct ems *e, const struct push_node *n, char *why,
+enum ems_refusal { EMS_BAD_NODE, EMS_DENIED };
+
+/* What this proxy gets, who has these names (call_names). NULL: why. */
+struct view *ems_view(struct ems *e, const struct push_node *n,
+	    const char *names, enum ems_refusal *refusal, char *why,
 	    size_t why_len);
 
 #endif

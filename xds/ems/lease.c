@@ -377,6 +377,7 @@ struct registering {
 	char		 region[INTENT_NAME_MAX + 1];
 	char		 zone[INTENT_NAME_MAX + 1], label[INTENT_NAME_MAX + 1];
 	char		 address[46];
+	bool		 denied;
 };
 
 static void
@@ -384,7 +385,7 @@ answer(const struct registering *r, enum store_result result,
     const char *why)
 {
 	const struct lease_answer a = { result, why, r->id, r->lease.epoch,
-	    r->lease.ttl_ms };
+	    r->lease.ttl_ms, r->denied };
 
 	r->done(r->arg, &a);
 }
@@ -465,6 +466,29 @@ service_check(const struct leases *l, const char *name, char *why,
 	return 0;
 }
 
+bool
+lease_may(const struct leases *l, const struct who *w, const char *id,
+    char *why, size_t why_len)
+{
+	const struct lease *at = find(l, id);
+	char who[512];
+
+	if (at == NULL || at->left || w == NULL || who_may_register(w, at->service,
+	    at->endpoint.region, who, sizeof(who)))
+		return true;
+	why_set(why, why_len, "lease %s is of service %s in %s: %s", id,
+	    at->service, at->endpoint.region, who);
+	return false;
+}
+
+static bool
+may_register(const struct registering *r, const struct who *w, char *why,
+    size_t why_len)
+{
+	return w == NULL || (who_may_register(w, r->service, r->region, why,
+	    why_len) && lease_may(r->leases, w, r->id, why, why_len));
+}
+
 static int
 request_read(struct leases *l, const struct lease_request *q,
     struct registering *r, char *why, size_t why_len)
@@ -477,8 +501,10 @@ request_read(struct leases *l, const struct lease_request *q,
 	    r->region, why, why_len) == -1 || name_take("zone", q->zone, true,
 	    r->zone, why, why_len) == -1 || name_take("version", q->version,
 	    true, r->label, why, why_len) == -1 ||
-	    address_take(q, r, why, why_len) == -1 ||
-	    service_check(l, r->service, why, why_len) == -1)
+	    address_take(q, r, why, why_len) == -1)
+		return -1;
+	r->denied = !may_register(r, q->who, why, why_len);
+	if (r->denied || service_check(l, r->service, why, why_len) == -1)
 		return -1;
 	if (model_intent(&l->ems->model, INTENT_REGION, r->region) == NULL)
 		return why_set(why, why_len, "region is \"%s\", and there is "
@@ -509,6 +535,9 @@ lease_register(struct leases *l, const struct lease_request *q,
 	r->done = done;
 	r->arg = arg;
 	if (request_read(l, q, r, why, sizeof(why)) == -1) {
+		if (r->denied)
+			log_warn("%s may not register in %s: %s", r->service,
+			    r->region, why);
 		answer(r, STORE_INVALID, why);
 		free(r);
 		return 0;
@@ -549,7 +578,7 @@ removed(void *arg, const struct store_answer *a)
 	struct leaving *r = arg;
 	struct lease *at = find(r->leases, r->id);
 	const struct lease_answer to = { a->result, a->why, r->id, r->epoch,
-	    0 };
+	    0, false };
 
 	if (a->result == STORE_OK && at != NULL && at->epoch == r->epoch &&
 	    !at->left)
@@ -563,7 +592,7 @@ lease_deregister(struct leases *l, const char *id, uint64_t epoch,
     lease_done *done, void *arg)
 {
 	struct lease *at = find(l, id);
-	struct lease_answer now = { STORE_OK, "", id, epoch, 0 };
+	struct lease_answer now = { STORE_OK, "", id, epoch, 0, false };
 	struct leaving *r;
 
 	if (at != NULL && at->epoch != epoch) {

@@ -49,6 +49,7 @@ struct lease_request {
 	uint32_t	 weight;	/* 0: 1 */
 	const char	*version;	/* "r42", of the service's versions */
 	uint32_t	 ttl_ms;	/* 0: LEASE_TTL_MS */
+	const struct who *who;		/* NULL: may all */
 };
 
 struct lease_answer {
@@ -57,6 +58,7 @@ struct lease_answer {
 	const char	*id;
 	uint64_t	 epoch;
 	uint32_t	 ttl_ms;	/* heartbeat each third of it */
+	bool		 denied;	/* INVALID, for who asks may not */
 };
 typedef void lease_done(void *arg, const struct lease_answer *a);
 
@@ -67,9 +69,15 @@ void	leases_free(struct leases *l);
 int	leases_load(struct leases *l, struct store *s,
 	    const struct store_answer *leases, char *why, size_t why_len);
 
-/* Registers, or anew (another address too). -1: no memory, done won't come. */
+/* Registers, or anew (another address too). Who registers must be allowed to
+ * speak for the service, and for the one that has that id now. -1: no memory,
+ * done won't come. */
 int	lease_register(struct leases *l, const struct lease_request *r,
 	    lease_done *done, void *arg);
+/* Whether he may say the words below of that lease; of one that is not there,
+ * or was deregistered, he may. */
+bool	lease_may(const struct leases *l, const struct who *w, const char *id,
+	    char *why, size_t why_len);
 /* OK; INVALID: no such lease, register anew; CONFLICT: another epoch. */
 enum store_result lease_heartbeat(struct leases *l, const char *id,
 	    uint64_t epoch);

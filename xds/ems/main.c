@@ -40,6 +40,7 @@ struct program {
 	struct store	*store;
 	struct admission *admission;
 	struct leases	*leases;
+	struct registry	 registry;
 	struct proxy_door proxies;	/* owns what methods point to */
 	struct call_method methods[PROXY_METHODS + REGISTRY_METHODS];
 	struct door	*door;
@@ -214,7 +215,8 @@ doors_open(struct program *p, char *why, size_t why_len)
 		return -1;
 	proxy_door_init(&p->proxies, &p->ems);
 	memcpy(p->methods, p->proxies.methods, sizeof(p->proxies.methods));
-	registry_methods(p->leases, p->methods + PROXY_METHODS);
+	p->registry = (struct registry){ p->leases, &p->ems.settings.who };
+	registry_methods(&p->registry, p->methods + PROXY_METHODS);
 	p->door = door_open(&p->io, fd, &d);
 	return p->door != NULL ? 0 : why_set(why, why_len, "%s",
 	    strerror(errno));
@@ -303,7 +305,9 @@ program_open(struct program *p, char *why, size_t why_len)
 	const struct settings *s = &p->settings;
 	const struct ems_settings e = { .view = { s->mesh, s->region_header },
 	    .listen = s->proxy_listen, .tls = s->proxy_tls,
-	    .identifier = "godwit-ems " GODWIT_VERSION };
+	    .identifier = "godwit-ems " GODWIT_VERSION,
+	    .who = { s->mesh, *s->certificate == '\0' ||
+		s->any_certificate } };
 
 	if (*s->certificate != '\0' &&
 	    (p->tls = tls_new_context(s, why, why_len)) == NULL)

@@ -155,7 +155,8 @@ static struct catalog *
 on_node(void *arg, const struct push_node *n, char *why, size_t why_len)
 {
 	struct proxy *p = arg;
-	struct view *v = ems_view(p->ems, n, why, why_len);
+	struct view *v = ems_view(p->ems, n, call_names(p->call), &p->refusal,
+	    why, why_len);
 
 	if (v == NULL)
 		return NULL;
@@ -253,7 +254,8 @@ on_message(void *state, struct call *c, const uint8_t *bytes, size_t n)
 	}
 	log_warn("proxy \"%s\" of %s is refused: %s", p->id == NULL ? "?" :
 	    p->id, call_address(c), why);
-	call_finish(c, CALL_INVALID_ARGUMENT, why);
+	call_finish(c, p->refusal == EMS_DENIED ? CALL_PERMISSION_DENIED :
+	    CALL_INVALID_ARGUMENT, why);
 }
 
 static void

@@ -30,6 +30,7 @@ struct proxy {
 	char		*id, *cluster, *zone, *agent;
 	char		 region[INTENT_NAME_MAX + 1];
 	int64_t		 since_ms;	/* UTC, since 1970 */
+	enum ems_refusal refusal;	/* of who it says it is */
 	bool		 is_delta, is_ready;
 };
 

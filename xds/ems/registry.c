@@ -6,9 +6,11 @@
 enum { MESSAGE_BYTES_MAX = 65536 };
 
 enum call_status
-registry_status(enum store_result r)
+registry_status(const struct lease_answer *a)
 {
-	switch (r) {
+	if (a->denied)
+		return CALL_PERMISSION_DENIED;
+	switch (a->result) {
 	case STORE_OK:
 		return CALL_OK;
 	case STORE_CONFLICT:
@@ -61,7 +63,7 @@ registry_no_room(void *state, struct call *c)
 }
 
 void
-registry_methods(struct leases *l, struct call_method to[REGISTRY_METHODS])
+registry_methods(struct registry *r, struct call_method to[REGISTRY_METHODS])
 {
 	static const struct {
 		const char	*path;
@@ -83,5 +85,5 @@ registry_methods(struct leases *l, struct call_method to[REGISTRY_METHODS])
 
 	for (int i = 0; i < REGISTRY_METHODS; i++)
 		to[i] = (struct call_method){ methods[i].path,
-		    methods[i].handler, l, MESSAGE_BYTES_MAX };
+		    methods[i].handler, r, MESSAGE_BYTES_MAX };
 }

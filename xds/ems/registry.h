@@ -19,8 +19,13 @@
 
 enum { REGISTRY_METHODS = 8 };
 
-/* l lives longer than the door. */
-void	registry_methods(struct leases *l,
+struct registry {
+	struct leases	*leases;
+	const struct who_rules *rules;	/* of who may register what */
+};
+
+/* r lives longer than the door. */
+void	registry_methods(struct registry *r,
 	    struct call_method to[REGISTRY_METHODS]);
 
 #endif

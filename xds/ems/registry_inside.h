@@ -12,7 +12,7 @@ extern const struct call_handler registry_register, registry_heartbeat,
     registry_reflection;
 
 /* What a lease's answer is as a status. */
-enum call_status registry_status(enum store_result r);
+enum call_status registry_status(const struct lease_answer *a);
 /* The message, in a (NULL: no memory). NULL: the call was finished. */
 const void *registry_read(struct call *c, struct load_arena *a,
 	    const ProtobufCMessageDescriptor *d, const uint8_t *bytes,

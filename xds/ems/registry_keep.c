@@ -27,7 +27,7 @@ typedef Godwit__Ems__V1__KeepResponse KeepResponse;
 enum keep_state { KEEP_NEW, KEEP_ASKED, KEEP_KEPT, KEEP_LEAVING };
 
 struct keep {
-	struct leases	*leases;
+	const struct registry *registry;
 	struct call	*call;		/* NULL: its caller is gone */
 	enum keep_state	 state;
 	bool		 waits;		/* for the store */
@@ -74,7 +74,7 @@ on_left(void *arg, const struct lease_answer *a)
 
 	k->waits = false;
 	if (a->result != STORE_OK)
-		finish(k, registry_status(a->result), a->why);
+		finish(k, registry_status(a), a->why);
 	else if (say(k, true))
 		finish(k, CALL_OK, "");
 	keep_put(k);
@@ -85,7 +85,7 @@ leave(struct keep *k)
 {
 	k->state = KEEP_LEAVING;
 	k->waits = true;
-	if (lease_deregister(k->leases, k->id, k->epoch, on_left, k) == 0)
+	if (lease_deregister(k->registry->leases, k->id, k->epoch, on_left, k) == 0)
 		return;
 	k->waits = false;
 	finish(k, CALL_RESOURCE_EXHAUSTED, "no memory is left");
@@ -100,7 +100,7 @@ on_registered(void *arg, const struct lease_answer *a)
 
 	k->waits = false;
 	if (a->result != STORE_OK) {
-		finish(k, registry_status(a->result), a->why);
+		finish(k, registry_status(a), a->why);
 		keep_put(k);
 		return;
 	}
@@ -120,6 +120,7 @@ static void
 begin(struct keep *k, const KeepRequest *m)
 {
 	const Godwit__Ems__V1__RegisterRequest *e = m->endpoint;
+	const struct who who = { k->registry->rules, call_names(k->call) };
 	struct lease_request q;
 
 	if (e == NULL || m->leave) {
@@ -128,10 +129,10 @@ begin(struct keep *k, const KeepRequest *m)
 		return;
 	}
 	q = (struct lease_request){ e->id, e->service, e->region, e->zone,
-	    e->address, e->port, e->weight, e->version, e->ttl_ms };
+	    e->address, e->port, e->weight, e->version, e->ttl_ms, &who };
 	k->state = KEEP_ASKED;
 	k->waits = true;
-	if (lease_register(k->leases, &q, on_registered, k) == 0)
+	if (lease_register(k->registry->leases, &q, on_registered, k) == 0)
 		return;
 	k->waits = false;
 	finish(k, CALL_RESOURCE_EXHAUSTED, "no memory is left");
@@ -142,7 +143,7 @@ begin(struct keep *k, const KeepRequest *m)
 static void
 heartbeat(struct keep *k)
 {
-	switch (lease_heartbeat(k->leases, k->id, k->epoch)) {
+	switch (lease_heartbeat(k->registry->leases, k->id, k->epoch)) {
 	case STORE_OK:
 		(void)say(k, false);
 		break;
@@ -181,7 +182,7 @@ on_begin(void *arg, struct call *c)
 		call_finish(c, CALL_RESOURCE_EXHAUSTED, "no memory is left");
 		return NULL;
 	}
-	k->leases = arg;
+	k->registry = arg;
 	k->call = c;
 	return k;
 }

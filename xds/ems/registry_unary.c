@@ -20,7 +20,7 @@ typedef Godwit__Ems__V1__DeregisterRequest DeregisterRequest;
 
 /* One call with one message each way. */
 struct unary {
-	struct leases	*leases;
+	const struct registry *registry;
 	struct call	*call;		/* NULL: its caller is gone */
 	bool		 asked, waits;	/* for the answer */
 };
@@ -50,7 +50,7 @@ answer(struct unary *u, const struct lease_answer *a,
 	if (a->result == STORE_OK)
 		reply(u, m);
 	else if (u->call != NULL)
-		call_finish(u->call, registry_status(a->result), a->why);
+		call_finish(u->call, registry_status(a), a->why);
 	unary_put(u);
 }
 
@@ -83,20 +83,35 @@ on_register(void *state, struct call *c, const uint8_t *bytes, size_t n)
 	struct load_arena *a = load_arena_new(REGISTRY_ARENA_BYTES);
 	const RegisterRequest *m = registry_read(c, a,
 	    &godwit__ems__v1__register_request__descriptor, bytes, n);
+	const struct who who = { u->registry->rules, call_names(c) };
 	struct lease_request q;
 
 	if (m != NULL && !u->asked) {
 		q = (struct lease_request){ m->id, m->service, m->region,
 		    m->zone, m->address, m->port, m->weight, m->version,
-		    m->ttl_ms };
+		    m->ttl_ms, &who };
 		u->asked = u->waits = true;
-		if (lease_register(u->leases, &q, registered, u) == -1)
+		if (lease_register(u->registry->leases, &q, registered, u) == -1)
 			no_memory(u);
 	}
 	load_arena_free(a);
 }
 
-/* ---- Heartbeat */
+/* ---- words of a lease */
+
+/* False: the call was finished. */
+static bool
+may(const struct unary *u, const char *id)
+{
+	const struct who w = { u->registry->rules, call_names(u->call) };
+	char why[1024];
+
+	if (lease_may(u->registry->leases, &w, id, why, sizeof(why)))
+		return true;
+	call_finish(u->call, CALL_PERMISSION_DENIED, why);
+	return false;
+}
+
 
 static void
 on_heartbeat(void *state, struct call *c, const uint8_t *bytes, size_t n)
@@ -106,9 +121,9 @@ on_heartbeat(void *state, struct call *c, const uint8_t *bytes, size_t n)
 	const HeartbeatRequest *m = registry_read(c, a,
 	    &godwit__ems__v1__heartbeat_request__descriptor, bytes, n);
 
-	if (m != NULL && !u->asked) {
+	if (m != NULL && !u->asked && may(u, m->id)) {
 		u->asked = true;
-		switch (lease_heartbeat(u->leases, m->id, m->epoch)) {
+		switch (lease_heartbeat(u->registry->leases, m->id, m->epoch)) {
 		case STORE_OK:
 			reply(u, NULL);
 			break;
@@ -124,8 +139,6 @@ on_heartbeat(void *state, struct call *c, const uint8_t *bytes, size_t n)
 	load_arena_free(a);
 }
 
-/* ---- Deregister */
-
 static void
 deregistered(void *arg, const struct lease_answer *a)
 {
@@ -140,9 +153,9 @@ on_deregister(void *state, struct call *c, const uint8_t *bytes, size_t n)
 	const DeregisterRequest *m = registry_read(c, a,
 	    &godwit__ems__v1__deregister_request__descriptor, bytes, n);
 
-	if (m != NULL && !u->asked) {
+	if (m != NULL && !u->asked && may(u, m->id)) {
 		u->asked = u->waits = true;
-		if (lease_deregister(u->leases, m->id, m->epoch, deregistered,
+		if (lease_deregister(u->registry->leases, m->id, m->epoch, deregistered,
 		    u) == -1)
 			no_memory(u);
 	}
@@ -160,7 +173,7 @@ on_begin(void *arg, struct call *c)
 		call_finish(c, CALL_RESOURCE_EXHAUSTED, "no memory is left");
 		return NULL;
 	}
-	u->leases = arg;
+	u->registry = arg;
 	u->call = c;
 	return u;
 }

@@ -47,6 +47,7 @@ fill(struct settings *s, const Settings *m)
 	s->key = m->tls == NULL ? "" : m->tls->key;
 	s->ca = m->tls == NULL ? "" : m->tls->ca;
 	s->clear_text = m->clear_text;
+	s->any_certificate = m->any_certificate;
 	s->state_dir = or(m->state_dir, folder("STATE_DIRECTORY",
 	    "/var/lib/godwit-ems", "."));
 	s->run_dir = or(m->run_dir, folder("RUNTIME_DIRECTORY",
@@ -83,6 +84,9 @@ check(const struct settings *s, char *why, size_t why_len)
 	if (has != (*s->key != '\0') || has != (*s->ca != '\0'))
 		return why_set(why, why_len, "tls has not all of certificate, "
 		    "key and ca, expected all or none");
+	if (!has && s->any_certificate)
+		return why_set(why, why_len, "any_certificate is true, and "
+		    "there is no tls, expected certificates");
 	if (!has && !s->clear_text && !settings_is_loopback(s->listen))
 		return why_set(why, why_len, "listen is %s, and there is no "
 		    "tls: expected certificates, or clear_text: true, which "

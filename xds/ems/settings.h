@@ -20,7 +20,7 @@ struct settings {
 	const char	*state_dir, *run_dir;
 	const char	*mesh, *region_header, *proxy_listen, *proxy_tls;
 	uint32_t	 connections_max;
-	bool		 clear_text;
+	bool		 clear_text, any_certificate;
 };
 
 /* file: NULL for all defaults. -1: why, nothing is to be freed. */

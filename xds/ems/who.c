@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "conf/yaml.h"
+#include "shm/log.h"
 
 enum { PRINT_BYTES = 400 };
 
