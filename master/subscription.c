@@ -159,7 +159,8 @@ subscription_go(struct subscription *s)
 /* ---- the keeper's answer */
 
 /* Its item is refused, so that it is not put again; what is not in this
- * update is refused in the set. */
+ * update waited for its routes since it was acknowledged, and is refused in the
+ * set and to its server. */
 static void
 bar(struct subscription *s, const char *listener, const char *why)
 {
@@ -173,6 +174,10 @@ bar(struct subscription *s, const char *listener, const char *why)
 		return;
 	resources_bar(s->generations->resources, listener, why);
 	(void)subscription_end(s, NULL, words, sizeof(words));
+	f = feeds_find(s, RESOURCE_LISTENER, listener);
+	if (f != NULL && f->subscribe != NULL)
+		ads_retract(f->ads, RESOURCE_LISTENER, listener, why,
+		    subscription_now_ms(s));
 }
 
 void

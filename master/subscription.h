@@ -18,7 +18,8 @@
  * Invariants
  *   U1  An update is answered when what it brings is published, or waits for
  *       other resources, or is refused; so a listener whose address can't be
- *       bound is in the NACK.
+ *       bound is in the NACK. One that waited for its routes is so in one more
+ *       (ads_retract).
  *   U2  While a change is with the keeper, or a reload is under way, nothing
  *       is applied; it waits, and the server with it. Of several feeds' one
  *       is applied after the other.

@@ -13,7 +13,8 @@
  * Invariants
  *   A1  Every response is answered exactly once, ACK or NACK, with its nonce
  *       (SotW: the newest, for those before it); nothing is fed between an
- *       update and its answer.
+ *       update and its answer. What turns out bad after its ACK is a NACK more
+ *       (ads_retract), of the newest response.
  *   A2  What we acknowledged is what we hold. What was refused is named in the
  *       NACK, each item with its reason; its good siblings are held.
  *   A3  A request is made when it is taken, not when it is due: it says what
@@ -120,6 +121,12 @@ int64_t	ads_step(struct ads *a, int64_t now_ms);
 void	ads_refuse(struct ads *a, struct ads_item *item, const char *why);
 /* Of an update that returned false. */
 void	ads_answer(struct ads *a, int64_t now_ms);
+
+/* What was acknowledged can't be used after all: it is not held any more, and
+ * the server is told why. Nothing, if it is not held or an update of this kind
+ * waits for its answer. */
+void	ads_retract(struct ads *a, enum resource_kind kind, const char *name,
+	    const char *why, int64_t now_ms);
 
 /* ---- for status */
 struct ads_status {

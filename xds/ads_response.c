@@ -195,6 +195,48 @@ ads_response_end(struct ads *a, int64_t now_ms)
 	ads_response_free(&r);
 }
 
+/* ---- later than the end */
+
+static bool
+retract_say(struct ads *a, struct ads_response *r, int64_t now_ms)
+{
+	struct ads_kind *k = &a->kinds[r->kind];
+	char text[ADS_WHY_BYTES_MAX + 1];
+	const char *why = ads_refusal(r, text);
+
+	k->refused = true;
+	k->rejected_n++;
+	if (!replace(&k->why, why) || !replace(&k->version, ""))
+		return false;
+	if (!a->is_up || k->nonce == NULL)
+		return true;		/* the next stream says what is held */
+	r->reply = calloc(1, sizeof(*r->reply) + strlen(k->nonce) + 1);
+	if (r->reply == NULL)
+		return false;
+	strcpy(r->reply->nonce, k->nonce);
+	ads_reply(a, r, why, now_ms);
+	return true;
+}
+
+void
+ads_retract(struct ads *a, enum resource_kind kind, const char *name,
+    const char *why, int64_t now_ms)
+{
+	struct ads_name *n = ads_name_find(&a->kinds[kind], name);
+	struct ads_part part = { .name = name, .why = why };
+	struct ads_response r = { .kind = kind, .parts = &part, .parts_n = 1,
+	    .stream = a->stream };
+
+	if (n == NULL || n->version == NULL || (a->is_pending &&
+	    a->response.kind == kind))
+		return;
+	r.hash = n->hash;
+	ads_name_drop(a, n);
+	n->settled = true;
+	ads_name_tidy(a, n);
+	(void)retract_say(a, &r, now_ms);	/* no memory: as unsaid */
+}
+
 /* ---- the beginning */
 
 static int

@@ -10,6 +10,7 @@
  *   take1             one
  *   KIND VERSION NONCE ITEM...            a response ("" is written _)
  *   later | answer    updates are answered later | now
+ *   retract KIND NAME it is bad, after all
  *   status KIND
  *
  *   ITEM  a     a resource a          a=x     with x in it; the owner refuses
@@ -481,6 +482,8 @@ play_name_line(struct play *p, const char *verb, char *rest)
 		ads_wildcard(p->ads, kind, verb[0] == 'w');
 	else if (strcmp(verb, "hold") == 0)
 		cr_assert(ads_hold(p->ads, kind, name, version));
+	else if (strcmp(verb, "retract") == 0)
+		ads_retract(p->ads, kind, name, "it is bad", p->now_ms);
 	else if (strcmp(verb, "status") == 0)
 		play_status(p, kind);
 	else

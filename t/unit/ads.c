@@ -138,6 +138,45 @@ Test(ads, acks_and_nacks)
 	PLAY(cases);
 }
 
+/* Bad after its ACK. */
+Test(ads, retracted)
+{
+	static const struct play_case cases[] = {
+		{ "a NACK more, of no version", "begin; wild LDS; take; LDS 1 "
+		    "n1 a b; take; retract LDS a; take; take; status LDS",
+		    "node: LDS _ _ [] | update LDS 1: a b | node: LDS 1 n1 [] "
+		    "| node: LDS _ n1 [] NACK(a: it is bad) | - | LDS: _, 1 "
+		    "accepted, 1 rejected, 0 unknown, 0 wanted, 1 held, 0 "
+		    "waiting, wildcard, since 0, \"a: it is bad\"" },
+		{ "in place of the ACK", "begin; wild LDS; take; LDS 1 n1 a b; "
+		    "retract LDS a; take; take", "node: LDS _ _ [] | update "
+		    "LDS 1: a b | node: LDS _ n1 [] NACK(a: it is bad) | -" },
+		{ "it may come again", "begin; wild LDS; take; LDS 1 n1 a; "
+		    "take; retract LDS a; take; LDS 1 n2 a; take; status LDS",
+		    "node: LDS _ _ [] | update LDS 1: a | node: LDS 1 n1 [] | "
+		    "node: LDS _ n1 [] NACK(a: it is bad) | update LDS 1: a | "
+		    "node: LDS 1 n2 [] | LDS: 1, 2 accepted, 1 rejected, 0 "
+		    "unknown, 0 wanted, 1 held, 0 waiting, wildcard, since 0, "
+		    "\"a: it is bad\"" },
+		{ "not held, or gone meanwhile", "begin; wild LDS; take; LDS 1 "
+		    "n1 a; take; retract LDS b; take; LDS 2 n2 b; take; "
+		    "retract LDS a; take", "node: LDS _ _ [] | update LDS 1: "
+		    "a | node: LDS 1 n1 [] | - | update LDS 2: b -a | node: "
+		    "LDS 2 n2 [] | -" },
+		{ "while an update waits: it says", "begin; wild LDS; take; "
+		    "LDS 1 n1 a; take; later; LDS 2 n2 a; retract LDS a; take;"
+		    " answer; take", "node: LDS _ _ [] | update LDS 1: a | "
+		    "node: LDS 1 n1 [] | update LDS 2: a | - | "
+		    "node: LDS 2 n2 []" },
+		{ "no stream: the next one has less", "begin; wild LDS; take; "
+		    "LDS 1 n1 a; take; end; retract LDS a; begin; take",
+		    "node: LDS _ _ [] | update LDS 1: a | node: LDS 1 n1 [] | "
+		    "node: LDS _ _ []" },
+	};
+
+	PLAY(cases);
+}
+
 #define CDS_A	"begin; wild CDS; take; CDS 1 n1 a b; take; "
 #define CDS_A_LOG "node: CDS _ _ [] | update CDS 1: a b | node: CDS 1 n1 [] | "
 

@@ -59,6 +59,26 @@ Test(ads_delta, what_is_asked)
 	PLAY(cases);
 }
 
+Test(ads_delta, retracted)
+{
+	static const struct play_case cases[] = {
+		{ "a NACK more, and not held", "begin; wild LDS; take; LDS 1 "
+		    "n1 a/1 b/2; take; retract LDS a; take; end; begin; take",
+		    "node: LDS _ | update LDS 1: a/1 b/2 | node: LDS n1 | "
+		    "node: LDS n1 NACK(a: it is bad) | node: LDS _ {b=2}", D },
+		{ "after an ACK on its way", "begin; wild LDS; take; LDS 1 n1 "
+		    "a/1; retract LDS a; take", "node: LDS _ | update LDS 1: "
+		    "a/1 | node: LDS n1 | node: LDS n1 NACK(a: it is bad)", D },
+		{ "wanted by name: still asked for", "begin; sub EDS a; take; "
+		    "EDS 1 n1 a/1; take; retract EDS a; take; EDS 2 n2 a/1; "
+		    "take", "node: EDS _ +a | update EDS 1: a/1 | node: EDS "
+		    "n1 | node: EDS n1 NACK(a: it is bad) | update EDS 2: a/1 "
+		    "| node: EDS n2", D },
+	};
+
+	PLAY(cases);
+}
+
 Test(ads_delta, acks_and_nacks)
 {
 	static const struct play_case cases[] = {

@@ -348,6 +348,17 @@ static const struct {
 	{ "E2: the pause doubles", "godwit", true,
 	    "put CDS a 1; ask CDS -; take; nack CDS; at 30000; take; nack CDS;"
 	    "at 89999; take; at 90000; take", "CDS +a CDS +a . CDS +a" },
+	{ "E2: a listener that is refused after its ACK", "godwit", true,
+	    "put LDS l 1; ask LDS -; take; ask LDS -; nack LDS; take;"
+	    "at 29999; take; at 30000; take", "LDS +l . . LDS +l" },
+	{ "and SotW", "godwit", false,
+	    "put LDS l 1; ask LDS -; take; ask LDS -; nack LDS; take;"
+	    "at 29999; take; at 30000; take; ask LDS -; at 90000; take",
+	    "LDS [l] . . LDS [l] ." },
+	{ "and what was accepted before it stays", "godwit", true,
+	    "put LDS l 1; ask LDS -; take; ask LDS -; put LDS m 1; take;"
+	    "ask LDS -; nack LDS; put LDS n 1; take; ask LDS -; at 30000; take",
+	    "LDS +l LDS +m LDS +n LDS +m" },
 	{ "a stale nonce is neither ACK nor subscription", "godwit", false,
 	    "put EDS a 1; put EDS b 1; ask EDS a; take; ask EDS a b; take;"
 	    "put EDS a 2; stale EDS a; take; ask EDS a b; take",

@@ -4,7 +4,9 @@
  *
  *   nonce          none        the last       an older one
  *   says           asks        ACK or NACK    was under way: only delta's
- *                              and asks       names count
+ *                              (or both, one  names count
+ *                              after another)
+ *                              and asks
  *
  *   SotW names     none, never any    none, some before    "*"    others
  *   LDS, CDS       all (legacy)       nothing              all    those
@@ -143,7 +145,7 @@ answer_read(struct request *r)
 	snprintf(nonce, sizeof(nonce), "%llu", (unsigned long long)k->nonce);
 	if (strcmp(nonce, r->nonce) != 0)
 		return false;
-	if (!k->outstanding)
+	if (!k->outstanding && r->error == NULL)
 		return true;		/* another subscription */
 	k->outstanding = false;
 	k->answered = k->sent;
@@ -152,7 +154,10 @@ answer_read(struct request *r)
 		return true;
 	}
 	k->accepted_n++;
-	push_list_drop(r->push, &k->last);
+	/* A listener may yet be refused: when its routes are there its address
+	 * is bound. */
+	if (r->kind != RESOURCE_LISTENER)
+		push_list_drop(r->push, &k->last);
 	if (!r->push->settings.delta && resource_about(r->kind)->whole)
 		push_list_drop(r->push, &k->refused);
 	if (k->refused.n == 0)
