@@ -18,6 +18,8 @@
  *       is live, or known not to exist (find: COMPILE_NOTHING).
  *   R2  A version that is accepted takes the place of an older one only when
  *       it is whole; until then the older one goes on (make before break).
+ *       Where there is none, it does without a cluster that came and was
+ *       refused.
  *   R3  A cluster that its source removed stays for as long as live routes
  *       name it, at most linger_ms.
  *   R4  A stage that is aborted leaves everything as it was.

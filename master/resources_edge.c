@@ -97,13 +97,38 @@ edges_live(const struct resource *at)
 	return false;
 }
 
+/* It came and was refused, and who waits for it has nothing to go on with: a
+ * service that can be reached is not kept from its callers by a cluster that
+ * can't be. Routes without which a listener has none, and secrets, are. */
+static bool
+is_hopeless(const struct resource *to)
+{
+	const struct edge *e;
+
+	if (to->kind != RESOURCE_CLUSTER || to->refused == NULL ||
+	    to->version[NEXT] != NULL)
+		return false;
+	LIST_FOREACH(e, &to->in, in)
+		if (e->waits && e->from->version[LIVE] != NULL)
+			return false;
+	return true;
+}
+
 /* A cluster that lingers is due for that. */
 static void
 patience_set(struct resources *r, struct resource *to, uint32_t ms)
 {
 	to->patience_ms = ms;
 	if (!to->gone && !to->missing)
-		resource_due(r, to, ms == 0 ? 0 : to->waits_since_ms + ms);
+		resource_due(r, to, ms == 0 ? 0 : is_hopeless(to) ?
+		    r->now_ms : to->waits_since_ms + ms);
+}
+
+void
+edges_refused(struct resources *r, struct resource *to)
+{
+	if (to->waits_since_ms != 0)
+		patience_set(r, to, to->patience_ms);
 }
 
 /* What is waited for is missing after a while: as long as one who waits has

@@ -168,6 +168,8 @@ void	edges_find(struct resources *r, struct resource *to, bool waits,
 void	edges_lose(struct resources *r, struct resource *to);
 /* It is refused: what was found is forgotten. */
 void	edges_drop(struct resources *r);
+/* Its version was refused: whether it is waited for as long as before. */
+void	edges_refused(struct resources *r, struct resource *to);
 /* What was found are the edges of a version of at; those before are kept for
  * undo. */
 void	edges_set(struct resources *r, struct resource *at, enum which which);

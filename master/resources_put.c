@@ -123,6 +123,7 @@ refused(struct resources *r, struct resource *at, struct resource_version *v,
 	v->since_ms = r->now_ms;
 	at->refused = v;
 	at->why = strdup(why);
+	edges_refused(r, at);
 }
 
 /* ---- clusters and listeners: one compilation each */

@@ -319,8 +319,7 @@ def test_a_refusal(m):
         f"{here}/tls.crt" in line, said
     w.service("us2", "us")
     until_from(w.caller(), "us1", "us2")
-    # What it could use, it uses, once it has waited its 15 s
-    # (initial_fetch_timeout) for the cluster that its routes lack.
+    # What it could use, it uses at once.
     w.until_listens(poor, w.listens["poor"])
     c = w.caller("poor")
     until_from(c, "us1", "us2")

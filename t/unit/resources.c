@@ -58,6 +58,18 @@ static const char *const stories[] = {
 	"+ c a\n+ r R a\n+ l edge 1 R\n+ l two 1 R\n! address \"127.0.0.1_1\" "
 	"is there twice\n= a/1 | edge: a\n+ l two 2 R\n"
 	"= a/1 | edge: a two: a",
+	/* A cluster that is refused is not waited for by who has nothing, and is
+	 * used when it comes; who has something waits. */
+	"+ c a bad\n! load_assignment: is missing\n+ c b\n+ r R a b\n= b/1 |\n"
+	"+ l edge 1 R\n= b/1 | edge: - b\n+ c a\n= a/1 b/1 | edge: a b",
+	"+ c b\n+ r R a b\n+ l edge 1 R\n= b/1 |\n~ edge waits for cluster "
+	"\"a\"\n+ c a bad\n! load_assignment: is missing\n= b/1 | edge: - b\n~",
+	"+ c b\n+ r R b\n+ l edge 1 R\n= b/1 | edge: b\n+ c a bad\n"
+	"! load_assignment: is missing\n+ r R a\n@ 14999\n= b/1 | edge: b\n"
+	"~ R waits for cluster \"a\"\n@ 1\n= b/1 | edge: -",
+	"+ c b\n+ r R b\n+ l edge 1 R\n+ c a bad\n! load_assignment: is missing\n"
+	"+ r R a\n+ l two 2 R\n@ 14999\n= b/1 | edge: b two: b\n@ 1\n"
+	"= b/1 | edge: - two: -",
 	/* Nothing is served without its certificate, however long. */
 	"+ c a key\n! a private key belongs in a file of its own\n= |",
 	"+ c a tls S\n= |\n~ a waits for secret \"S\"\n@ 15000\n= |\n"
@@ -389,8 +401,7 @@ Test(resources, checkpoint_in_part)
 		const char	*live, *waits;
 	} rows[] = {
 		{ "all", NULL, NULL, 6, 0, "a/1 b/1 | edge: a two: a b", "" },
-		{ "a cluster", "b", NULL, 5, 1, "a/1 | edge: a",
-		  "two waits for cluster \"b\"; " },
+		{ "a cluster", "b", NULL, 5, 1, "a/1 | edge: a two: a -", "" },
 		{ "a listener", "two", NULL, 5, 1, "a/1 b/1 | edge: a", "" },
 		{ "routes", "S", NULL, 5, 1, "a/1 b/1 | edge: a",
 		  "two waits for routes \"S\"; " },
