@@ -202,11 +202,21 @@ def until_from(caller, *ids, times=20, **call):
     until(fact, lambda: f"{ids} answer: {seen}")
 
 
-class Proxyless:
-    """grpcio that asks godwit-ems itself, in a process of its own, and calls
-    without rest."""
+# Who calls without a proxy: a gRPC library and its program.
+LIBRARIES = {
+    "grpcio": [sys.executable, os.path.join(ROOT, "t/lib/proxyless.py")],
+    "grpc-go": [plane.BINARY, "-call"],
+    "grpc-js": [os.path.join(ROOT, "build/interop/bin/node"),
+                os.path.join(ROOT, "build/interop/node/proxyless.js")],
+}
 
-    def __init__(self, mesh, service=GREETER, name="proxyless"):
+
+class Proxyless:
+    """A gRPC library that asks godwit-ems itself, in a process of its own, and
+    calls without rest."""
+
+    def __init__(self, mesh, service=GREETER, name="proxyless",
+                 library="grpcio"):
         node = mesh.node(name, "web", "us")
         boot = {"xds_servers": [{
             "server_uri": f"127.0.0.1:{mesh.ems.port}",
@@ -214,8 +224,7 @@ class Proxyless:
             "server_features": ["xds_v3"]}], "node": node}
         env = dict(os.environ, GRPC_XDS_BOOTSTRAP_CONFIG=json.dumps(boot))
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(ROOT, "t/lib/proxyless.py"),
-             f"xds:///{service}"], stdin=subprocess.PIPE, env=env,
+            [*LIBRARIES[library], f"xds:///{service}"], stdin=subprocess.PIPE, env=env,
             stdout=subprocess.PIPE, text=True)
         self.n, self.failures, self.last = 0, [], None
         self.began = False

@@ -1,5 +1,6 @@
 """godwit-ems with clients of others: Envoy as sidecar, by every protocol, and
 grpcio without a proxy; alone and all at once with godwit."""
+import os
 import threading
 import time
 
@@ -185,11 +186,11 @@ def test_singles(m):
                 (kind, delta, answer)
 
 
-# ---- grpcio
+# ---- gRPC without a proxy
 
-def test_proxyless(m):
+def proxyless(m, library):
     w = world(m)
-    p = Proxyless(w)
+    p = Proxyless(w, library=library)
     p.until_from("us1")
     w.service("us2", "us")
     p.until_from("us1", "us2")
@@ -207,13 +208,21 @@ def test_proxyless(m):
     assert not p.failures, p.failures[:10]
 
 
-def test_proxyless_versions(m):
+def test_grpcio(m):
+    proxyless(m, "grpcio")
+
+
+def test_grpc_go(m):
+    proxyless(m, "grpc-go")
+
+
+def versions(m, library):
     w = EmsMesh(m)
     w.apply(f"service: {GREETER}\nversions: {{stable: {{weight: 1}}, "
             f"canary: {{weight: 0}}}}")
     w.service("old", "us", version="stable")
     w.service("new", "us", version="canary")
-    p = Proxyless(w)
+    p = Proxyless(w, library=library)
     p.until_from("old", times=100)
     w.apply(f"service: {GREETER}\nversions: {{stable: {{weight: 1}}, "
             f"canary: {{weight: 1}}}}")
@@ -221,18 +230,38 @@ def test_proxyless_versions(m):
     assert not p.failures, p.failures[:10]
 
 
+def test_grpcio_versions(m):
+    versions(m, "grpcio")
+
+
+def test_grpc_go_versions(m):
+    versions(m, "grpc-go")
+
+
+# make interop, which has node.
+if os.environ.get("INTEROP"):
+    def test_grpc_js(m):
+        proxyless(m, "grpc-js")
+
+    def test_grpc_js_versions(m):
+        versions(m, "grpc-js")
+
+
 # ---- all at once
 
 def test_all_at_once(m):
-    """godwit, Envoy by both protocols, grpcio: one change, all follow."""
+    """godwit, Envoy by both protocols, grpcio, grpc-go: one change, all
+    follow."""
     w = world(m)
     w.sidecar()
     w.envoy()
     w.envoy("envoy-delta", delta=True)
     names = "sidecar", "envoy", "envoy-delta"
     callers = {n: w.caller(n) for n in names}
-    p = Proxyless(w)
-    p.until_from("us1")
+    libraries = {n: Proxyless(w, name=n, library=n)
+                 for n in ("grpcio", "grpc-go")}
+    for p in libraries.values():
+        p.until_from("us1")
     for c in callers.values():
         until_from(c, "us1")
     load = w.load(*names, n=1)
@@ -241,16 +270,19 @@ def test_all_at_once(m):
     took = {}
     until(lambda: all([n in took or who(c.call()) == "us2" and took.update(
         {n: time.monotonic() - start}) is None for n, c in callers.items()] +
-        ["grpcio" in took or p.last == "us2" and took.update(
-            grpcio=time.monotonic() - start) is None]),
+        [n in took or p.last == "us2" and took.update(
+            {n: time.monotonic() - start}) is None
+         for n, p in libraries.items()]),
         lambda: f"all use us2: {took}")
     print({n: f"{t * 1000:.0f} ms" for n, t in took.items()})
     w.deregister("us1")
     for c in callers.values():
         until_from(c, "us2")
-    p.until_from("us2")
-    w.until_settled(*names, "proxyless")
+    for p in libraries.values():
+        p.until_from("us2")
+    w.until_settled(*names, *libraries)
     load.moved()
     load.stop()
     load.is_well()
-    assert not p.failures, p.failures[:10]
+    for p in libraries.values():
+        assert not p.failures, p.failures[:10]

@@ -7,6 +7,7 @@
 //	plane -port N -control N [-host A] [-ads=false] [-ordered] [-heartbeat D]
 //	      [-cert F -key F [-ca F]]
 //	plane -encode    no server: t/lib/scripted.py's JSON lines become bytes
+//	plane -call T    no server: a caller of T (xds:///SERVICE) by grpc-go (call.go)
 //
 // Every client gets the same snapshot, whoever it says that it is. t/lib/plane.py
 // starts it and speaks to it; its requests are in control.go.
@@ -57,6 +58,7 @@ var (
 	cert      = flag.String("cert", "", "PEM file: TLS with this certificate")
 	key       = flag.String("key", "", "PEM file: its key")
 	encode    = flag.Bool("encode", false, "only encode what comes in")
+	call      = flag.String("call", "", "only call this target")
 	ca        = flag.String("ca", "", "PEM file: clients must show a certificate of it")
 )
 
@@ -110,6 +112,9 @@ func main() {
 	if *encode {
 		encodeAll(os.Stdin, os.Stdout)
 		return
+	}
+	if *call != "" {
+		callAll(*call)
 	}
 	s, r := newStore(), newRecorder()
 	l := &connections{Listener: listen(*host, *port)}
