@@ -298,11 +298,13 @@ soak-stress: $(STRESS_BIN)
 demo: all venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/mesh/demo
 
-# It needs four languages' tools; they stay in build/interop.
-interop: $(GODWIT)
+# It needs four languages' tools; they stay in build/interop. grpc-js as a
+# client of godwit-ems is a test of t/mesh that is only run here.
+interop: all $(VENV)/done
 	@t/lib/need interop
 	@t/interop/build
 	@GODWIT=$B/godwit build/interop/venv/bin/python t/interop/run.py $T
+	@$(if $T,,INTEROP=1 GODWIT=$B/godwit $(VENV)/bin/python t/mesh/run grpc_js)
 
 bench: all $(filter $B/t/bench/%,$(TEST_BIN)) venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $T $(BENCH)
