@@ -56,10 +56,7 @@ class EmsMesh:
         people = {c: f"spiffe://mesh/region/us/service/{c}" for c in CALLERS}
         if self.secure:
             people.update(PEOPLE)
-        names = [w for pair in people.items() for w in pair]
-        tls = os.path.join(self.m.dir, "tls")
-        subprocess.run([os.path.join(ROOT, "t/lib/mint"), tls, *names],
-                       check=True, stderr=subprocess.PIPE)
+        tls = self.m.certificates(**people)
         for name in *people, "eu-gateway":
             to = self.tls(name)
             os.mkdir(to)

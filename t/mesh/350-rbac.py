@@ -9,7 +9,7 @@ from mesh import METHOD, free_port, until
 ROUTES = "              routes:\n"
 PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3" \
     ".RBACPerRoute"
-LOCAL = 'exact: "spiffe://mesh/region/us/local"'
+LOCAL = 'exact: "spiffe://mesh/region/us/host/local"'
 WHO = "us-local", "eu-impostor", "us-several"
 HELLO, ECHO = METHOD, "/demo.Greeter/Echo"
 ANY = "{ any: true }"
@@ -231,7 +231,7 @@ def test_another_list_by_reload(m):
     for round in range(3):
         swapped = round % 2 == 0
         with open(file, "w") as f:
-            f.write(text.replace("us/local", "eu/impostor") if swapped else
+            f.write(text.replace("us/host/local", "eu/impostor") if swapped else
                     text)
         code, said = p.command("reload")
         assert code == 0, said

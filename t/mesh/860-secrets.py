@@ -23,7 +23,7 @@ from plane import Files, Plane, cluster, listener, route
 from storm import StormService, count
 
 NODE = "godwit"
-URI = "spiffe://mesh/region/us/local"
+URI = "spiffe://mesh/region/us/host/local"
 
 
 def make(m, name, ca="ca"):

@@ -65,7 +65,9 @@ def test_who_follows_as_what(m):
             ("eu-gateway", "us", "web", "spiffe://mesh/region/eu/gateway, "
              "gateway.eu.mesh", PROXIES),
             ("writer", "us", "web", "spiffe://mesh/writer/ann", PROXIES),
-            ("us-local", "us", "web", US + "local", PROXIES),
+            ("eu-impostor", "eu", "web", "spiffe://mesh/region/eu/impostor",
+             "spiffe://mesh/region/eu/service/NAME or .../host/NAME"),
+            ("us-local", "us", "web", None, None),
             ("outsider", "us", "web", "spiffe://elsewhere/service", PROXIES)):
         door = doors.setdefault(name, Door(w, name))
         answer = door.follow(region, cluster)
@@ -83,7 +85,8 @@ def test_who_follows_as_what(m):
                       'expected the same'), answer
     log = w.ems.log()
     assert f'proxy "?" of 127.0.0.1:' in log and \
-        f"is refused: the certificate has {US}local, expected" in log, log
+        f"is refused: the certificate has {US}service/web, expected" in log, \
+        log
     for name in "expired", "foreign":
         assert Door(w, name).follow("us")[0] == "UNAVAILABLE"
 
