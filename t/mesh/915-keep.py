@@ -1,9 +1,16 @@
 """godwit-ems over gRPC, besides xDS: Keep, a lease that is a call; health;
 reflection."""
+import contextlib
+import os
+import signal
+import sqlite3
+
 import grpc
 
+from frames import (ACK, DATA, HEADERS, PING, REQUEST, client, data, frame,
+                    headers)
 from mesh import free_port, until
-from registry import (CHECK, HEARTBEAT, REFLECTION, WATCH, Ems, Keep,
+from registry import (CHECK, HEARTBEAT, KEEP, REFLECTION, WATCH, Ems, Keep,
                       endpoint, pack, unpack)
 
 SERVICE = "tasks.TaskStore"
@@ -49,6 +56,65 @@ def test_a_call_that_breaks_off_does_not_leave(m):
     assert again.end()[0] == "ABORTED", again.end()
     other.say({})
     assert other.hear() == third
+
+
+LEAVING = ("UNAVAILABLE", "the control plane is leaving")
+
+
+def leave(ems):
+    ems.proxy.process.send_signal(signal.SIGTERM)
+    until(lambda: "leaving:" in ems.log(), "it leaves")
+
+
+def ended(ems):
+    """By itself: nobody had to be cut."""
+    assert ems.proxy.exit_code() == 0, ems.log()
+    assert "did not end" not in ems.log(), ems.log()
+
+
+def leases(ems):
+    return [(x["id"], x["epoch"]) for x in ems.rest("GET", "/v1/leases")[
+        "leases"]]
+
+
+def test_it_leaves(m):
+    """Whoever listens is told; a lease is as it was."""
+    ems = Ems(m)
+    channel = ems.channel()
+    watch = channel.unary_stream(WATCH)(pack({1: ""}), timeout=30)
+    assert unpack(next(watch)) == {1: [1]}
+    silent = Keep(channel)      # its stream comes before the next one's
+    keep, first = begun(ems, channel, free_port())
+    leave(ems)
+    for k in keep, silent:
+        assert k.hear() is None and k.end() == LEAVING, k.end()
+    assert (watch.code().name, watch.details()) == LEAVING
+    ended(ems)
+    ems.start()
+    assert leases(ems) == [(first["id"], first["epoch"])]
+
+
+def test_it_leaves_while_it_stores(m):
+    """What was asked for before is answered before."""
+    ems = Ems(m)
+    wire, message = client(ems.port), pack({1: endpoint(SERVICE, 1, id="a")})
+    m.callback(wire.close)
+    fields = [(":path", KEEP) if k == ":path" else (k, v)
+              for k, v in REQUEST]
+    with contextlib.closing(sqlite3.connect(os.path.join(
+            ems.dir, "state/ems.db"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        wire.send(headers(1, fields) + data(1, b"\0" + len(
+            message).to_bytes(4, "big") + message) +
+            frame(PING, payload=bytes(8)))
+        while wire.read_one()[:2] != (PING, ACK):
+            pass
+        leave(ems)
+        other.execute("ROLLBACK")
+    assert wire.until_end_of(1) == [HEADERS, DATA, HEADERS]
+    ended(ems)
+    ems.start()
+    assert leases(ems) == [("a", 1)]
 
 
 def refusal(channel, *messages):

@@ -25,6 +25,7 @@ struct parcel {				/* a message to be sent */
 
 struct call {
 	struct h2_stream stream;	/* first: stream_call */
+	LIST_ENTRY(call) link;
 	struct visitor	*visitor;
 	const struct call_method *method;	/* NULL: none yet */
 	void		*state;		/* NULL: nobody listens */
@@ -206,6 +207,32 @@ call_finish(struct call *c, enum call_status status, const char *message)
 	out_move(c);
 }
 
+/* ---- leaving (D5) */
+
+void
+call_leave(struct call *c)
+{
+	call_finish(c, CALL_UNAVAILABLE, "the control plane is leaving");
+}
+
+static void
+leave(struct call *c)
+{
+	if (c->state != NULL && !c->finished &&
+	    c->method->handler->leave != NULL)
+		c->method->handler->leave(c->state, c);
+}
+
+void
+calls_leave(struct visitor *v)
+{
+	struct call *c;
+
+	/* None is closed by it: that comes from h2_take (h2.h I5). */
+	LIST_FOREACH(c, &v->calls, link)
+		leave(c);
+}
+
 /* ---- what comes in */
 
 static struct h2_stream *
@@ -218,6 +245,7 @@ on_open(void *owner)
 		return NULL;
 	c->visitor = v;
 	STAILQ_INIT(&c->out);
+	LIST_INSERT_HEAD(&v->calls, c, link);
 	return &c->stream;
 }
 
@@ -269,6 +297,8 @@ begin(struct call *c, const struct headers *h)
 	}
 	framing_init(&c->framing, c->method->message_bytes_max);
 	c->state = c->method->handler->begin(c->method->arg, c);
+	if (door_drains(c->visitor->door))
+		leave(c);
 }
 
 static void
@@ -341,6 +371,7 @@ on_closed(struct h2_stream *s, enum h2_close why)
 		STAILQ_REMOVE_HEAD(&c->out, link);
 		parcel_free(p);
 	}
+	LIST_REMOVE(c, link);
 	framing_fini(&c->framing);
 	free(c);
 }

@@ -14,6 +14,8 @@
  *       their way.
  *   D4  A connection that is silent is asked by PING (conn.h I10), so a dead
  *       proxy is known after keepalive_ms + keepalive_timeout_ms.
+ *   D5  When the door drains, calls that may last are told (leave), so that it
+ *       is over with the slowest answer, not with the slowest caller.
  *
  * Source: gRPC over HTTP2. Test: t/mesh/900-ems.py.
  */
@@ -45,6 +47,8 @@ struct call_handler {
 	void	(*half_closed)(void *state, struct call *c);
 	void	(*room)(void *state, struct call *c);
 	void	(*closed)(void *state, struct call *c);
+	/* The door drains. NULL: the call is over soon anyhow. */
+	void	(*leave)(void *state, struct call *c);
 };
 
 struct call_method {
@@ -62,6 +66,8 @@ bool	call_has_room(const struct call *c);
 /* After what was sent. A second one changes nothing. */
 void	call_finish(struct call *c, enum call_status status,
 	    const char *message);
+/* The same, with what a caller is told of a door that drains. */
+void	call_leave(struct call *c);
 /* Who calls: "127.0.0.1:4711"; the names that the mesh's CA vouches for, each
  * ending in NUL, then an empty one; NULL: none, or in clear text. */
 const char *call_address(const struct call *c);
@@ -79,7 +85,7 @@ struct door_settings {
 struct door *door_open(struct io *io, int fd, const struct door_settings *s);
 /* Another certificate for those who come from now on. */
 void	door_tls(struct door *d, struct tls_context *tls);
-/* No new connections, and GOAWAY to those that are. */
+/* No new connections, and GOAWAY to those that are (D5). */
 void	door_drain(struct door *d);
 /* All of them end here, and all calls are closed. */
 void	door_close(struct door *d);

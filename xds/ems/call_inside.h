@@ -10,12 +10,16 @@ struct visitor {			/* a connection */
 	LIST_ENTRY(visitor) link;
 	struct door	*door;
 	struct tls_context *tls;	/* counted, or NULL */
+	LIST_HEAD(, call) calls;
 	char		 address[64];
 };
 
 /* call.c: an answer of our own to a stream of a visitor. */
 extern const struct h2_events call_events;
+/* call.c: D5, of all calls of a visitor. */
+void	calls_leave(struct visitor *v);
 
 const struct door_settings *door_settings(const struct door *d);
+bool	door_drains(const struct door *d);
 
 #endif

@@ -38,6 +38,12 @@ door_settings(const struct door *d)
 	return &d->settings;
 }
 
+bool
+door_drains(const struct door *d)
+{
+	return d->draining;
+}
+
 size_t
 door_connections(const struct door *d)
 {
@@ -108,6 +114,7 @@ visit(struct door *d, int fd)
 		return;
 	}
 	v->door = d;
+	LIST_INIT(&v->calls);
 	peer_text(d, fd, v->address, sizeof(v->address));
 	if (!conn_accept(&v->conn, d->io, fd, &s)) {
 		free(v);
@@ -202,8 +209,10 @@ door_drain(struct door *d)
 	struct visitor *v;
 
 	d->draining = true;
-	LIST_FOREACH(v, &d->visitors, link)
+	LIST_FOREACH(v, &d->visitors, link) {
 		conn_drain(&v->conn);
+		calls_leave(v);
+	}
 }
 
 void

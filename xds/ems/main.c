@@ -130,7 +130,11 @@ stop(struct program *p)
 static void
 drain_over(struct timer *t)
 {
-	stop(CONTAINER(t, struct program, drain));
+	struct program *p = CONTAINER(t, struct program, drain);
+
+	log_warn("leaving: %zu connections did not end in %d ms, and are cut",
+	    door_connections(p->door), DRAIN_MS);
+	stop(p);
 }
 
 static void
@@ -143,7 +147,6 @@ leave(struct program *p)
 	p->leaving = true;
 	log_info("leaving: proxies are sent away");
 	door_drain(p->door);
-	proxies_leave(&p->ems);
 	timer_start(&p->loop.timers, &p->drain, p->loop.now, DRAIN_MS);
 }
 

@@ -207,16 +207,6 @@ proxies_check(struct ems *e)
 	}
 }
 
-void
-proxies_leave(struct ems *e)
-{
-	struct proxy *p;
-
-	LIST_FOREACH(p, &e->proxies, link)
-		call_finish(p->call, CALL_UNAVAILABLE, "the control plane is "
-		    "leaving");
-}
-
 /* ---- the call */
 
 static void *
@@ -294,8 +284,15 @@ on_closed(void *state, struct call *c)
 	free(p);
 }
 
+static void
+on_leave(void *state, struct call *c)
+{
+	(void)state;
+	call_leave(c);
+}
+
 static const struct call_handler handler = { on_begin, on_message,
-    on_half_closed, on_room, on_closed };
+    on_half_closed, on_room, on_closed, on_leave };
 
 void
 proxy_door_init(struct proxy_door *d, struct ems *e)

@@ -54,8 +54,6 @@ void	proxy_door_init(struct proxy_door *d, struct ems *e);
 void	proxies_wake(struct ems *e, const struct view *v);
 /* Those that would get another view now are sent away, to come again. */
 void	proxies_check(struct ems *e);
-/* All are told to go elsewhere. */
-void	proxies_leave(struct ems *e);
 /* ems->task. */
 void	proxies_run(struct task *t);
 

@@ -101,6 +101,6 @@ on_nothing(void *state, struct call *c)
 }
 
 const struct call_handler registry_check = { on_begin, on_check, on_no_message,
-	registry_no_room, on_nothing };
+	registry_no_room, on_nothing, NULL };
 const struct call_handler registry_watch = { on_begin, on_watch, on_nothing,
-	registry_no_room, on_nothing };
+	registry_no_room, on_nothing, registry_leave };

@@ -11,6 +11,8 @@
  * Invariants
  *   I1  The end of a call does nothing to its lease: it lapses, or somebody
  *       keeps it on.
+ *       So it is when the door drains (call.h D5); what the store is asked
+ *       for is answered first.
  *   I2  An answer of the store may come after the call's end: a keep is freed
  *       by the later of the two.
  */
@@ -33,6 +35,7 @@ struct keep {
 	bool		 waits;		/* for the store */
 	bool		 leave;		/* wanted, as soon as it is KEPT */
 	bool		 said_all;	/* the caller half-closed */
+	bool		 drains;	/* the door, while the store is asked */
 	char		 id[INTENT_NAME_MAX + 1];
 	uint64_t	 epoch;
 	uint32_t	 ttl_ms;
@@ -113,6 +116,8 @@ on_registered(void *arg, const struct lease_answer *a)
 		leave(k);
 	else if (k->said_all)
 		finish(k, CALL_OK, "");
+	else if (k->drains && k->call != NULL)
+		call_leave(k->call);
 	keep_put(k);
 }
 
@@ -225,5 +230,15 @@ on_closed(void *state, struct call *c)
 	keep_put(k);
 }
 
+static void
+on_leave(void *state, struct call *c)
+{
+	struct keep *k = state;
+
+	k->drains = true;
+	if (!k->waits)
+		call_leave(c);
+}
+
 const struct call_handler registry_keep = { on_begin, on_message,
-	on_half_closed, registry_no_room, on_closed };
+	on_half_closed, registry_no_room, on_closed, on_leave };

@@ -199,7 +199,7 @@ on_closed(void *state, struct call *c)
 }
 
 #define HANDLER(message)						\
-	{ on_begin, message, on_half_closed, registry_no_room, on_closed }
+	{ on_begin, message, on_half_closed, registry_no_room, on_closed, NULL }
 const struct call_handler registry_register = HANDLER(on_register);
 const struct call_handler registry_heartbeat = HANDLER(on_heartbeat);
 const struct call_handler registry_deregister = HANDLER(on_deregister);
