@@ -414,6 +414,12 @@ static const struct {
 	    "put CDS a 1 and put EDS a 1; ask CDS -; take; ask CDS -; ask EDS a;"
 	    "take; ask EDS a; put CDS a 2; take; ask CDS -; take",
 	    "CDS [a] EDS [a] CDS [a] ." },
+	{ "asked for by name too, and gone before it is sent again", "godwit",
+	    false, "put CDS a 1; put CDS b 1; ask CDS *; take; ask CDS * a;"
+	    "rm CDS a; take", "CDS [a b] CDS [b]" },
+	{ "and delta", "godwit", true,
+	    "put CDS a 1; ask CDS *; take; ask CDS a; leave CDS a; rm CDS a;"
+	    "take", "CDS +a CDS -a" },
 	{ "the wildcard is left for names", "godwit", false,
 	    "put CDS a 1; put CDS b 1; ask CDS *; take; ask CDS a; take;"
 	    "ask CDS a; put CDS b 2; take; put CDS a 2; take",

@@ -133,9 +133,7 @@ push_anew(struct push *s, struct catalog_entry *e)
 		k->anew = to;
 		k->anew_size = n;
 	}
-	/* What is gone, and was not told of, still is to be. */
-	if (e->body != NULL)
-		cell &= CELL_FLAGS;
+	/* What it has stays known: it may go before it is sent again. */
 	if (!push_cell_set(s, e, cell | CELL_ANEW))
 		return false;
 	k->anew[k->anew_n++] = e->index;

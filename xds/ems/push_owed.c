@@ -100,7 +100,7 @@ owe(struct push *s, struct push_owed *o, struct catalog_entry *e,
 {
 	push_cell cell = push_cell_of(&s->kinds[e->kind], e);
 	push_cell flags = cell & (CELL_NAMED | CELL_AWAITED);
-	bool is_new = cell < CELL_NUMBER;
+	bool is_new = cell < CELL_NUMBER || (cell & CELL_ANEW) != 0;
 
 	if (what == LOOK_GONE) {
 		o->bytes += 16;
