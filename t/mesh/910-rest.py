@@ -635,7 +635,7 @@ def test_probes_and_metrics(m):
     for key, value in (
             ("store_up", 1), ("revision", 1), ('items{noun="region"}', 2),
             ('items{noun="service"}', 1), ('items{noun="caller"}', 0),
-            ("services", 1), ("proxies_behind", 0),
+            ("services", 1), ("proxies_behind", 0), ("views", 0),
             ('leases{region="us",state="live"}', 1),
             ('leases{region="eu",state="live"}', 0),
             ('proxies{region="us",role="sidecar"}', 0),

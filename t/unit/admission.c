@@ -91,6 +91,7 @@ Test(admission, is_in_the_views_when_it_is_answered)
 	cr_assert_not_null(catalog_find(&v->catalog, RESOURCE_CLUSTER, "s"));
 	unit_write("service", "s", 1, NULL);
 	cr_assert_null(catalog_find(&v->catalog, RESOURCE_CLUSTER, "s"));
+	view_set_put(&unit.ems.views, v);
 }
 
 /* N3 */
@@ -139,6 +140,27 @@ Test(admission, one_after_the_other)
 	cr_assert_eq(unit_wrote.current, 1);
 }
 
+/* What a write of these would do: "ROLE +CDS t; ..." */
+static const char *
+planned(const struct store_change *c, size_t n)
+{
+	static const char *const roles[] = { "sidecar", "gateway", "grpc" };
+	static char seen[1024];
+	struct admission_plan p;
+
+	seen[0] = '\0';
+	cr_assert(admission_plan(unit.admission, c, n, &p));
+	cr_assert_eq(p.result, STORE_OK, "%s", p.why);
+	for (size_t i = 0; i < p.effects_n; i++)
+		sprintf(seen + strlen(seen), "%s %s%s %s;",
+		    roles[p.effects[i].view->key.role],
+		    p.effects[i].before == NULL ? "+" : p.effects[i].after ==
+		    NULL ? "-" : "~", resource_about(p.effects[i].kind)->
+		    acronym, p.effects[i].name);
+	admission_plan_fini(&p);
+	return seen;
+}
+
 Test(admission, a_plan_changes_nothing)
 {
 	const struct push_node n = { .id = "p", .cluster = "c",
@@ -149,26 +171,54 @@ Test(admission, a_plan_changes_nothing)
 		{ store_text("service"), store_text("t"), 0,
 		    store_text("service: t") },
 	};
-	struct admission_plan p;
 	enum ems_refusal refusal;
-	char why[512], seen[256] = "";
+	struct view *v;
+	char why[512];
 
 	unit_write("region", "us", 0, "region: us");
 	unit_write("service", "s", 0, "service: s");
-	cr_assert_not_null(ems_view(&unit.ems, &n, NULL, &refusal, why,
-	    sizeof(why)));
-	cr_assert(admission_plan(unit.admission, c, 2, &p));
-	cr_assert_eq(p.result, STORE_OK, "%s", p.why);
-	for (size_t i = 0; i < p.effects_n; i++)
-		sprintf(seen + strlen(seen), "%s%s %s;",
-		    p.effects[i].before == NULL ? "+" : p.effects[i].after ==
-		    NULL ? "-" : "~", resource_about(p.effects[i].kind)->
-		    acronym, p.effects[i].name);
-	cr_assert_str_eq(seen, "+CDS t;+EDS t;~RDS mesh;", "%s", seen);
-	admission_plan_fini(&p);
+	v = ems_view(&unit.ems, &n, NULL, &refusal, why, sizeof(why));
+	cr_assert_not_null(v);
+	cr_assert_str_eq(planned(c, 2), "sidecar +CDS t;sidecar +EDS t;"
+	    "sidecar ~RDS mesh;");
 	cr_assert_null(model_service(&unit.ems.model, "t") == NULL ? NULL :
 	    model_service(&unit.ems.model, "t")->intent);
 	cr_assert_eq(unit_write("service", "s", 1, "service: s"), STORE_OK);
+	view_set_put(&unit.ems.views, v);
+}
+
+/* Each of another tls or role is told of; those of another listen alone are
+ * not, for it is the same. */
+Test(admission, a_plan_of_views_that_share)
+{
+	static const struct view_key keys[] = {
+		{ VIEW_SIDECAR, "us", "", "127.0.0.1:1", "/a" },
+		{ VIEW_SIDECAR, "us", "", "127.0.0.1:2", "/a" },
+		{ VIEW_SIDECAR, "us", "", "127.0.0.1:2", "/b" },
+		{ VIEW_GRPC, "us", "", "", "" },
+		{ VIEW_GATEWAY, "us", "g", "127.0.0.1:3", "/a" },
+		{ VIEW_GATEWAY, "us", "h", "127.0.0.1:4", "/a" },
+	};
+	enum { N = sizeof(keys) / sizeof(keys[0]) };
+	const struct store_change t = { store_text("service"), store_text("t"),
+	    0, store_text("service: t") };
+	const struct store_change c = { store_text("caller"), store_text("c"),
+	    0, store_text("caller: c\nmay: [s]") };
+	struct view *v[N];
+	char why[512];
+
+	unit_write("region", "us", 0, "region: us");
+	for (int i = 0; i < N; i++)
+		cr_assert_not_null(v[i] = view_set_get(&unit.ems.views,
+		    &keys[i], why, sizeof(why)));
+	cr_assert_str_eq(planned(&t, 1), "sidecar +CDS t;sidecar +EDS t;"
+	    "sidecar ~RDS mesh;sidecar +CDS t;sidecar +EDS t;sidecar ~RDS mesh;"
+	    "grpc +CDS t;grpc +EDS t;grpc +LDS t;"
+	    "gateway +CDS t;gateway +EDS t;gateway ~RDS mesh;"
+	    "gateway +CDS t;gateway +EDS t;gateway ~RDS mesh;");
+	cr_assert_str_eq(planned(&c, 1), "gateway ~LDS g;gateway ~LDS h;");
+	for (int i = 0; i < N; i++)
+		view_set_put(&unit.ems.views, v[i]);
 }
 
 /* Closing waits for what is under way; what waits behind it is refused. */

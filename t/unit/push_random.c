@@ -7,6 +7,9 @@
  *            responses or requests pass | the stream breaks | time passes
  *   at times all is let settle
  *
+ * The catalog is two, of which the second has some kinds of the first's
+ * (catalog.h C4); a stream gets one of them.
+ *
  * After settling a proxy holds what the catalog has of what it wants, except
  * what it refused (content 9): of that it holds what it took before, or
  * nothing; and the control plane believes it is told all. SotW says of names
@@ -23,7 +26,8 @@
 #include "xds/ads.h"
 #include "xds/proto/envoy/config/core.pb-c.h"
 
-enum { SEEDS = 400, STEPS = 250, NAMES = 7, PROXIES = 3, BAD = 9 };
+enum { SEEDS = 400, STEPS = 250, NAMES = 7, PROXIES = 3, BAD = 9,
+	CATALOGS = 2 };
 
 struct proxy {
 	struct ads	*ads;
@@ -36,7 +40,7 @@ struct proxy {
 
 static struct world {
 	struct chance	 chance;
-	struct catalog	 catalog;
+	struct catalog	 catalogs[CATALOGS];
 	struct proxy	 proxies[PROXIES];
 	int		 has[RESOURCE_KINDS][NAMES];
 	/* One more for each content that went by. */
@@ -106,7 +110,7 @@ on_node(void *arg, const struct push_node *n, char *why, size_t why_len)
 	(void)why;
 	(void)why_len;
 	CHECK(strcmp(n->id, "p") == 0);
-	return &w.catalog;
+	return &w.catalogs[below(CATALOGS)];
 }
 
 static void
@@ -212,25 +216,35 @@ resource_new(uint32_t name, int content)
 }
 
 static void
+resource_put(enum resource_kind kind, uint32_t name, int content)
+{
+	struct body *b = resource_new(name, content);
+
+	for (int i = 0; i < CATALOGS; i++)
+		if (!catalog_owns(&w.catalogs[i], kind))
+			;
+		else if (content == 0)
+			catalog_remove(&w.catalogs[i], kind, name_of(name));
+		else
+			CHECK(catalog_put(&w.catalogs[i], kind, name_of(name),
+			    b));
+	body_put(b);
+}
+
+static void
 change(void)
 {
-	catalog_begin(&w.catalog);
+	for (int i = 0; i < CATALOGS; i++)
+		catalog_begin(&w.catalogs[i]);
 	for (uint32_t i = 1 + below(4); i > 0; i--) {
 		enum resource_kind kind = below(RESOURCE_KINDS);
 		uint32_t name = below(NAMES);
-		int content = below(4) == 0 ? 0 : 1 + (int)below(BAD);
-		struct body *b;
 
-		w.has[kind][name] = content;
-		if (content == 0) {
-			catalog_remove(&w.catalog, kind, name_of(name));
-			continue;
-		}
-		b = resource_new(name, content);
-		CHECK(catalog_put(&w.catalog, kind, name_of(name), b));
-		body_put(b);
+		w.has[kind][name] = below(4) == 0 ? 0 : 1 + (int)below(BAD);
+		resource_put(kind, name, w.has[kind][name]);
 	}
-	catalog_end(&w.catalog);
+	for (int i = 0; i < CATALOGS; i++)
+		catalog_end(&w.catalogs[i]);
 }
 
 static void
@@ -342,10 +356,23 @@ end(void)
 		live = 0;
 		for (int name = 0; name < NAMES; name++)
 			live += w.has[k][name] != 0;
-		CHECK(w.catalog.kinds[k].live_n == live);
-		CHECK(w.catalog.kinds[k].entries_n == live);
+		for (int i = 0; i < CATALOGS; i++) {
+			CHECK(w.catalogs[i].kinds[k]->live_n == live);
+			CHECK(w.catalogs[i].kinds[k]->entries_n == live);
+		}
 	}
-	catalog_fini(&w.catalog);
+	for (int i = 0; i < CATALOGS; i++)
+		catalog_fini(&w.catalogs[CATALOGS - 1 - i]);
+}
+
+static void
+catalogs_open(void)
+{
+	for (int i = 0; i < CATALOGS; i++)
+		CHECK(catalog_init(&w.catalogs[i]));
+	for (enum resource_kind k = 0; k < RESOURCE_KINDS; k++)
+		if (below(2) == 0)
+			catalog_share(&w.catalogs[1], &w.catalogs[0], k);
 }
 
 Test(push_random, settles)
@@ -355,7 +382,7 @@ Test(push_random, settles)
 		w.seed = seed;
 		w.now_ms = 1;
 		w.chance.state = seed;
-		CHECK(catalog_init(&w.catalog));
+		catalogs_open();
 		for (int i = 0; i < PROXIES; i++)
 			proxy_open(&w.proxies[i]);
 		for (w.step = 0; w.step < STEPS; w.step++)

@@ -11,32 +11,13 @@
  */
 #include "xds/ems/view.h"
 
-#include <criterion/criterion.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "t/lib/chance.h"
+#include "t/lib/unit_view.h"
 #include "xds/load.h"
 #include "xds/print.h"
 
 enum { FILE_BYTES = 65536, VIEWS = 8, ARENA_BYTES = 16 << 20 };
 
-static const struct view_settings settings = { "mesh", "x-region" };
-
 /* ---- a mesh out of text */
-
-static void
-intent_take(struct model *m, const char *text, const char *file)
-{
-	char why[1024] = "";
-	struct intent *i = intent_read(text, strlen(text), file, why,
-	    sizeof(why)), *before;
-
-	cr_assert_not_null(i, "%s", why);
-	cr_assert(model_swap(m, i->noun, i->name, i, &before));
-	intent_free(before);
-}
 
 static void
 endpoint_take(struct model *m, const char *line)
@@ -105,7 +86,7 @@ compare(const void *a, const void *b)
 static void
 kind_print(FILE *f, const struct catalog *c, enum resource_kind kind)
 {
-	const struct catalog_kind *k = &c->kinds[kind];
+	const struct catalog_kind *k = c->kinds[kind];
 	struct catalog_entry **all = calloc(k->entries_n + 1, sizeof(*all)), *e;
 	size_t n = 0;
 
@@ -137,6 +118,18 @@ view_print(FILE *f, const struct view *v)
 	    v->key.gateway);
 	for (enum resource_kind k = 0; k < RESOURCE_KINDS; k++)
 		kind_print(f, &v->catalog, k);
+}
+
+static char *
+view_text(const struct view *v)
+{
+	size_t n;
+	char *text;
+	FILE *f = open_memstream(&text, &n);
+
+	view_print(f, v);
+	fclose(f);
+	return text;
 }
 
 /* ---- golden */
@@ -229,112 +222,7 @@ Test(view, what_does_not_go_together)
 
 /* ---- by chance */
 
-enum { SEEDS = 40, STEPS = 60, NAMES = 5, IDS = 4 };
-
-static struct chance chance;
-
-static uint32_t
-below(uint32_t n)
-{
-	return chance_below(&chance, n);
-}
-
-static void
-service_change(struct model *m)
-{
-	static const char *const parts[] = { "grpc: [x.Shared]", "grpc: [y, z]",
-	    "regions: {allow: [us]}", "regions: {order: [eu, us]}",
-	    "defaults: {deadline: 3s}", "versions: {v1: {weight: 1}, v2: "
-	    "{weight: 9}}", "methods: {M: {deadline: 1s}}" };
-	char text[512];
-	struct intent *before;
-	bool taken[3] = { false };
-
-	snprintf(text, sizeof(text), "s%u", below(NAMES));
-	if (below(4) == 0) {
-		model_swap(m, INTENT_SERVICE, text, NULL, &before);
-		intent_free(before);
-		return;
-	}
-	memmove(text + 9, text, strlen(text) + 1);
-	memcpy(text, "service: ", 9);
-	for (uint32_t i = 0; i < 7; i++) {
-		/* Of two that say the same key, one. */
-		uint32_t key = i < 2 ? 0 : i < 4 ? 1 : 2;
-
-		if (below(3) != 0 || (key < 2 && taken[key]))
-			continue;
-		taken[key] = true;
-		strcat(text, "\n");
-		strcat(text, parts[i]);
-	}
-	/* s0's y would be s1's too: each its own, so that all go together. */
-	for (char *at = text; (at = strstr(at, "[y, z]")) != NULL; at += 6) {
-		at[1] = (char)('a' + text[10] - '0');
-		at[4] = (char)('k' + text[10] - '0');
-	}
-	intent_take(m, text, "chance.yaml");
-}
-
-static void
-endpoint_change(struct model *m)
-{
-	static const char *const versions[] = { "", "v1", "v2" };
-	static const char *const regions[] = { "us", "eu" };
-	struct model_endpoint e = { .health = below(3), .weight = 1 +
-	    below(2), .port = 1 + below(3) };
-	char service[16];
-
-	snprintf(service, sizeof(service), "s%u", below(NAMES));
-	snprintf(e.id, sizeof(e.id), "e%u", below(IDS));
-	snprintf(e.region, sizeof(e.region), "%s", regions[below(2)]);
-	snprintf(e.zone, sizeof(e.zone), "z%u", below(2));
-	snprintf(e.version, sizeof(e.version), "%s", versions[below(3)]);
-	snprintf(e.address, sizeof(e.address), "10.0.0.%u", below(4));
-	if (below(3) == 0)
-		model_endpoint_remove(m, service, e.id);
-	else
-		cr_assert(model_endpoint_put(m, service, &e));
-}
-
-static void
-mesh_change(struct model *m)
-{
-	struct intent *before;
-
-	if (below(2) == 0) {
-		model_swap(m, INTENT_GATEWAY, "g", NULL, &before);
-		intent_free(before);
-	} else
-		intent_take(m, below(2) == 0 ? "gateway: g\nregion: eu\n"
-		    "addresses: ['1.1.1.1:1']" : "caller: c\nmay: [s0, s1/M]",
-		    "chance.yaml");
-}
-
-static void
-change(struct model *m)
-{
-	uint32_t what = below(8);
-
-	if (what == 0)
-		mesh_change(m);
-	else if (what < 4)
-		service_change(m);
-	else
-		endpoint_change(m);
-}
-
-static char *
-view_text(const struct view *v)
-{
-	size_t n;
-	char *text;
-	FILE *f = open_memstream(&text, &n);
-
-	view_print(f, v);
-	fclose(f);
-	return text;
-}
+enum { SEEDS = 40, STEPS = 60 };
 
 Test(view, follows_as_if_made_anew)
 {
@@ -373,6 +261,9 @@ Test(view, follows_as_if_made_anew)
 				b = view_text(anew);
 				cr_assert_str_eq(a, b, "seed %u step %d", seed,
 				    step);
+				/* What has no text, too. */
+				cr_assert_eq(view_signature(views[i]),
+				    view_signature(anew));
 				free(a);
 				free(b);
 				view_free(anew);

@@ -48,7 +48,7 @@ int	admission_write(struct admission *a, const struct store_write *w,
 
 /* What a write would do, were it admitted now; nothing is changed. */
 struct admission_effect {
-	const struct view *view;
+	const struct view *view;	/* or those that share it */
 	enum resource_kind kind;
 	const char	*name;		/* of the xDS resource */
 	const struct body *before, *after;	/* NULL: there is none */
@@ -59,7 +59,7 @@ struct admission_plan {
 	struct admission_effect *effects;
 	size_t		 effects_n;
 	size_t		 proxies_n;	/* that would be sent something */
-	struct view	*views;		/* where after stands */
+	struct view_list twins;		/* where after stands */
 };
 /* Versions are the store's to check. False: no memory. */
 bool	admission_plan(struct admission *a, const struct store_change *changes,

@@ -44,7 +44,7 @@ compare(struct admission_plan *p, const struct view *from,
 	const struct catalog_entry *e, *o;
 
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
-		TAILQ_FOREACH(e, &c->kinds[kind].entries, change) {
+		TAILQ_FOREACH(e, &c->kinds[kind]->entries, change) {
 			struct admission_effect effect = { from, kind,
 			    e->name, NULL, NULL };
 
@@ -61,6 +61,14 @@ compare(struct admission_plan *p, const struct view *from,
 	return true;
 }
 
+/* Sidecars that differ only in where they listen have what one of them has, and
+ * their listeners are nothing of the model's. */
+static bool
+is_as_another(const struct view *v)
+{
+	return v->key.role == VIEW_SIDECAR && !view_owns(v, RESOURCE_CLUSTER);
+}
+
 static size_t
 proxies_of(const struct ems *e, const struct view *v)
 {
@@ -68,29 +76,56 @@ proxies_of(const struct ems *e, const struct view *v)
 	size_t n = 0;
 
 	LIST_FOREACH(at, &e->proxies, link)
-		n += at->view == v;
+		n += at->view == v || (at->view != NULL &&
+		    is_as_another(at->view) &&
+		    at->view->of[RESOURCE_CLUSTER] == v);
 	return n;
 }
 
-/* The numbers of real views end before e->views_n. */
-static bool
-view_try(struct ems *e, const struct view *v, struct admission_plan *p,
-    size_t *size)
+/* The twins of those that v has something of are there (view_set.h V2). */
+static struct view *
+twin_new(struct ems *e, const struct view *v, uint32_t number)
 {
-	struct view *next = view_new(&e->settings.view, &v->key, e->views_n);
+	struct view *twin = view_new(&e->settings.view, &v->key, number);
+
+	for (enum resource_kind kind = 0; twin != NULL &&
+	    kind < RESOURCE_KINDS; kind++)
+		if (!view_owns(v, kind))
+			view_share(twin, v->of[kind]->twin, kind);
+	return twin;
+}
+
+static bool
+view_try(struct ems *e, struct view *v, uint32_t number,
+    struct admission_plan *p, size_t *size)
+{
 	size_t before = p->effects_n;
 
-	if (next == NULL)
+	if ((v->twin = twin_new(e, v, number)) == NULL)
 		return false;
-	next->next = p->views;
-	p->views = next;
-	if (view_compile(next, &e->model, p->why, sizeof(p->why)) == -1 ||
-	    !compare(p, v, next, false, size) || !compare(p, v, next, true,
-	    size))
+	TAILQ_INSERT_TAIL(&p->twins, v->twin, link);
+	if (view_compile(v->twin, &e->model, p->why, sizeof(p->why)) == -1 ||
+	    !compare(p, v, v->twin, false, size) || !compare(p, v, v->twin,
+	    true, size))
 		return false;
 	if (p->effects_n > before)
 		p->proxies_n += proxies_of(e, v);
 	return true;
+}
+
+static bool
+views_try(struct ems *e, struct admission_plan *p)
+{
+	uint32_t number = view_set_number(&e->views);	/* of one at a time */
+	size_t size = 0;
+	struct view *v;
+	bool good = true;
+
+	TAILQ_FOREACH(v, &e->views.all, link)
+		good = good && (is_as_another(v) || view_try(e, v, number, p,
+		    &size));
+	view_set_number_put(&e->views, number);
+	return good;
 }
 
 bool
@@ -99,16 +134,15 @@ admission_plan(struct admission *a, const struct store_change *changes,
 {
 	struct ems *e = admission_ems(a);
 	struct trial t;
-	size_t size = 0;
-	bool good = true;
+	bool good;
 
 	*to = (struct admission_plan){ .result = STORE_INVALID };
+	TAILQ_INIT(&to->twins);
 	if (trial_begin(&e->model, changes, n, &t, to->why,
 	    sizeof(to->why)) == -1)
 		return true;
 	to->result = STORE_OK;
-	for (const struct view *v = e->views; good && v != NULL; v = v->next)
-		good = view_try(e, v, to, &size);
+	good = views_try(e, to);
 	trial_end(&e->model, &t);
 	if (!good)
 		admission_plan_fini(to);
@@ -120,8 +154,8 @@ admission_plan_fini(struct admission_plan *p)
 {
 	struct view *v;
 
-	while ((v = p->views) != NULL) {
-		p->views = v->next;
+	while ((v = TAILQ_FIRST(&p->twins)) != NULL) {
+		TAILQ_REMOVE(&p->twins, v, link);
 		view_free(v);
 	}
 	free(p->effects);

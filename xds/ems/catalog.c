@@ -87,7 +87,7 @@ struct catalog_entry *
 catalog_find(const struct catalog *c, enum resource_kind kind,
     const char *name)
 {
-	return find(&c->kinds[kind], name_hash(name), name);
+	return find(c->kinds[kind], name_hash(name), name);
 }
 
 /* Twice the buckets; without memory the lists just grow longer. */
@@ -132,7 +132,7 @@ index_room(struct catalog_kind *k)
 static struct catalog_entry *
 get(struct catalog *c, enum resource_kind kind, const char *name)
 {
-	struct catalog_kind *k = &c->kinds[kind];
+	struct catalog_kind *k = c->kinds[kind];
 	uint64_t hash = name_hash(name);
 	struct catalog_entry *e = find(k, hash, name), **bucket;
 	size_t len = strlen(name) + 1;
@@ -177,7 +177,7 @@ static void
 tidy(struct catalog *c, struct catalog_entry *e)
 {
 	if (e->body == NULL && e->holders == 0)
-		entry_free(&c->kinds[e->kind], e);
+		entry_free(c->kinds[e->kind], e);
 }
 
 struct catalog_entry *
@@ -218,7 +218,7 @@ catalog_begin(struct catalog *c)
 static void
 touch(struct catalog *c, struct catalog_entry *e)
 {
-	struct catalog_kind *k = &c->kinds[e->kind];
+	struct catalog_kind *k = c->kinds[e->kind];
 
 	TAILQ_REMOVE(&k->entries, e, change);
 	TAILQ_INSERT_TAIL(&k->entries, e, change);
@@ -232,12 +232,12 @@ catalog_put(struct catalog *c, enum resource_kind kind, const char *name,
 {
 	struct catalog_entry *e = get(c, kind, name);
 
-	assert(c->open);
+	assert(c->open && catalog_owns(c, kind));
 	if (e == NULL)
 		return false;
 	if (e->body != NULL && body_same(e->body, body))
 		return true;
-	c->kinds[kind].live_n += e->body == NULL;
+	c->kinds[kind]->live_n += e->body == NULL;
 	body_put(e->body);
 	body_put(e->before);
 	e->before = NULL;
@@ -252,13 +252,13 @@ catalog_remove(struct catalog *c, enum resource_kind kind, const char *name)
 {
 	struct catalog_entry *e = catalog_find(c, kind, name);
 
-	assert(c->open);
+	assert(c->open && catalog_owns(c, kind));
 	if (e == NULL || e->body == NULL)
 		return;
 	e->before = e->body;
 	e->body = NULL;
 	e->number++;
-	c->kinds[kind].live_n--;
+	c->kinds[kind]->live_n--;
 	touch(c, e);
 	tidy(c, e);
 }
@@ -275,13 +275,26 @@ catalog_end(struct catalog *c)
 
 /* ---- life */
 
+void
+catalog_share(struct catalog *c, const struct catalog *from,
+    enum resource_kind kind)
+{
+	struct catalog_kind *k = &c->own[kind];
+
+	assert(catalog_owns(c, kind) && k->entries_n == 0);
+	free(k->buckets);
+	k->buckets = NULL;
+	c->kinds[kind] = from->kinds[kind];
+}
+
 bool
 catalog_init(struct catalog *c)
 {
 	*c = (struct catalog){ 0 };
 	for (int i = 0; i < RESOURCE_KINDS; i++) {
-		struct catalog_kind *k = &c->kinds[i];
+		struct catalog_kind *k = &c->own[i];
 
+		c->kinds[i] = k;
 		TAILQ_INIT(&k->entries);
 		k->buckets_n = BUCKETS;
 		k->buckets = calloc(BUCKETS, sizeof(*k->buckets));
@@ -297,7 +310,7 @@ void
 catalog_fini(struct catalog *c)
 {
 	for (int i = 0; i < RESOURCE_KINDS; i++) {
-		struct catalog_kind *k = &c->kinds[i];
+		struct catalog_kind *k = &c->own[i];
 
 		while (k->buckets != NULL && !TAILQ_EMPTY(&k->entries))
 			entry_free(k, TAILQ_FIRST(&k->entries));

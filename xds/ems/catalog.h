@@ -18,6 +18,9 @@
  *       no other's until then.
  *   C3  A body is counted, and never written after it was made: what waits for
  *       a slow proxy is a reference.
+ *   C4  A kind may be another catalog's, which alone changes it and outlives
+ *       this one: then its holders are those of both, and so is what was made
+ *       for one of their streams.
  *
  * Test: t/unit/push.c, push_random.c.
  */
@@ -77,7 +80,8 @@ struct catalog_kind {
 };
 
 struct catalog {
-	struct catalog_kind kinds[RESOURCE_KINDS];
+	struct catalog_kind *kinds[RESOURCE_KINDS];	/* own, or C4 */
+	struct catalog_kind own[RESOURCE_KINDS];
 	uint64_t	 sequence;	/* of the newest change */
 	bool		 open, changed;
 };
@@ -85,6 +89,15 @@ struct catalog {
 bool	catalog_init(struct catalog *c);
 /* No holders are left. */
 void	catalog_fini(struct catalog *c);
+
+/* C4; nothing was put into that of c yet, nor held of it. */
+void	catalog_share(struct catalog *c, const struct catalog *from,
+	    enum resource_kind kind);
+static inline bool
+catalog_owns(const struct catalog *c, enum resource_kind kind)
+{
+	return c->kinds[kind] == &c->own[kind];
+}
 
 void	catalog_begin(struct catalog *c);
 /* body: one reference stays the caller's. False: no memory. */

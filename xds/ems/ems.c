@@ -1,5 +1,5 @@
 /*
- * xds/ems/ems.c - see ems.h: which view a proxy gets, and when views are made.
+ * xds/ems/ems.c - see ems.h: which view a proxy gets, and when views follow.
  *
  *   node.user_agent_name   gRPC ...                   a gRPC client
  *   node.cluster           the name of a gateway      that gateway
@@ -19,13 +19,14 @@
 #include "xds/proto/godwit/ems/intent.pb-c.h"
 #include "xds/wire.h"
 
-enum { VIEWS_MAX = 256, ADDRESS_BYTES = 64, PATH_BYTES = 1024 };
+enum { ADDRESS_BYTES = 64, PATH_BYTES = 1024 };
 
 /* ---- publishing */
 
 void
 ems_publish(struct ems *e)
 {
+	struct view *v;
 	char why[512];
 
 	if (!e->model.dirty_all && !e->model.dirty_some)
@@ -36,18 +37,13 @@ ems_publish(struct ems *e)
 		log_error("the mesh contradicts itself: %s", why);
 	if (e->model.dirty_all)
 		proxies_check(e);
-	for (struct view *v = e->views; v != NULL; v = v->next)
-		switch (view_compile(v, &e->model, why, sizeof(why))) {
-		case 1:
-			proxies_wake(e, v);
-			break;
-		case -1:
+	TAILQ_FOREACH(v, &e->views.all, link)
+		if (view_compile(v, &e->model, why, sizeof(why)) == -1)
 			log_error("what %s gets in region %s can't be made: "
 			    "%s", v->key.role == VIEW_GATEWAY ? "a gateway" :
 			    v->key.role == VIEW_GRPC ? "a gRPC client" :
 			    "a sidecar", v->key.region, why);
-			break;
-		}
+	proxies_wake(e);
 	model_clean(&e->model);
 }
 
@@ -70,6 +66,7 @@ ems_init(struct ems *e, struct loop *l, const struct ems_settings *s)
 {
 	*e = (struct ems){ .loop = l, .settings = *s };
 	model_init(&e->model);
+	view_set_init(&e->views, &e->settings.view, &e->model);
 	LIST_INIT(&e->proxies);
 	LIST_INIT(&e->ready);
 	e->task.run = proxies_run;
@@ -79,14 +76,9 @@ ems_init(struct ems *e, struct loop *l, const struct ems_settings *s)
 void
 ems_fini(struct ems *e)
 {
-	struct view *v;
-
 	loop_cancel(e->loop, &e->task);
 	loop_cancel(e->loop, &e->publish);
-	while ((v = e->views) != NULL) {
-		e->views = v->next;
-		view_free(v);
-	}
+	view_set_fini(&e->views);
 	model_fini(&e->model);
 }
 
@@ -133,31 +125,6 @@ listen_read(const struct ems *e, const struct push_node *n,
 	return true;
 }
 
-static struct view *
-view_make(struct ems *e, const struct view_key *k, char *why, size_t why_len)
-{
-	struct view *v;
-
-	if (e->views_n == VIEWS_MAX) {
-		why_set(why, why_len, "there are %d kinds of proxies (by role, "
-		    "region, listen, tls), expected no more", VIEWS_MAX);
-		return NULL;
-	}
-	v = view_new(&e->settings.view, k, e->views_n);
-	if (v == NULL) {
-		why_set(why, why_len, "no memory is left");
-		return NULL;
-	}
-	if (view_compile(v, &e->model, why, why_len) == -1) {
-		view_free(v);
-		return NULL;
-	}
-	v->next = e->views;
-	e->views = v;
-	e->views_n++;
-	return v;
-}
-
 /* Its name is in YAML of ours. */
 static bool
 folder_read(const struct ems *e, const struct push_node *n, char to[PATH_BYTES])
@@ -195,7 +162,6 @@ ems_view(struct ems *e, const struct push_node *n, const char *names,
 	char listen[ADDRESS_BYTES], tls[PATH_BYTES] = "";
 	struct view_key k = { role_of(e, n), n->region, "", listen, tls };
 	const struct who w = { &e->settings.who, names };
-	struct view *v = e->views;
 
 	*refusal = EMS_BAD_NODE;
 	if (k.role == VIEW_GATEWAY)
@@ -217,7 +183,7 @@ ems_view(struct ems *e, const struct push_node *n, const char *names,
 		    "folder");
 		return NULL;
 	}
-	while (v != NULL && !view_is(v, &k))
-		v = v->next;
-	return v != NULL ? v : view_make(e, &k, why, why_len);
+	/* What it shares with others is to be as new as what it does not. */
+	ems_publish(e);
+	return view_set_get(&e->views, &k, why, why_len);
 }

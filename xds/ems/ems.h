@@ -12,7 +12,7 @@
 
 #include "worker/io/loop.h"
 #include "xds/ems/push.h"
-#include "xds/ems/view.h"
+#include "xds/ems/view_set.h"
 #include "xds/ems/who.h"
 
 struct proxy;
@@ -31,8 +31,7 @@ struct ems {
 	struct loop	*loop;
 	struct ems_settings settings;
 	struct model	 model;
-	struct view	*views;
-	uint32_t	 views_n;
+	struct view_set	 views;
 	struct proxies	 proxies;
 	struct proxies	 ready;		/* those that may be owed something */
 	struct task	 task;		/* works on ready */
@@ -52,7 +51,8 @@ void	ems_publish_soon(struct ems *e);
 
 enum ems_refusal { EMS_BAD_NODE, EMS_DENIED };
 
-/* What this proxy gets, who has these names (call_names). NULL: why. */
+/* What this proxy gets, who has these names (call_names), for view_set_put once
+ * it is gone. NULL: why. */
 struct view *ems_view(struct ems *e, const struct push_node *n,
 	    const char *names, enum ems_refusal *refusal, char *why,
 	    size_t why_len);

@@ -196,6 +196,17 @@ service_dirty(struct model *m, struct model_service *s)
 }
 
 static void
+part_drop(struct model_service *s, uint32_t view)
+{
+	struct model_part *p = &s->parts[view];
+
+	body_put(p->pins);
+	body_put(p->routes);
+	body_put(p->host);
+	*p = (struct model_part){ 0 };
+}
+
+static void
 service_free(struct model_service *s)
 {
 	struct model_endpoint *e;
@@ -204,11 +215,8 @@ service_free(struct model_service *s)
 		TAILQ_REMOVE(&s->endpoints, e, link);
 		free(e);
 	}
-	for (size_t i = 0; i < s->parts_n; i++) {
-		body_put(s->parts[i].pins);
-		body_put(s->parts[i].routes);
-		body_put(s->parts[i].host);
-	}
+	for (uint32_t i = 0; i < s->parts_n; i++)
+		part_drop(s, i);
 	free(s->parts);
 	free(s->name);
 	free(s);
@@ -227,6 +235,14 @@ model_part(struct model_service *s, uint32_t view)
 	s->parts = to;
 	s->parts_n = view + 1;
 	return &s->parts[view];
+}
+
+void
+model_parts_drop(struct model *m, uint32_t view)
+{
+	for (size_t i = 0; i < m->services_n; i++)
+		if (view < m->services[i]->parts_n)
+			part_drop(m->services[i], view);
 }
 
 void

@@ -92,6 +92,8 @@ size_t	model_grpc_n(const struct model_service *s);
 const char *model_grpc(const struct model_service *s, size_t i);
 /* Room for those of a view. NULL: no memory. */
 struct model_part *model_part(struct model_service *s, uint32_t view);
+/* Of all services those of a view, whose number may be another's then. */
+void	model_parts_drop(struct model *m, uint32_t view);
 
 /* M1, and who shares names; -1: why names both sides. */
 int	model_check(struct model *m, char *why, size_t why_len);

@@ -133,12 +133,12 @@ timer_fire(struct timer *t)
 }
 
 void
-proxies_wake(struct ems *e, const struct view *v)
+proxies_wake(struct ems *e)
 {
 	struct proxy *p;
 
 	LIST_FOREACH(p, &e->proxies, link)
-		if (p->view == v)
+		if (p->view != NULL && p->view->news)
 			make_ready(p);
 }
 
@@ -166,6 +166,7 @@ on_node(void *arg, const struct push_node *n, char *why, size_t why_len)
 	p->agent = strdup(n->agent);
 	if (p->id == NULL || p->cluster == NULL || p->zone == NULL ||
 	    p->agent == NULL) {
+		view_set_put(&p->ems->views, v);
 		why_set(why, why_len, "no memory is left");
 		return NULL;
 	}
@@ -277,6 +278,8 @@ on_closed(void *state, struct call *c)
 	LIST_REMOVE(p, link);
 	p->ems->proxies_n--;
 	push_free(p->push);
+	if (p->view != NULL)
+		view_set_put(&p->ems->views, p->view);
 	free(p->id);
 	free(p->cluster);
 	free(p->zone);

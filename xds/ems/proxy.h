@@ -50,8 +50,8 @@ struct proxy_door {
 };
 void	proxy_door_init(struct proxy_door *d, struct ems *e);
 
-/* All whose view this is. */
-void	proxies_wake(struct ems *e, const struct view *v);
+/* All whose view has news. */
+void	proxies_wake(struct ems *e);
 /* Those that would get another view now are sent away, to come again. */
 void	proxies_check(struct ems *e);
 /* ems->task. */

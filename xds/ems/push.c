@@ -184,7 +184,7 @@ push_status(const struct push *s, enum resource_kind kind,
 	*to = (struct push_status){ .asked = k->asked,
 	    .wildcard = k->wildcard, .outstanding = k->outstanding,
 	    .names_n = k->names_n, .newest = s->catalog == NULL ? 0 :
-	    s->catalog->kinds[kind].changed, .sent = k->sent,
+	    s->catalog->kinds[kind]->changed, .sent = k->sent,
 	    .answered = k->answered, .accepted_n = k->accepted_n,
 	    .refused_n = k->refused_n, .since_ms = k->since_ms,
 	    .why = k->why };

@@ -50,7 +50,7 @@ put_all(struct wire_out *w, const struct push *s, enum resource_kind kind,
 	snprintf(url, sizeof(url), "type.googleapis.com/%s",
 	    resource_about(kind)->message);
 	snprintf(version, sizeof(version), "%llu", (unsigned long long)
-	    s->catalog->kinds[kind].changed);
+	    s->catalog->kinds[kind]->changed);
 	wire_put_text(w, s->settings.delta ? DELTA_VERSION : SOTW_VERSION, version);
 	for (size_t i = 0; i < o->entries.n; i++) {
 		const struct catalog_entry *e = o->entries.at[i];
@@ -80,7 +80,7 @@ struct body *
 push_answer(struct push *s, enum resource_kind kind,
     const struct push_owed *o)
 {
-	struct catalog_kind *ck = &s->catalog->kinds[kind];
+	struct catalog_kind *ck = s->catalog->kinds[kind];
 	const struct push_kind *k = &s->kinds[kind];
 	bool is_whole = !s->settings.delta && resource_about(kind)->whole;
 	uint64_t from = is_whole ? 0 : k->position;

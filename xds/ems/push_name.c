@@ -190,7 +190,7 @@ push_narrow(struct push *s, enum resource_kind kind)
 	k->wildcard = k->in_step = false;
 	for (uint32_t i = 0; i < k->cells_n; i++)
 		if (k->cells[i] != 0 && (k->cells[i] & CELL_NAMED) == 0)
-			(void)push_cell_set(s, s->catalog->kinds[kind].at[i],
+			(void)push_cell_set(s, s->catalog->kinds[kind]->at[i],
 			    k->cells[i] & CELL_ANEW);
 }
 
@@ -203,7 +203,7 @@ push_names_fini(struct push *s)
 		for (uint32_t i = 0; i < k->cells_n; i++)
 			if (k->cells[i] != 0)
 				(void)push_cell_set(s,
-				    s->catalog->kinds[kind].at[i], 0);
+				    s->catalog->kinds[kind]->at[i], 0);
 		push_list_drop(s, &k->last);
 		push_list_drop(s, &k->refused);
 		free(k->cells);

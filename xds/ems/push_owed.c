@@ -19,7 +19,7 @@ is_settled(const struct push *s, enum resource_kind kind)
 	const struct push_kind *k = &s->kinds[kind];
 
 	return !k->asked || (!k->outstanding && k->anew_n == 0 && (k->held ||
-	    k->position >= s->catalog->kinds[kind].changed));
+	    k->position >= s->catalog->kinds[kind]->changed));
 }
 
 static bool
@@ -137,7 +137,7 @@ gather_anew(struct push *s, enum resource_kind kind, struct push_owed *o,
 	uint32_t n = k->anew_n, i;
 
 	for (i = 0; i < n && !is_full(s, kind, o); i++) {
-		struct catalog_entry *e = s->catalog->kinds[kind].at[
+		struct catalog_entry *e = s->catalog->kinds[kind]->at[
 		    k->anew[i]];
 		push_cell cell = push_cell_of(k, e);
 		enum look what;
@@ -174,7 +174,7 @@ static bool
 gather_changed(struct push *s, enum resource_kind kind,
     struct push_owed *o, int64_t now_ms)
 {
-	const struct catalog_kind *ck = &s->catalog->kinds[kind];
+	const struct catalog_kind *ck = s->catalog->kinds[kind];
 	bool holds = holds_removals(s, kind);
 	struct catalog_entry *e = first_since(ck, s->kinds[kind].position);
 	struct catalog_entry *next;
@@ -212,7 +212,7 @@ gather_whole(struct push *s, enum resource_kind kind, struct push_owed *o)
 	struct catalog_entry *e;
 
 	push_list_drop(s, &o->entries);
-	TAILQ_FOREACH(e, &s->catalog->kinds[kind].entries, change) {
+	TAILQ_FOREACH(e, &s->catalog->kinds[kind]->entries, change) {
 		bool wanted = k->wildcard ||
 		    (push_cell_of(k, e) & CELL_NAMED) != 0;
 
@@ -253,7 +253,7 @@ push_owed(struct push *s, enum resource_kind kind, int64_t now_ms,
 	if (!k->asked || k->outstanding || !may_go(s, kind, now_ms))
 		return 0;
 	if (!k->first && k->anew_n == 0 && !k->held &&
-	    k->position >= s->catalog->kinds[kind].changed)
+	    k->position >= s->catalog->kinds[kind]->changed)
 		return 0;
 	if (!gather(s, kind, now_ms, o, &any)) {
 		push_owed_fini(s, o);

@@ -222,7 +222,7 @@ static void
 names_leave(struct request *r, const SotwRequest *m)
 {
 	struct push_kind *k = &r->push->kinds[r->kind];
-	struct catalog_entry **at = r->push->catalog->kinds[r->kind].at;
+	struct catalog_entry **at = r->push->catalog->kinds[r->kind]->at;
 
 	if (m->n_resource_names > 0)
 		qsort(m->resource_names, m->n_resource_names,

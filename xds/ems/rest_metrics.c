@@ -147,6 +147,9 @@ counts_print(FILE *f, const struct rest *r)
 		    intent_word(n), e->model.intents_n[n]);
 	number(f, "services", "gauge", "Services with an intent or an "
 	    "endpoint.", e->model.services_n);
+	number(f, "views", "gauge", "Kinds of proxies, by role, region, listen "
+	    "and tls; some are kept when all of a kind are gone.",
+	    e->views.all_n);
 	number(f, "pushes_total", "counter", "xDS responses sent.",
 	    e->pushes_n);
 	number(f, "refusals_total", "counter", "xDS responses that a proxy "

@@ -1,8 +1,8 @@
 /*
  * xds/ems/view.c - see view.h: what is made anew when something changed.
  *
- *   regions, gateways, callers   all of it
- *   who answers which names      the listeners: a gateway's rules name paths
+ *   regions, gateways, callers   a gateway's rules, gateways' clusters, routes
+ *   who answers which names      a gateway's rules, which name paths
  *   a service                    its clusters, endpoints and routes; then the
  *                                routes of all, which are joined, not made
  *   its endpoints                those; its routes if regions.order follows them
@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "xds/ems/view_inside.h"
 
@@ -25,6 +26,9 @@ view_new(const struct view_settings *s, const struct view_key *k,
 		return NULL;
 	v->settings = s;
 	v->number = number;
+	v->hash = view_hash(k);
+	for (int i = 0; i < RESOURCE_KINDS; i++)
+		v->of[i] = v;
 	v->key = (struct view_key){ k->role, strdup(k->region),
 	    strdup(k->gateway), strdup(k->listen), strdup(k->tls) };
 	if (v->key.region != NULL && v->key.gateway != NULL &&
@@ -55,6 +59,19 @@ view_free(struct view *v)
 	free(v);
 }
 
+static uint64_t
+text_hash(const char *text, uint64_t hash)
+{
+	return XXH3_64bits_withSeed(text, strlen(text) + 1, hash);
+}
+
+uint64_t
+view_hash(const struct view_key *k)
+{
+	return text_hash(k->region, text_hash(k->gateway, text_hash(k->listen,
+	    text_hash(k->tls, (uint64_t)k->role))));
+}
+
 bool
 view_is(const struct view *v, const struct view_key *k)
 {
@@ -63,6 +80,36 @@ view_is(const struct view *v, const struct view_key *k)
 	    strcmp(v->key.gateway, k->gateway) == 0 &&
 	    strcmp(v->key.listen, k->listen) == 0 &&
 	    strcmp(v->key.tls, k->tls) == 0;
+}
+
+bool
+view_shares(const struct view *v, const struct view_key *k,
+    enum resource_kind kind)
+{
+	bool role = v->key.role == k->role;
+
+	if (strcmp(v->key.region, k->region) != 0)
+		return false;
+	switch (kind) {
+	case RESOURCE_ENDPOINT:
+		return true;
+	case RESOURCE_ROUTE:
+		return role && k->role != VIEW_GRPC;
+	case RESOURCE_CLUSTER:
+		return role && (k->role != VIEW_SIDECAR ||
+		    strcmp(v->key.tls, k->tls) == 0);
+	default:
+		return false;
+	}
+}
+
+void
+view_share(struct view *v, struct view *from, enum resource_kind kind)
+{
+	assert(!v->made && view_owns(v, kind) && view_owns(from, kind));
+	catalog_share(&v->catalog, &from->catalog, kind);
+	v->of[kind] = from;
+	from->users++;
 }
 
 static bool
@@ -82,39 +129,89 @@ service_listener(const struct pass *p, const struct model_service *s)
 	return 0;
 }
 
-/* recast: not only its endpoints. *routes: they may be others. */
+/* What the model says of a service, as far as it is news to this view. */
+struct look {
+	bool	 dirty, recast;		/* model_service */
+	bool	 all;			/* routes are made anew */
+};
+
 static int
-service_compile(const struct pass *p, struct model_service *s, bool recast,
-    bool *routes)
+service_compile(const struct pass *p, struct model_service *s,
+    const struct look *l, bool *routes)
 {
-	if ((recast && view_clusters(p, s) < 0) || view_endpoints(p, s) < 0)
+	const struct view *v = p->view;
+
+	if ((l->recast && view_owns(v, RESOURCE_CLUSTER) &&
+	    view_clusters(p, s) < 0) || (l->dirty &&
+	    view_owns(v, RESOURCE_ENDPOINT) &&
+	    view_endpoints(p, s, l->recast) < 0))
 		return -1;
-	if (p->view->key.role == VIEW_GRPC)
-		return recast ? service_listener(p, s) : 0;
-	if (!recast && !follows_endpoints(s))
+	if (v->key.role == VIEW_GRPC)
+		return l->recast ? service_listener(p, s) : 0;
+	if (!view_owns(v, RESOURCE_ROUTE) || (!l->all && !l->recast &&
+	    !(l->dirty && follows_endpoints(s))))
 		return 0;
 	*routes = true;
 	return view_service_routes(p, s);
 }
 
 static int
-compile(const struct pass *p)
+services_compile(const struct pass *p, bool all)
 {
 	const struct model *m = p->model;
-	bool all = !p->view->made || m->dirty_all, routes = all;
+	bool anew = !p->view->made || p->view->broken, routes = all;
 
-	if (((all || m->dirty_names) && view_listeners(p) < 0) ||
-	    (all && view_gateways(p) < 0))
-		return -1;
-	for (size_t i = 0; i < m->services_n; i++)
-		if ((all || m->services[i]->dirty) &&
-		    service_compile(p, m->services[i], all ||
-		    m->services[i]->recast, &routes) < 0)
+	for (size_t i = 0; i < m->services_n; i++) {
+		struct model_service *s = m->services[i];
+		const struct look l = { anew || s->dirty, anew || s->recast,
+		    all };
+
+		if ((all || s->dirty) && service_compile(p, s, &l,
+		    &routes) < 0)
 			return -1;
-	if (routes && view_routes(p) < 0)
+	}
+	return routes && view_owns(p->view, RESOURCE_ROUTE) ? view_routes(p) :
+	    0;
+}
+
+/* The listener of a sidecar says nothing of the model. */
+static bool
+needs_listeners(const struct pass *p, bool all)
+{
+	const struct view *v = p->view;
+
+	return !v->made || v->broken || (v->key.role == VIEW_GATEWAY && (all ||
+	    p->model->dirty_names));
+}
+
+static bool
+has_services(const struct view *v)
+{
+	return v->key.role == VIEW_GRPC || view_owns(v, RESOURCE_CLUSTER) ||
+	    view_owns(v, RESOURCE_ENDPOINT) || view_owns(v, RESOURCE_ROUTE);
+}
+
+static int
+compile(const struct pass *p)
+{
+	struct view *v = p->view;
+	bool all = !v->made || v->broken || p->model->dirty_all;
+
+	if ((needs_listeners(p, all) && view_listeners(p) < 0) ||
+	    (all && view_owns(v, RESOURCE_CLUSTER) && view_gateways(p) < 0) ||
+	    (has_services(v) && services_compile(p, all) < 0))
 		return -1;
-	p->view->made = true;
+	v->made = true;
 	return 0;
+}
+
+static bool
+has_news(const struct view *v, enum resource_kind kind)
+{
+	const struct view *of = v->of[kind];
+
+	return of->changed && v->catalog.kinds[kind]->changed ==
+	    of->catalog.sequence;
 }
 
 int
@@ -125,5 +222,10 @@ view_compile(struct view *v, const struct model *m, char *why, size_t why_len)
 
 	catalog_begin(&v->catalog);
 	rc = compile(&p);
-	return catalog_end(&v->catalog) && rc == 0 ? 1 : rc;
+	v->broken = rc == -1;
+	v->changed = catalog_end(&v->catalog) && rc == 0;
+	v->news = false;
+	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
+		v->news = v->news || has_news(v, kind);
+	return rc == 0 ? v->news : rc;
 }

@@ -38,14 +38,31 @@ view_cluster_name(char *to, const struct model_service *s,
 
 /* ---- clusters */
 
+/* One that differs in tls alone has it already, and is as new (W3). NULL: it is
+ * to be made. */
+static struct body *
+cluster_find(const struct pass *p, const char *name)
+{
+	const struct view *other = p->view->of[RESOURCE_ROUTE];
+	const struct catalog_entry *e = other == p->view ? NULL :
+	    catalog_find(&other->catalog, RESOURCE_CLUSTER, name);
+
+	return e == NULL ? NULL : e->body;
+}
+
 /* gRPC clients know only ROUND_ROBIN. Half of a service may be draining while
  * it is replaced, and be gone: by Envoy's default (50 percent) calls would go to
  * all then. Those that drain get calls only when there is nobody else. */
 static int
 cluster_put(const struct pass *p, const char *name)
 {
+	struct body *same = cluster_find(p, name);
 	struct text t;
 
+	if (same != NULL)
+		return catalog_put(&p->view->catalog, RESOURCE_CLUSTER, name,
+		    same) ? 0 : why_set(p->why, p->why_len, "no memory is "
+		    "left");
 	text_begin(&t);
 	if (t.out != NULL)
 		fprintf(t.out, "{name: \"%s\", type: EDS, eds_cluster_config: "
@@ -59,10 +76,10 @@ cluster_put(const struct pass *p, const char *name)
 
 /* Of a version that is not named any more, or of none: all others go. */
 static void
-others_remove(const struct pass *p, const struct model_service *s)
+others_remove(const struct pass *p, const struct model_service *s,
+    enum resource_kind kind)
 {
-	const struct catalog_kind *k =
-	    &p->view->catalog.kinds[RESOURCE_CLUSTER];
+	const struct catalog_kind *k = p->view->catalog.kinds[kind];
 	const Service *m = s->gone ? NULL : view_intent(s);
 	size_t n = strlen(s->name);
 
@@ -83,8 +100,7 @@ others_remove(const struct pass *p, const struct model_service *s)
 		if (stays)
 			continue;
 		snprintf(name, sizeof(name), "%s", e->name);
-		catalog_remove(&p->view->catalog, RESOURCE_CLUSTER, name);
-		catalog_remove(&p->view->catalog, RESOURCE_ENDPOINT, name);
+		catalog_remove(&p->view->catalog, kind, name);
 	}
 }
 
@@ -95,7 +111,7 @@ view_clusters(const struct pass *p, const struct model_service *s)
 	char name[VIEW_CLUSTER_BYTES];
 
 	if (p->view->made)
-		others_remove(p, s);
+		others_remove(p, s, RESOURCE_CLUSTER);
 	if (s->gone)
 		return 0;
 	if (m == NULL || m->n_versions == 0)
@@ -253,13 +269,16 @@ assignment_put(const struct pass *p, const struct model_service *s,
 }
 
 int
-view_endpoints(const struct pass *p, const struct model_service *s)
+view_endpoints(const struct pass *p, const struct model_service *s,
+    bool recast)
 {
 	const Service *m = view_intent(s);
 	char name[VIEW_CLUSTER_BYTES];
 
+	if (recast && p->view->made)
+		others_remove(p, s, RESOURCE_ENDPOINT);
 	if (s->gone)
-		return 0;		/* they went with the cluster */
+		return 0;
 	if (m == NULL || m->n_versions == 0)
 		return assignment_put(p, s, s->name, NULL);
 	for (size_t i = 0; i < m->n_versions; i++) {
@@ -328,8 +347,7 @@ gateway_put(const struct pass *p, const char *region)
 static void
 gateways_remove(const struct pass *p)
 {
-	const struct catalog_kind *k =
-	    &p->view->catalog.kinds[RESOURCE_CLUSTER];
+	const struct catalog_kind *k = p->view->catalog.kinds[RESOURCE_CLUSTER];
 
 	for (uint32_t i = 0; i < k->at_n; i++) {
 		const struct catalog_entry *e = k->at[i];

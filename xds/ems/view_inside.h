@@ -64,7 +64,9 @@ void	view_route_print(FILE *f, const struct view *v,
 /* ---- view_cluster.c */
 int	view_gateways(const struct pass *p);
 int	view_clusters(const struct pass *p, const struct model_service *s);
-int	view_endpoints(const struct pass *p, const struct model_service *s);
+/* recast: its versions may be others. */
+int	view_endpoints(const struct pass *p, const struct model_service *s,
+	    bool recast);
 /* "tasks.TaskStore", or "tasks.TaskStore@canary"; to has 2 * 129 bytes. */
 enum { VIEW_CLUSTER_BYTES = 2 * (INTENT_NAME_MAX + 1) };
 void	view_cluster_name(char *to, const struct model_service *s,
