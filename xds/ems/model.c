@@ -307,7 +307,9 @@ model_swap(struct model *m, enum intent_noun noun, const char *name,
 			service_dirty(m, s);
 		return false;
 	}
-	if (noun != INTENT_SERVICE)
+	if (noun == INTENT_CALLER)
+		m->dirty_names = m->dirty_some = true;
+	else if (noun != INTENT_SERVICE)
 		m->dirty_all = true;
 	else if (s != NULL) {
 		m->dirty_names = s->recast = true;

@@ -65,9 +65,10 @@ struct model {
 	size_t		 intents_n[INTENT_NOUNS], intents_size[INTENT_NOUNS];
 	struct model_service **services;	/* by name */
 	size_t		 services_n, services_size;
-	bool		 dirty_all;	/* regions, gateways, callers */
+	bool		 dirty_all;	/* regions, gateways */
 	bool		 dirty_some;
-	bool		 dirty_names;	/* who answers which gRPC names */
+	bool		 dirty_names;	/* who answers which gRPC names, and who
+					 * may call them */
 };
 
 void	model_init(struct model *m);

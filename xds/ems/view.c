@@ -1,8 +1,9 @@
 /*
  * xds/ems/view.c - see view.h: what is made anew when something changed.
  *
- *   regions, gateways, callers   a gateway's rules, gateways' clusters, routes
- *   who answers which names      a gateway's rules, which name paths
+ *   regions, gateways            gateways' clusters, all routes
+ *   callers, and who answers     a gateway's rules, which name paths
+ *   which names
  *   a service                    its clusters, endpoints and routes; then the
  *                                routes of all, which are joined, not made
  *   its endpoints                those; its routes if regions.order follows them
