@@ -5,7 +5,7 @@
  *   put KIND NAME VALUE ...   a change of the catalog; rm KIND NAME ...; both
  *                             in one when joined by "and"
  *   ask KIND NAME...          a request with the last nonce: an ACK when one is
- *                             outstanding; "-" is no name
+ *                             outstanding; "-" is no name, '' an empty one
  *   leave KIND NAME...        delta: unsubscribes
  *   has KIND NAME=VERSION...  delta: initial_resource_versions
  *   nack KIND  stale KIND     refuses; says an old nonce
@@ -113,6 +113,9 @@ ask(struct play *p, const char *verb, enum resource_kind kind, char **names,
 
 	if (n == 1 && strcmp(names[0], "-") == 0)
 		n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(names[i], "''") == 0)
+			names[i] = "";
 	if (strcmp(verb, "stale") == 0)
 		nonce = p->old[kind];
 	google__rpc__status__init(&error);
@@ -339,6 +342,12 @@ static const struct {
 	{ "and delta", "godwit", true,
 	    "ask EDS a; take; ask EDS -; put EDS a 1; take",
 	    "EDS -a EDS +a" },
+	{ "an empty name is none of ours, and leaves the others", "godwit",
+	    false, "put CDS a 1; ask CDS a; take; ask CDS ''; put CDS a 2; take;"
+	    "ask CDS a; take", "CDS [a] . CDS [a]" },
+	{ "and delta", "godwit", true,
+	    "put CDS a 1; ask CDS a ''; take; ask CDS -; put CDS a 2; take",
+	    "CDS +a - CDS +a" },
 	{ "an empty catalog is said to who asks for all", "godwit", false,
 	    "ask CDS -; take; ask CDS -; take", "CDS [] ." },
 	{ "E2: refused is not sent again at once", "godwit", true,

@@ -174,9 +174,11 @@ name_check(const struct request *r, const char *name)
 {
 	const struct push_kind *k = &r->push->kinds[r->kind];
 
-	if (*name == '\0' || strlen(name) > NAME_BYTES_MAX)
+	/* An empty one is a name that nothing has: no reason to end a stream
+	 * with all its other kinds. */
+	if (strlen(name) > NAME_BYTES_MAX)
 		return why_set(r->why, r->why_len, "%s: a name of %zu bytes is "
-		    "asked for, expected 1..%d", resource_about(r->kind)->
+		    "asked for, expected at most %d", resource_about(r->kind)->
 		    acronym, strlen(name), NAME_BYTES_MAX);
 	return k->names_n < PUSH_NAMES_MAX ? 0 : why_set(r->why, r->why_len,
 	    "%s: more than %d names are asked for",
