@@ -390,8 +390,15 @@ static const struct {
 	{ "E4: routes wait for clusters and their endpoints", "envoy", false,
 	    "put CDS a 1 and put EDS a 1 and put LDS l 1 and put RDS r 1;"
 	    "ask CDS -; ask LDS -; ask RDS r; take; ask CDS -; take;"
-	    "ask EDS a; take; ask EDS a; take; ask LDS -; take",
-	    "CDS [a] . EDS [a] LDS [l] RDS [r]" },
+	    "ask EDS a; take; take; ask LDS -; take",
+	    "CDS [a] . EDS [a] LDS [l] . RDS [r]" },
+	{ "E4: routes go behind endpoints, not after their ACK", "envoy",
+	    false, "put EDS a 1 and put RDS r 1; ask RDS r; ask EDS a; take;"
+	    "ask RDS r; put RDS r 2; take", "EDS [a] RDS [r] RDS [r]" },
+	{ "E4: but not before endpoints that wait for an ACK", "envoy", false,
+	    "put EDS a 1 and put RDS r 1; ask RDS r; ask EDS a; take;"
+	    "ask RDS r; put EDS a 2 and put RDS r 2; take; ask EDS a; take",
+	    "EDS [a] RDS [r] . EDS [a] RDS [r]" },
 	{ "E4: endpoints don't wait for the ACK that waits for them", "envoy",
 	    false, "put CDS a 1 and put EDS a 1; ask CDS -; take; ask EDS a;"
 	    "take", "CDS [a] EDS [a]" },

@@ -21,10 +21,10 @@
  *   E3  A response of the kinds that may be parted (not `whole`, or delta) has
  *       at most PUSH_RESPONSE_BYTES, or one resource.
  *   E4  Ordered, for clients that use each kind as it comes (Envoy, gRPC):
- *       clusters, their endpoints, secrets; when all that is acknowledged,
- *       listeners, routes; a cluster is removed after the routes that left
- *       it were acknowledged. godwit puts together itself what belongs
- *       together, and gets it as it is there.
+ *       clusters, their endpoints, secrets; when all that was sent, and the
+ *       clusters acknowledged, listeners, routes; a cluster is removed after
+ *       the routes that left it were acknowledged. godwit puts together
+ *       itself what belongs together, and gets it as it is there.
  *   E5  The endpoints of a cluster that was sent are sent again: who warms it
  *       anew waits for them.
  *

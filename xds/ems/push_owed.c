@@ -12,13 +12,23 @@ enum look { LOOK_NOTHING, LOOK_ADD, LOOK_GONE, LOOK_HELD };
 
 /* ---- order (E4) */
 
-/* All that it may have now is with it, and was answered. */
+/* Whether an answer says more than that it was read, which what comes behind
+ * it on the stream knows by itself: a cluster's ACK comes when it is warm, and
+ * what listeners and routes left may go when they answered. */
+static bool
+answer_counts(enum resource_kind kind)
+{
+	return kind != RESOURCE_ENDPOINT && kind != RESOURCE_SECRET;
+}
+
+/* All that it may have now is with it, and was answered where that counts. */
 static bool
 is_settled(const struct push *s, enum resource_kind kind)
 {
 	const struct push_kind *k = &s->kinds[kind];
 
-	return !k->asked || (!k->outstanding && k->anew_n == 0 && (k->held ||
+	return !k->asked || (!(k->outstanding && answer_counts(kind)) &&
+	    k->anew_n == 0 && (k->held ||
 	    k->position >= s->catalog->kinds[kind]->changed));
 }
 
