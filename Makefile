@@ -23,6 +23,9 @@
 #   make interop          the cases of gRPC's interoperability tests: grpc-go,
 #                         grpc-java, grpcio and grpc-js with each other through
 #                         godwit (t/interop/README.md); T='go to-java tls'
+#   make conformance      the public conformance suite of xDS servers against
+#                         godwit-ems' side, all variants: six minutes, mostly
+#                         waiting (t/conformance/README.md); T='sotw aggregated'
 #   make bench            CPU per call against nghttpx and Envoy, and what
 #                         routes and endpoints cost, what small calls wait
 #                         beside bulk; T=calls, route, publish, scale, flow, xds, giant or ems
@@ -56,7 +59,8 @@ SHELL	= /bin/sh
 # bench and asan run make again or measure: nothing beside them.
 .PHONY:	all check check-layers check-unit check-sim check-model check-stress \
 	check-mesh run-suites soak soak-model soak-stress soak-mesh demo bench \
-	asan tsan fuzz interop layers fmt install uninstall clean help tests venv
+	asan tsan fuzz interop conformance layers fmt install uninstall clean \
+	help tests venv
 .DEFAULT_GOAL := all
 
 # ---- what ./configure found
@@ -100,6 +104,8 @@ REFLECTED = $(addprefix xds/proto/,godwit/ems/registry.proto \
 HELP_OBJ = $(HELP:%.c=$B/obj/%.o)
 TEST_BIN = $(if $(CRITERION_LIBS),$(UNIT:%.c=$B/%)) $(PROG:%.c=$B/%) \
 	$(STRESS_BIN)
+# What the conformance suite speaks to, besides xDS.
+ADAPTER	= $B/t/conformance/adapter
 STRESS_BIN = $(if $(STRESS),$B/t/stress/publish) \
 	$(if $(STRESS_STORE),$B/t/stress/store)
 SIM_BIN	= $(filter $B/t/sim/%,$(TEST_BIN))
@@ -203,6 +209,13 @@ $B/t/stress/store: $(STRESS_STORE:%.c=$B/obj/%.o) $B/libgodwit.a
 	$(call say,LD)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=sqlite3_step -o $@ $^ \
 	    $(LIBS)
 
+# It stands in front of who gets which view, and of a response's version.
+$(ADAPTER): $(patsubst %.c,$B/obj/%.o,$(sort $(wildcard t/conformance/*.c))) \
+    $B/libgodwit.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=ems_view \
+	    -Wl,--wrap=push_take -o $@ $^ $(LIBS)
+
 # The mesh's tests are Python; this is their private set of packages.
 venv: $(VENV)/done
 $(VENV)/done: $(wildcard t/lib/requirements.txt)
@@ -305,6 +318,11 @@ interop: all $(VENV)/done
 	@t/interop/build
 	@GODWIT=$B/godwit build/interop/venv/bin/python t/interop/run.py $T
 	@$(if $T,,INTEROP=1 GODWIT=$B/godwit $(VENV)/bin/python t/mesh/run grpc_js)
+
+# Of the suite nothing is kept but what was made of it, in build/conformance.
+conformance: $(ADAPTER)
+	@t/lib/need conformance
+	@$(VENV)/bin/python t/conformance/run $(ADAPTER) build/conformance $T
 
 bench: all $(filter $B/t/bench/%,$(TEST_BIN)) venv
 	@GODWIT=$B/godwit $(VENV)/bin/python t/bench/run.py $T $(BENCH)
