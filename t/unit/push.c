@@ -342,6 +342,9 @@ static const struct {
 	{ "and delta", "godwit", true,
 	    "ask EDS a; take; ask EDS -; put EDS a 1; take",
 	    "EDS -a EDS +a" },
+	{ "no name after some: nothing, and not all", "godwit", false,
+	    "put CDS a 1; put CDS b 1; ask CDS a; take; ask CDS -;"
+	    "put CDS a 2; take; ask CDS b; take", "CDS [a] . CDS [b]" },
 	{ "an empty name is none of ours, and leaves the others", "godwit",
 	    false, "put CDS a 1; ask CDS a; take; ask CDS ''; put CDS a 2; take;"
 	    "ask CDS a; take", "CDS [a] . CDS [a]" },
