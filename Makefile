@@ -181,7 +181,7 @@ $B/xds/proto/reflected.c: $B/xds/proto/reflected.set
 
 # ---- tests
 
-tests: $(TEST_BIN)
+tests: $(TEST_BIN) $(ADAPTER)
 
 $(UNIT:%.c=$B/obj/%.o): $B/obj/%.o: %.c $B/config.mk | $(PB_H)
 	@mkdir -p $(@D)

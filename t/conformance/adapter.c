@@ -85,7 +85,8 @@ wish_due(struct timer *t)
 	const char *why = state_change(&adapter.state, w->deed,
 	    w->request->bytes, w->request->len);
 
-	proxies_wake(&adapter.ems, adapter.view);
+	adapter.view->news = true;
+	proxies_wake(&adapter.ems);
 	wish_answer(w, why);
 }
 
@@ -146,25 +147,29 @@ on_closed(void *state, struct call *c)
 }
 
 static const struct call_handler handler = { on_begin, on_message,
-    on_half_closed, on_room, on_closed };
+    on_half_closed, on_room, on_closed, NULL };
 
 /* ---- in front of godwit-ems' own */
 
 struct view *__wrap_ems_view(struct ems *e, const struct push_node *n,
-	    char *why, size_t why_len);
+	    const char *names, enum ems_refusal *refusal, char *why,
+	    size_t why_len);
 int	__real_push_take(struct push *s, int64_t now_ms,
 	    struct push_message *m);
 int	__wrap_push_take(struct push *s, int64_t now_ms,
 	    struct push_message *m);
 
 struct view *
-__wrap_ems_view(struct ems *e, const struct push_node *n, char *why,
-    size_t why_len)
+__wrap_ems_view(struct ems *e, const struct push_node *n, const char *names,
+    enum ems_refusal *refusal, char *why, size_t why_len)
 {
 	(void)e;
 	(void)n;
+	(void)names;
+	(void)refusal;
 	(void)why;
 	(void)why_len;
+	adapter.view->users++;
 	return adapter.view;
 }
 
@@ -256,13 +261,14 @@ adapter_open(struct adapter *a, char *why, size_t why_len)
 		return -1;
 	loop_init(&a->loop, sys_kernel_new());
 	ems_init(&a->ems, &a->loop, &settings);
-	a->view = a->ems.views = view_new(&settings.view, &key, 0);
+	a->view = view_new(&settings.view, &key, 0);
 	methods_fill(a);
 	a->input.ready = input_ready;
 	if (a->view == NULL || io_init(&a->io, &a->loop) == -1 ||
 	    (a->door = door_open(&a->io, fd, &d)) == NULL ||
 	    getsockname(fd, (struct sockaddr *)&here, &len) == -1)
 		return why_set(why, why_len, "no memory is left");
+	a->view->users = 1;
 	a->state.catalog = &a->view->catalog;
 	if (loop_watch(&a->loop, STDIN_FILENO, &a->input) == -1)
 		return why_set(why, why_len, "the input is a file, expected a "
@@ -287,6 +293,7 @@ main(void)
 	fflush(stdout);
 	loop_run(&a->loop);
 	door_close(a->door);
+	view_free(a->view);
 	ems_fini(&a->ems);
 	io_fini(&a->io);
 	sys_kernel_free(a->loop.sys);

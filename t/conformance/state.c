@@ -153,10 +153,10 @@ clear_state(struct catalog *c, const struct state_request *q)
 {
 	(void)q;
 	for (enum resource_kind kind = 0; kind < RESOURCE_KINDS; kind++)
-		for (uint32_t i = 0; i < c->kinds[kind].at_n; i++)
-			if (c->kinds[kind].at[i] != NULL)
+		for (uint32_t i = 0; i < c->kinds[kind]->at_n; i++)
+			if (c->kinds[kind]->at[i] != NULL)
 				catalog_remove(c, kind,
-				    c->kinds[kind].at[i]->name);
+				    c->kinds[kind]->at[i]->name);
 	return NULL;
 }
 
@@ -243,7 +243,7 @@ state_change(struct state *s, const struct state_deed *d,
 	why = d->act(c, &q);
 	if (catalog_end(c))
 		for (int i = 0; i < RESOURCE_KINDS; i++)
-			if (c->kinds[i].changed == c->sequence)
+			if (c->kinds[i]->changed == c->sequence)
 				snprintf(s->versions[i], STATE_TEXT_BYTES,
 				    "%s", q.version);
 	return why;
