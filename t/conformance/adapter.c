@@ -249,7 +249,7 @@ adapter_open(struct adapter *a, char *why, size_t why_len)
 {
 	static const struct ems_settings settings = { .identifier =
 	    "t/conformance/adapter" };
-	static const struct view_key key = { VIEW_SIDECAR, "", "", "", "" };
+	static const struct view_key key = { VIEW_SIDECAR, "", "", "", "", "" };
 	const struct door_settings d = { .methods = a->methods,
 	    .methods_n = PROXY_METHODS + STATE_DEEDS,
 	    .connections_max = CONNECTIONS_MAX };

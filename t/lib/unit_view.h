@@ -66,7 +66,8 @@ service_change(struct model *m)
 	static const char *const parts[] = { "grpc: [x.Shared]", "grpc: [y, z]",
 	    "regions: {allow: [us]}", "regions: {order: [eu, us]}",
 	    "defaults: {deadline: 3s}", "versions: {v1: {weight: 1}, v2: "
-	    "{weight: 9}}", "methods: {M: {deadline: 1s}}" };
+	    "{weight: 9}}", "methods: {M: {deadline: 1s}}",
+	    "limits: {in_flight: 7}" };
 	char text[512];
 	struct intent *before;
 	bool taken[3] = { false };
@@ -79,7 +80,7 @@ service_change(struct model *m)
 	}
 	memmove(text + 9, text, strlen(text) + 1);
 	memcpy(text, "service: ", 9);
-	for (uint32_t i = 0; i < 7; i++) {
+	for (uint32_t i = 0; i < 8; i++) {
 		/* Of two that say the same key, one. */
 		uint32_t key = i < 2 ? 0 : i < 4 ? 1 : 2;
 
@@ -121,15 +122,18 @@ endpoint_change(struct model *m)
 static void
 mesh_change(struct model *m)
 {
+	static const char *const texts[] = { "gateway: g\nregion: eu\n"
+	    "addresses: ['1.1.1.1:1']", "caller: c\nmay: [s0, s1/M]",
+	    "caller: c\nmay: [s0, s2, x.Shared]\nonly: true",
+	    "caller: d\nmay: [s1/M, s3, b]\nonly: true",
+	    "caller: d\nmay: [s4]\nonly: true" };
 	struct intent *before;
 
 	if (below(2) == 0) {
 		model_swap(m, INTENT_GATEWAY, "g", NULL, &before);
 		intent_free(before);
 	} else
-		intent_take(m, below(2) == 0 ? "gateway: g\nregion: eu\n"
-		    "addresses: ['1.1.1.1:1']" : "caller: c\nmay: [s0, s1/M]",
-		    "chance.yaml");
+		intent_take(m, texts[below(5)], "chance.yaml");
 }
 
 static void

@@ -154,6 +154,28 @@ def test_deadline(m):
     assert c.answer(waiting).body == b"waited"
 
 
+def test_in_flight(m):
+    """So many calls at a time, and as many again when they are over."""
+    w = EmsMesh(m)
+    service = w.service("us1", "us")
+    w.apply(f"service: {GREETER}\nlimits: {{in_flight: 2}}")
+    w.sidecar()
+    c = w.caller()
+    until_from(c, "us1")
+    for _ in range(2):
+        held = [c.start(method=f"/{GREETER}/Wait", timeout=None)
+                for _ in range(2)]
+        until(lambda: service.waiting == 2, "they are there")
+        answer = c.call()
+        assert answer.code == "UNAVAILABLE" and \
+            answer.meta("godwit-cause") == "overflow", answer
+        service.release()
+        assert all(c.answer(h).body == b"waited" for h in held)
+        until_from(c, "us1")
+        service.gate.clear()
+        service.waiting = 0
+
+
 def test_callers(m):
     """The gateway asks the certificate."""
     w = two_regions(m)
@@ -192,6 +214,41 @@ def one_region(m):
     c = w.caller()
     until_from(c, "us1")
     return w, c, w.load()
+
+
+def test_only(m):
+    """A caller that is told only of what it may call, and of all again."""
+    w = two_regions(m)
+    other = f"/demo.Other/SayHello"
+    w.service("other", "us", "demo.Other")
+    c, load = w.caller(), w.load()
+    until_from(c, "other", method=other)
+    w.apply(f"caller: web\nmay: [{GREETER}]\nonly: true")
+    said = until(lambda: (lambda a: a.code == "UNIMPLEMENTED" and a)(
+        c.call(method=other)), "it is not told of it")
+    assert said.message == "caller web is told only of the services that it " \
+        "may call, and this is none of them", said
+    until_from(c, "us1")
+    until_from(c, "eu1", region="eu")
+    w.until_settled("sidecar")
+    # It hears of its own services alone.
+    sent = w.proxies()["sidecar"]
+    w.service("third", "us", "demo.Third")
+    w.deregister("other")
+    w.service("us2", "us")
+    until_from(c, "us1", "us2")
+    now = w.proxies()["sidecar"]
+    assert all(now[t]["accepted_n"] == sent[t]["accepted_n"]
+               for t in ("LDS", "RDS", "CDS")), (sent, now)
+    w.apply(f"caller: web\nmay: [{GREETER}, demo.Third]\nonly: true")
+    until_from(c, "third", method="/demo.Third/SayHello")
+    w.apply(f"caller: web\nmay: [{GREETER}]")
+    w.service("fourth", "us", "demo.Fourth")
+    until_from(c, "fourth", method="/demo.Fourth/SayHello")
+    w.until_settled("sidecar")
+    load.moved()
+    load.stop()
+    load.is_well()
 
 
 def test_endpoints_under_load(m):

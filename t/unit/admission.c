@@ -192,12 +192,12 @@ Test(admission, a_plan_changes_nothing)
 Test(admission, a_plan_of_views_that_share)
 {
 	static const struct view_key keys[] = {
-		{ VIEW_SIDECAR, "us", "", "127.0.0.1:1", "/a" },
-		{ VIEW_SIDECAR, "us", "", "127.0.0.1:2", "/a" },
-		{ VIEW_SIDECAR, "us", "", "127.0.0.1:2", "/b" },
-		{ VIEW_GRPC, "us", "", "", "" },
-		{ VIEW_GATEWAY, "us", "g", "127.0.0.1:3", "/a" },
-		{ VIEW_GATEWAY, "us", "h", "127.0.0.1:4", "/a" },
+		{ VIEW_SIDECAR, "us", "", "127.0.0.1:1", "/a", "" },
+		{ VIEW_SIDECAR, "us", "", "127.0.0.1:2", "/a", "" },
+		{ VIEW_SIDECAR, "us", "", "127.0.0.1:2", "/b", "" },
+		{ VIEW_GRPC, "us", "", "", "", "" },
+		{ VIEW_GATEWAY, "us", "g", "127.0.0.1:3", "/a", "" },
+		{ VIEW_GATEWAY, "us", "h", "127.0.0.1:4", "/a", "" },
 	};
 	enum { N = sizeof(keys) / sizeof(keys[0]) };
 	const struct store_change t = { store_text("service"), store_text("t"),

@@ -48,6 +48,10 @@ static const struct {
 	    "methods[\"M\"]: retry.on: \"a\"b\" is no word of retry_on" },
 	{ "service: s\nversions: {a: {weight: 0}}", "x.yaml:2:11: versions: "
 	    "have no weight together, expected shares of the calls" },
+	{ "service: s\nlimits: {in_flight: 0}", "x.yaml:2:9: limits: "
+	    "in_flight is 0, expected 1 or more" },
+	{ "service: s\nlimits: {in_flight: 1}", NULL },
+	{ "caller: c\nonly: true", NULL },
 	{ "caller: c\nmay: [a/b/c]", "x.yaml:2:7: may[0]: \"a/b/c\" is neither "
 	    "SERVICE nor SERVICE/METHOD" },
 };

@@ -36,14 +36,18 @@ view_take(const char *line, uint32_t number)
 {
 	char role[16], region[64], gateway[64] = "";
 	struct view_key k = { VIEW_SIDECAR, region, gateway, "127.0.0.1:9",
-	    "/tls" };
+	    "/tls", "" };
 
 	cr_assert(sscanf(line, "# view %15s %63s %63s", role, region,
 	    gateway) >= 2, "%s", line);
 	if (strcmp(role, "gateway") == 0)
 		k.role = VIEW_GATEWAY;
-	else if (strcmp(role, "grpc") == 0)
-		k = (struct view_key){ VIEW_GRPC, region, "", "", "" };
+	else if (strcmp(role, "caller") == 0) {
+		k.gateway = "";
+		k.caller = gateway;
+	} else if (strcmp(role, "grpc") == 0)
+		k = (struct view_key){ VIEW_GRPC, region, "", "", "",
+		    "" };
 	return view_new(&settings, &k, number);
 }
 

@@ -49,13 +49,15 @@ world_close(void)
 static struct view *
 sidecar(const char *region, const char *listen, const char *tls)
 {
-	const struct view_key k = { VIEW_SIDECAR, region, "", listen, tls };
+	const struct view_key k = { VIEW_SIDECAR, region, "", listen, tls,
+	    "" };
 	char why[512] = "";
 	struct view *v = view_set_get(&w.views, &k, why, sizeof(why));
 
 	if (v == NULL)
 		cr_assert_str_eq(why, "proxies that are connected are of 1024 "
-		    "kinds (by role, region and tls), expected no more");
+		    "kinds (by role, region, tls and caller), expected no "
+		    "more");
 	return v;
 }
 
@@ -66,7 +68,7 @@ come(void)
 	static const char *const regions[] = { "us", "eu" };
 	static const char *const gateways[] = { "g", "h" };
 	char listen[KEY_BYTES], tls[KEY_BYTES], why[512];
-	struct view_key k = { below(3), regions[below(2)], "", "", "" };
+	struct view_key k = { below(3), regions[below(2)], "", "", "", "" };
 	struct view *v;
 
 	snprintf(listen, sizeof(listen), "127.0.0.1:%u", 1 + below(4));
@@ -77,6 +79,8 @@ come(void)
 		k.listen = listen;
 		k.tls = tls;
 	}
+	if (k.role == VIEW_SIDECAR && below(3) == 0)
+		k.caller = below(2) == 0 ? "c" : "d";
 	v = view_set_get(&w.views, &k, why, sizeof(why));
 	CHECK(v != NULL && view_is(v, &k));
 	return v;
@@ -124,7 +128,8 @@ user_check(struct user *u, bool published)
 	uint64_t signature = view_signature(u->view);
 
 	CHECK(!published || u->view->news == (signature != u->signature));
-	CHECK(w.step % 10 != 0 || signature == alone(u->view));
+	CHECK((w.step % 10 != 0 && *u->view->key.caller == '\0') ||
+	    signature == alone(u->view));
 	u->signature = signature;
 }
 
@@ -140,6 +145,8 @@ users_of(const struct view *v)
 	TAILQ_FOREACH(at, &w.views.all, link)
 		for (int i = 0; i < RESOURCE_KINDS; i++)
 			n += at != v && at->of[i] == v;
+	TAILQ_FOREACH(at, &w.views.all, link)
+		n += at->base == v;
 	return n;
 }
 
@@ -147,13 +154,13 @@ users_of(const struct view *v)
 static void
 numbers_check(void)
 {
-	unsigned of[VIEW_SET_WHOLE_MAX + 1] = { 0 };
+	unsigned of[VIEW_SET_NUMBERS] = { 0 };
 	const struct view *v;
 
 	TAILQ_FOREACH(v, &w.views.all, link)
-		if (view_owns(v, RESOURCE_ROUTE))
+		if (view_set_has_parts(v))
 			of[v->number]++;
-	for (uint32_t n = 0; n <= VIEW_SET_WHOLE_MAX; n++)
+	for (uint32_t n = 0; n < VIEW_SET_NUMBERS; n++)
 		CHECK(of[n] == w.views.numbers[n]);
 	for (size_t i = 0; i < w.model.services_n; i++)
 		for (size_t n = 0; n < w.model.services[i]->parts_n; n++)

@@ -84,24 +84,27 @@ proxies_of(const struct ems *e, const struct view *v)
 
 /* The twins of those that v has something of are there (view_set.h V2). */
 static struct view *
-twin_new(struct ems *e, const struct view *v, uint32_t number)
+twin_new(struct ems *e, const struct view *v)
 {
-	struct view *twin = view_new(&e->settings.view, &v->key, number);
+	struct view *twin = view_new(&e->settings.view, &v->key,
+	    view_set_has_parts(v) ? view_set_number(&e->views) : 0);
 
 	for (enum resource_kind kind = 0; twin != NULL &&
 	    kind < RESOURCE_KINDS; kind++)
 		if (!view_owns(v, kind))
 			view_share(twin, v->of[kind]->twin, kind);
+	if (twin != NULL)
+		twin->base = v->base == NULL ? NULL : v->base->twin;
 	return twin;
 }
 
 static bool
-view_try(struct ems *e, struct view *v, uint32_t number,
-    struct admission_plan *p, size_t *size)
+view_try(struct ems *e, struct view *v, struct admission_plan *p,
+    size_t *size)
 {
 	size_t before = p->effects_n;
 
-	if ((v->twin = twin_new(e, v, number)) == NULL)
+	if ((v->twin = twin_new(e, v)) == NULL)
 		return false;
 	TAILQ_INSERT_TAIL(&p->twins, v->twin, link);
 	if (view_compile(v->twin, &e->model, p->why, sizeof(p->why)) == -1 ||
@@ -116,15 +119,15 @@ view_try(struct ems *e, struct view *v, uint32_t number,
 static bool
 views_try(struct ems *e, struct admission_plan *p)
 {
-	uint32_t number = view_set_number(&e->views);	/* of one at a time */
 	size_t size = 0;
 	struct view *v;
 	bool good = true;
 
 	TAILQ_FOREACH(v, &e->views.all, link)
-		good = good && (is_as_another(v) || view_try(e, v, number, p,
-		    &size));
-	view_set_number_put(&e->views, number);
+		good = good && (is_as_another(v) || view_try(e, v, p, &size));
+	TAILQ_FOREACH(v, &p->twins, link)
+		if (view_set_has_parts(v))
+			view_set_number_put(&e->views, v->number);
 	return good;
 }
 

@@ -35,7 +35,7 @@ ems_publish(struct ems *e)
 	if (e->model.dirty_names &&
 	    model_check(&e->model, why, sizeof(why)) == -1)
 		log_error("the mesh contradicts itself: %s", why);
-	if (e->model.dirty_all)
+	if (e->model.dirty_all || e->model.dirty_names)
 		proxies_check(e);
 	TAILQ_FOREACH(v, &e->views.all, link)
 		if (view_compile(v, &e->model, why, sizeof(why)) == -1)
@@ -96,6 +96,16 @@ role_of(const struct ems *e, const struct push_node *n)
 	if (strncmp(n->agent, "gRPC ", 5) == 0)
 		return VIEW_GRPC;
 	return gateway_find(e, n) != NULL ? VIEW_GATEWAY : VIEW_SIDECAR;
+}
+
+const char *
+ems_caller(const struct ems *e, const char *cluster)
+{
+	const struct intent *i = model_intent(&e->model, INTENT_CALLER,
+	    cluster);
+
+	return i != NULL && ((const Godwit__Ems__V1__Caller *)i->message)->
+	    only ? cluster : "";
 }
 
 /* Where it says it listens; "" when it does not say. False: it is no
@@ -160,12 +170,14 @@ ems_view(struct ems *e, const struct push_node *n, const char *names,
     enum ems_refusal *refusal, char *why, size_t why_len)
 {
 	char listen[ADDRESS_BYTES], tls[PATH_BYTES] = "";
-	struct view_key k = { role_of(e, n), n->region, "", listen, tls };
+	struct view_key k = { role_of(e, n), n->region, "", listen, tls, "" };
 	const struct who w = { &e->settings.who, names };
 
 	*refusal = EMS_BAD_NODE;
 	if (k.role == VIEW_GATEWAY)
 		k.gateway = n->cluster;
+	if (k.role == VIEW_SIDECAR)
+		k.caller = ems_caller(e, n->cluster);
 	if (region_check(e, n, &k, why, why_len) == -1)
 		return NULL;
 	if (!who_may_follow(&w, n->region, k.role == VIEW_GATEWAY, why,

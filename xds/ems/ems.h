@@ -49,6 +49,10 @@ void	ems_publish(struct ems *e);
 /* In this turn, after all else that changes it. */
 void	ems_publish_soon(struct ems *e);
 
+/* The caller that a sidecar of this node.cluster is told of only what it may
+ * call as; "": it is told of all. */
+const char *ems_caller(const struct ems *e, const char *cluster);
+
 enum ems_refusal { EMS_BAD_NODE, EMS_DENIED };
 
 /* What this proxy gets, who has these names (call_names), for view_set_put once

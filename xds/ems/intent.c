@@ -211,6 +211,9 @@ service_check(const struct check *c, const Service *m)
 		if (method_check(c, path, m->methods[i]->value) == -1)
 			return -1;
 	}
+	if (m->limits != NULL && m->limits->in_flight != NULL &&
+	    m->limits->in_flight->value == 0)
+		return fail(c, "limits", "in_flight is 0, expected 1 or more");
 	return versions_check(c, m);
 }
 

@@ -190,22 +190,30 @@ on_refused(void *arg, enum resource_kind kind, const char *why)
 
 static const struct push_events push_events = { on_node, on_refused };
 
-/* What it was made by may be another now: a gateway's intent came or went. */
+/* Whether what it was made by is still so: its gateway's intent, or its
+ * caller's, may have come or gone. */
+static bool
+is_as_it_says(const struct ems *e, const struct proxy *p)
+{
+	const struct view_key *k = &p->view->key;
+	bool is_gateway = model_intent(&e->model, INTENT_GATEWAY,
+	    p->cluster) != NULL;
+
+	return k->role == VIEW_GRPC || (is_gateway ? k->role == VIEW_GATEWAY :
+	    k->role == VIEW_SIDECAR && strcmp(k->caller, ems_caller(e,
+	    p->cluster)) == 0);
+}
+
 void
 proxies_check(struct ems *e)
 {
 	struct proxy *p;
 
-	LIST_FOREACH(p, &e->proxies, link) {
-		bool is_gateway = p->view != NULL && p->view->key.role !=
-		    VIEW_GRPC && model_intent(&e->model, INTENT_GATEWAY,
-		    p->cluster) != NULL;
-
-		if (p->view != NULL && p->view->key.role != VIEW_GRPC &&
-		    is_gateway != (p->view->key.role == VIEW_GATEWAY))
+	LIST_FOREACH(p, &e->proxies, link)
+		if (p->view != NULL && !is_as_it_says(e, p))
 			call_finish(p->call, CALL_UNAVAILABLE, "node.cluster "
-			    "is now of another role: come again");
-	}
+			    "is now of another role, or told of other "
+			    "services: come again");
 }
 
 /* ---- the call */

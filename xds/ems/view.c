@@ -2,8 +2,8 @@
  * xds/ems/view.c - see view.h: what is made anew when something changed.
  *
  *   regions, gateways            gateways' clusters, all routes
- *   callers, and who answers     a gateway's rules, which name paths
- *   which names
+ *   callers, and who answers     a gateway's rules, which name paths; what a
+ *   which names                  caller is told of
  *   a service                    its clusters, endpoints and routes; then the
  *                                routes of all, which are joined, not made
  *   its endpoints                those; its routes if regions.order follows them
@@ -31,10 +31,11 @@ view_new(const struct view_settings *s, const struct view_key *k,
 	for (int i = 0; i < RESOURCE_KINDS; i++)
 		v->of[i] = v;
 	v->key = (struct view_key){ k->role, strdup(k->region),
-	    strdup(k->gateway), strdup(k->listen), strdup(k->tls) };
+	    strdup(k->gateway), strdup(k->listen), strdup(k->tls),
+	    strdup(k->caller) };
 	if (v->key.region != NULL && v->key.gateway != NULL &&
 	    v->key.listen != NULL && v->key.tls != NULL &&
-	    catalog_init(&v->catalog))
+	    v->key.caller != NULL && catalog_init(&v->catalog))
 		return v;
 	view_free(v);
 	return NULL;
@@ -57,6 +58,7 @@ view_free(struct view *v)
 	text_free(v->key.gateway);
 	text_free(v->key.listen);
 	text_free(v->key.tls);
+	text_free(v->key.caller);
 	free(v);
 }
 
@@ -70,7 +72,7 @@ uint64_t
 view_hash(const struct view_key *k)
 {
 	return text_hash(k->region, text_hash(k->gateway, text_hash(k->listen,
-	    text_hash(k->tls, (uint64_t)k->role))));
+	    text_hash(k->tls, text_hash(k->caller, (uint64_t)k->role)))));
 }
 
 bool
@@ -80,14 +82,16 @@ view_is(const struct view *v, const struct view_key *k)
 	    strcmp(v->key.region, k->region) == 0 &&
 	    strcmp(v->key.gateway, k->gateway) == 0 &&
 	    strcmp(v->key.listen, k->listen) == 0 &&
-	    strcmp(v->key.tls, k->tls) == 0;
+	    strcmp(v->key.tls, k->tls) == 0 &&
+	    strcmp(v->key.caller, k->caller) == 0;
 }
 
 bool
 view_shares(const struct view *v, const struct view_key *k,
     enum resource_kind kind)
 {
-	bool role = v->key.role == k->role;
+	bool role = v->key.role == k->role &&
+	    strcmp(v->key.caller, k->caller) == 0;
 
 	if (strcmp(v->key.region, k->region) != 0)
 		return false;
@@ -121,6 +125,28 @@ follows_endpoints(const struct model_service *s)
 	return m != NULL && m->regions != NULL && m->regions->n_order > 0;
 }
 
+/* Named as it is, or by a gRPC name that it answers. */
+static bool
+names(const char *may, const struct model_service *s)
+{
+	size_t n = strcspn(may, "/");
+	bool found = strlen(s->name) == n && memcmp(s->name, may, n) == 0;
+
+	for (size_t i = 0; !found && i < model_grpc_n(s); i++)
+		found = strlen(model_grpc(s, i)) == n &&
+		    memcmp(model_grpc(s, i), may, n) == 0;
+	return found;
+}
+
+bool
+view_sees(const struct pass *p, const struct model_service *s)
+{
+	for (size_t i = 0; p->only != NULL && i < p->only->n_may; i++)
+		if (names(p->only->may[i], s))
+			return true;
+	return p->only == NULL;
+}
+
 static int
 service_listener(const struct pass *p, const struct model_service *s)
 {
@@ -149,18 +175,39 @@ service_compile(const struct pass *p, struct model_service *s,
 		return -1;
 	if (v->key.role == VIEW_GRPC)
 		return l->recast ? service_listener(p, s) : 0;
-	if (!view_owns(v, RESOURCE_ROUTE) || (!l->all && !l->recast &&
-	    !(l->dirty && follows_endpoints(s))))
+	if (!view_owns(v, RESOURCE_ROUTE) || v->base != NULL || (!l->all &&
+	    !l->recast && !(l->dirty && follows_endpoints(s))))
 		return 0;
 	*routes = true;
 	return view_service_routes(p, s);
+}
+
+static bool
+has_news(const struct view *v, enum resource_kind kind)
+{
+	const struct view *of = v->of[kind];
+
+	return of->changed && v->catalog.kinds[kind]->changed ==
+	    of->catalog.sequence;
+}
+
+/* Of a caller another service may be named, or another be what is named. */
+static bool
+is_anew(const struct pass *p)
+{
+	const struct view *v = p->view;
+
+	return !v->made || v->broken || (*v->key.caller != '\0' &&
+	    p->model->dirty_names);
 }
 
 static int
 services_compile(const struct pass *p, bool all)
 {
 	const struct model *m = p->model;
-	bool anew = !p->view->made || p->view->broken, routes = all;
+	const struct view *base = p->view->base;
+	bool anew = is_anew(p), routes = all || (base != NULL &&
+	    has_news(base, RESOURCE_ROUTE));
 
 	for (size_t i = 0; i < m->services_n; i++) {
 		struct model_service *s = m->services[i];
@@ -196,7 +243,7 @@ static int
 compile(const struct pass *p)
 {
 	struct view *v = p->view;
-	bool all = !v->made || v->broken || p->model->dirty_all;
+	bool all = is_anew(p) || p->model->dirty_all;
 
 	if ((needs_listeners(p, all) && view_listeners(p) < 0) ||
 	    (all && view_owns(v, RESOURCE_CLUSTER) && view_gateways(p) < 0) ||
@@ -206,19 +253,20 @@ compile(const struct pass *p)
 	return 0;
 }
 
-static bool
-has_news(const struct view *v, enum resource_kind kind)
+static const Caller *
+only_of(const struct view *v, const struct model *m)
 {
-	const struct view *of = v->of[kind];
+	const struct intent *i = *v->key.caller == '\0' ? NULL :
+	    model_intent(m, INTENT_CALLER, v->key.caller);
+	const Caller *c = i == NULL ? NULL : i->message;
 
-	return of->changed && v->catalog.kinds[kind]->changed ==
-	    of->catalog.sequence;
+	return c != NULL && c->only ? c : NULL;
 }
 
 int
 view_compile(struct view *v, const struct model *m, char *why, size_t why_len)
 {
-	const struct pass p = { v, m, why, why_len };
+	const struct pass p = { v, m, only_of(v, m), why, why_len };
 	int rc;
 
 	catalog_begin(&v->catalog);

@@ -34,7 +34,8 @@
  *   W2  What a service's change costs does not grow with the others, but for
  *       the routes, which are one resource.
  *   W3  Of a kind that is another view's nothing is made here; it is compiled
- *       before this one.
+ *       before this one. One with a base makes no clusters and no routes: it
+ *       has the base's, of fewer services.
  *
  * Source: design.md 7; envoy-xds.md 2.10 (what gRPC clients take).
  * Test: t/unit/view.c, t/mesh/900-ems.py.
@@ -60,6 +61,8 @@ struct view_key {
 	const char	*listen;	/* ADDRESS:PORT */
 	/* The folder on the proxy's machine with tls.crt, tls.key, ca.crt. */
 	const char	*tls;
+	/* A sidecar's, that is told only of what it may call. */
+	const char	*caller;
 };
 
 struct view {
@@ -71,6 +74,8 @@ struct view {
 					 * its own */
 	unsigned	 users;		/* view_set.h V1 */
 	struct view	*of[RESOURCE_KINDS];	/* whose; mostly its own */
+	/* Of which it has the services that its caller is told of, or NULL. */
+	struct view	*base;
 	struct view	*twin;		/* admission_plan.c */
 	struct catalog	 catalog;
 	bool		 made;		/* all of the model is in it */

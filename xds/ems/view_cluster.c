@@ -26,7 +26,10 @@ typedef Envoy__Config__Endpoint__V3__Endpoint Endpoint;
 	    "v3.HttpProtocolOptions, explicit_http_config: " \
 	    "{http2_protocol_options: {}}}}"
 
-enum { ENDPOINT_BYTES = 1024, SLACK_BYTES = 65536 };
+enum {
+	VIEW_IN_FLIGHT = 65536,
+	ENDPOINT_BYTES = 1024, SLACK_BYTES = 65536,
+};
 
 void
 view_cluster_name(char *to, const struct model_service *s,
@@ -38,25 +41,41 @@ view_cluster_name(char *to, const struct model_service *s,
 
 /* ---- clusters */
 
-/* One that differs in tls alone has it already, and is as new (W3). NULL: it is
- * to be made. */
+/* One that differs in tls alone, or that has all, has it already, and is as new
+ * (W3). NULL: it is to be made. */
 static struct body *
 cluster_find(const struct pass *p, const char *name)
 {
-	const struct view *other = p->view->of[RESOURCE_ROUTE];
+	const struct view *other = p->view->base != NULL ? p->view->base :
+	    p->view->of[RESOURCE_ROUTE];
 	const struct catalog_entry *e = other == p->view ? NULL :
 	    catalog_find(&other->catalog, RESOURCE_CLUSTER, name);
 
 	return e == NULL ? NULL : e->body;
 }
 
+/* Envoy's own 1024 calls are few for such that last, and for a gateway, whose
+ * callers are a region; its 3 retries at a time are few when one of two
+ * endpoints is dead, where half of the calls need one. */
+static void
+limits_print(FILE *f, uint32_t in_flight)
+{
+	fprintf(f, ", circuit_breakers: {thresholds: [{max_requests: %u, "
+	    "max_pending_requests: %u, retry_budget: {budget_percent: "
+	    "{value: 100}, min_retry_concurrency: 16}}]}", in_flight,
+	    in_flight);
+}
+
 /* gRPC clients know only ROUND_ROBIN. Half of a service may be draining while
  * it is replaced, and be gone: by Envoy's default (50 percent) calls would go to
  * all then. Those that drain get calls only when there is nobody else. */
 static int
-cluster_put(const struct pass *p, const char *name)
+cluster_put(const struct pass *p, const char *name, const Service *m)
 {
 	struct body *same = cluster_find(p, name);
+	uint32_t in_flight = m == NULL || m->limits == NULL ||
+	    m->limits->in_flight == NULL ? VIEW_IN_FLIGHT :
+	    m->limits->in_flight->value;
 	struct text t;
 
 	if (same != NULL)
@@ -64,23 +83,26 @@ cluster_put(const struct pass *p, const char *name)
 		    same) ? 0 : why_set(p->why, p->why_len, "no memory is "
 		    "left");
 	text_begin(&t);
-	if (t.out != NULL)
+	if (t.out != NULL) {
 		fprintf(t.out, "{name: \"%s\", type: EDS, eds_cluster_config: "
 		    "{eds_config: {ads: {}, resource_api_version: V3}}, "
-		    "connect_timeout: 2s, lb_policy: %s, " HTTP2 "}", name,
+		    "connect_timeout: 2s, lb_policy: %s, " HTTP2, name,
 		    p->view->key.role == VIEW_GRPC ? "ROUND_ROBIN" :
 		    "LEAST_REQUEST, common_lb_config: "
 		    "{healthy_panic_threshold: {value: 1}}");
+		limits_print(t.out, in_flight);
+		fprintf(t.out, "}");
+	}
 	return text_put(&t, p, RESOURCE_CLUSTER, name);
 }
 
 /* Of a version that is not named any more, or of none: all others go. */
 static void
-others_remove(const struct pass *p, const struct model_service *s,
+others_remove(const struct pass *p, const struct model_service *s, bool gone,
     enum resource_kind kind)
 {
 	const struct catalog_kind *k = p->view->catalog.kinds[kind];
-	const Service *m = s->gone ? NULL : view_intent(s);
+	const Service *m = gone ? NULL : view_intent(s);
 	size_t n = strlen(s->name);
 
 	for (uint32_t i = 0; i < k->at_n; i++) {
@@ -93,7 +115,7 @@ others_remove(const struct pass *p, const struct model_service *s,
 		    (e->name[n] != '\0' && e->name[n] != '@'))
 			continue;
 		if (e->name[n] == '\0')
-			stays = !s->gone && (m == NULL || m->n_versions == 0);
+			stays = !gone && (m == NULL || m->n_versions == 0);
 		for (size_t j = 0; m != NULL && j < m->n_versions; j++)
 			stays = stays || strcmp(e->name + n + (e->name[n] ==
 			    '@'), m->versions[j]->key) == 0;
@@ -109,16 +131,17 @@ view_clusters(const struct pass *p, const struct model_service *s)
 {
 	const Service *m = view_intent(s);
 	char name[VIEW_CLUSTER_BYTES];
+	bool gone = s->gone || !view_sees(p, s);
 
 	if (p->view->made)
-		others_remove(p, s, RESOURCE_CLUSTER);
-	if (s->gone)
+		others_remove(p, s, gone, RESOURCE_CLUSTER);
+	if (gone)
 		return 0;
 	if (m == NULL || m->n_versions == 0)
-		return cluster_put(p, s->name);
+		return cluster_put(p, s->name, m);
 	for (size_t i = 0; i < m->n_versions; i++) {
 		view_cluster_name(name, s, m->versions[i]->key);
-		if (cluster_put(p, name) < 0)
+		if (cluster_put(p, name, m) < 0)
 			return -1;
 	}
 	return 0;
@@ -276,7 +299,7 @@ view_endpoints(const struct pass *p, const struct model_service *s,
 	char name[VIEW_CLUSTER_BYTES];
 
 	if (recast && p->view->made)
-		others_remove(p, s, RESOURCE_ENDPOINT);
+		others_remove(p, s, s->gone, RESOURCE_ENDPOINT);
 	if (s->gone)
 		return 0;
 	if (m == NULL || m->n_versions == 0)
@@ -335,7 +358,9 @@ gateway_put(const struct pass *p, const char *region)
 		    "extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
 		    "sni: \"gateway.%s.%s\", ", name, region, s->mesh);
 		view_tls_print(t.out, p->view, matcher);
-		fprintf(t.out, "}}, load_assignment: {cluster_name: \"%s\", "
+		fprintf(t.out, "}}");
+		limits_print(t.out, VIEW_IN_FLIGHT);
+		fprintf(t.out, ", load_assignment: {cluster_name: \"%s\", "
 		    "endpoints: [{lb_endpoints: [", name);
 		gateway_hosts_print(t.out, p->model, region);
 		fprintf(t.out, "]}]}}");

@@ -24,9 +24,13 @@ typedef Godwit__Ems__V1__Caller Caller;
 struct pass {
 	struct view	*view;
 	const struct model *model;
+	const Caller	*only;		/* view_key.caller; NULL: all */
 	char		*why;
 	size_t		 why_len;
 };
+
+/* Whether its proxies are told of it. */
+bool	view_sees(const struct pass *p, const struct model_service *s);
 
 /* ---- view_text.c. Text is begun, written to, and ended once. */
 struct text {

@@ -94,6 +94,22 @@ somebody_may(const struct model *m)
 	return false;
 }
 
+/* Whole names, of every region there is: what only ends in one is another
+ * (who.h O1). */
+static void
+principals_print(FILE *f, const struct pass *p, const char *caller)
+{
+	const struct model *m = p->model;
+
+	fprintf(f, "principals: [");
+	for (size_t i = 0; i < m->intents_n[INTENT_REGION]; i++)
+		fprintf(f, "%s{authenticated: {principal_name: {exact: "
+		    "\"spiffe://%s/region/%s/service/%s\"}}}", i == 0 ? "" :
+		    ", ", p->view->settings->mesh,
+		    m->intents[INTENT_REGION][i]->name, caller);
+	fprintf(f, "], ");
+}
+
 /* One policy for each caller, and one for what no caller names. */
 static void
 rbac_print(FILE *f, const struct pass *p)
@@ -110,9 +126,9 @@ rbac_print(FILE *f, const struct pass *p)
 
 		if (c->n_may == 0)
 			continue;
-		fprintf(f, "\"caller %s\": {principals: [{authenticated: "
-		    "{principal_name: {suffix: \"/service/%s\"}}}], "
-		    "permissions: [", c->caller, c->caller);
+		fprintf(f, "\"caller %s\": {", c->caller);
+		principals_print(f, p, c->caller);
+		fprintf(f, "permissions: [");
 		for (size_t j = 0; j < c->n_may; j++) {
 			fprintf(f, j == 0 ? "" : ", ");
 			may_print(f, m, c->may[j]);

@@ -293,16 +293,16 @@ view_service_routes(const struct pass *p, struct model_service *s)
 {
 	struct model_part *part = model_part(s, p->view->number);
 	struct model_part next = { 0 };
-	bool good;
+	bool good, gone = s->gone || !view_sees(p, s);
 
 	if (part == NULL)
 		return why_set(p->why, p->why_len, "no memory is left");
-	if (!s->gone) {
+	if (!gone) {
 		next.pins = paths_new(p, s, true);
 		next.routes = paths_new(p, s, false);
 		next.host = has_host(s) ? host_new(p, s) : NULL;
 	}
-	good = s->gone || (next.pins != NULL && next.routes != NULL &&
+	good = gone || (next.pins != NULL && next.routes != NULL &&
 	    (next.host != NULL || !has_host(s)));
 	if (good) {
 		struct model_part before = *part;
@@ -372,9 +372,11 @@ head_join(struct joined *j, uint32_t tag, size_t len)
 	join(j, head, w.n);
 }
 
-/* The region routes and the rest of the virtual host of all. */
+/* What stands around the services' routes in the virtual host of all: the
+ * regions before them, and (last) behind them what its caller is told that
+ * calls another. */
 static struct body *
-frame_new(const struct pass *p)
+frame_new(const struct pass *p, bool last)
 {
 	struct text t;
 
@@ -382,28 +384,51 @@ frame_new(const struct pass *p)
 	if (t.out != NULL) {
 		fprintf(t.out, "{virtual_hosts: [{name: mesh, domains: "
 		    "[\"*\"], routes: [");
-		regions_print(t.out, p);
+		if (!last)
+			regions_print(t.out, p);
+		else if (p->only != NULL) {
+			fprintf(t.out, "{name: \"not told of\", match: "
+			    "{prefix: \"/\"}, ");
+			refuse_print(t.out, 404, "caller %s is told only of "
+			    "the services that it may call, and this is none "
+			    "of them", p->view->key.caller);
+			fprintf(t.out, "}");
+		}
 		fprintf(t.out, "]}]}");
 	}
 	return text_end(&t, p, ROUTES);
 }
 
+/* Of a service that is told of. */
+static const struct model_part *
+part_of(const struct pass *p, const struct model_service *s)
+{
+	const struct view *v = p->view->base == NULL ? p->view :
+	    p->view->base->of[RESOURCE_ROUTE];
+
+	return view_sees(p, s) && v->number < s->parts_n ?
+	    &s->parts[v->number] : NULL;
+}
+
 static void
-mesh_join(struct joined *j, const struct pass *p, const struct body *frame)
+mesh_join(struct joined *j, const struct pass *p, const struct body *frame,
+    const struct body *last)
 {
 	static const uint8_t names[] = { 1 << 3 | 2, 4, 'm', 'e', 's', 'h',
 	    2 << 3 | 2, 1, '*' };
 	const struct model *m = p->model;
+	const struct model_part *part;
 	struct joined host = { 0 };
 
 	join(&host, names, sizeof(names));
 	for (size_t i = 0; i < m->services_n; i++)
-		routes_join(&host, m->services[i]->parts[p->view->number].
-		    pins);
+		if ((part = part_of(p, m->services[i])) != NULL)
+			routes_join(&host, part->pins);
 	routes_join(&host, frame);
 	for (size_t i = 0; i < m->services_n; i++)
-		routes_join(&host, m->services[i]->parts[p->view->number].
-		    routes);
+		if ((part = part_of(p, m->services[i])) != NULL)
+			routes_join(&host, part->routes);
+	routes_join(&host, last);
 	head_join(j, WIRE_TAG(2), host.n);
 	join(j, host.bytes, host.n);
 	j->failed = j->failed || host.failed;
@@ -418,25 +443,29 @@ view_routes(const struct pass *p)
 	static const uint8_t head[] = { 1 << 3 | 2, 4, 'm', 'e', 's', 'h' };
 	const struct model *m = p->model;
 	struct joined j = { 0 };
-	struct body *frame, *b = NULL;
+	struct body *frame, *last, *b = NULL;
 
 	if (p->view->key.role == VIEW_GRPC)
 		return 0;
-	if ((frame = frame_new(p)) == NULL)
+	if ((frame = frame_new(p, false)) == NULL)
 		return -1;
+	if ((last = frame_new(p, true)) == NULL) {
+		body_put(frame);
+		return -1;
+	}
 	join(&j, head, sizeof(head));
 	for (size_t i = 0; i < m->services_n; i++) {
-		const struct body *host = m->services[i]->parts[
-		    p->view->number].host;
+		const struct model_part *part = part_of(p, m->services[i]);
 
-		if (host != NULL)
-			join(&j, host->bytes, host->len);
+		if (part != NULL && part->host != NULL)
+			join(&j, part->host->bytes, part->host->len);
 	}
-	mesh_join(&j, p, frame);
+	mesh_join(&j, p, frame, last);
 	if (!j.failed)
 		b = body_copy(j.bytes, j.n);
 	free(j.bytes);
 	body_put(frame);
+	body_put(last);
 	if (b == NULL || !catalog_put(&p->view->catalog, RESOURCE_ROUTE,
 	    "mesh", b))
 		why_set(p->why, p->why_len, "no memory is left");

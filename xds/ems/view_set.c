@@ -11,6 +11,12 @@ is_whole(const struct view *v)
 	return view_owns(v, RESOURCE_CLUSTER);
 }
 
+bool
+view_set_has_parts(const struct view *v)
+{
+	return view_owns(v, RESOURCE_ROUTE) && v->base == NULL;
+}
+
 /* ---- numbers */
 
 uint32_t
@@ -20,7 +26,7 @@ view_set_number(struct view_set *s)
 
 	while (s->numbers[n])
 		n++;
-	assert(n <= VIEW_SET_WHOLE_MAX);
+	assert(n < VIEW_SET_NUMBERS);
 	s->numbers[n] = true;
 	return n;
 }
@@ -38,12 +44,12 @@ view_set_number_put(struct view_set *s, uint32_t number)
 static void
 end(struct view_set *s, struct view *v)
 {
-	struct view *of[RESOURCE_KINDS];
+	struct view *of[RESOURCE_KINDS], *base = v->base;
 
 	TAILQ_REMOVE(&s->all, v, link);
 	s->all_n--;
 	s->whole_n -= is_whole(v);
-	if (view_owns(v, RESOURCE_ROUTE))
+	if (view_set_has_parts(v))
 		view_set_number_put(s, v->number);
 	for (int i = 0; i < RESOURCE_KINDS; i++)
 		of[i] = v->of[i] == v ? NULL : v->of[i];
@@ -51,6 +57,8 @@ end(struct view_set *s, struct view *v)
 	for (int i = 0; i < RESOURCE_KINDS; i++)
 		if (of[i] != NULL)
 			view_set_put(s, of[i]);
+	if (base != NULL)
+		view_set_put(s, base);
 }
 
 static void
@@ -140,13 +148,15 @@ make_room(struct view_set *s)
 }
 
 static struct view *
-make(struct view_set *s, const struct view_key *k, char *why, size_t why_len)
+make(struct view_set *s, const struct view_key *k, struct view *base,
+    char *why, size_t why_len)
 {
 	struct view *v;
 
 	if (owner_find(s, k, RESOURCE_CLUSTER) == NULL && !make_room(s)) {
 		why_set(why, why_len, "proxies that are connected are of %d "
-		    "kinds (by role, region and tls), expected no more",
+		    "kinds (by role, region, tls and caller), expected no "
+		    "more",
 		    VIEW_SET_WHOLE_MAX);
 		return NULL;
 	}
@@ -155,28 +165,54 @@ make(struct view_set *s, const struct view_key *k, char *why, size_t why_len)
 		return NULL;
 	}
 	share(s, v);
-	if (view_owns(v, RESOURCE_ROUTE))
+	v->base = base;
+	if (view_set_has_parts(v))
 		v->number = view_set_number(s);
 	TAILQ_INSERT_TAIL(&s->all, v, link);
 	s->all_n++;
 	s->whole_n += is_whole(v);
 	v->users = 1;
+	if (base != NULL)
+		base->users++;		/* end() puts it */
 	if (view_compile(v, s->model, why, why_len) != -1)
 		return v;
 	end(s, v);
 	return NULL;
 }
 
+/* Of all that its caller could be told of: whoever has those clusters, or one
+ * that listens nowhere. */
+static struct view *
+base_get(struct view_set *s, const struct view_key *k, char *why,
+    size_t why_len)
+{
+	const struct view_key all = { k->role, k->region, "", "", k->tls, "" };
+	struct view *v = owner_find(s, &all, RESOURCE_CLUSTER);
+
+	if (v == NULL)
+		return make(s, &all, NULL, why, why_len);
+	wake(s, v);
+	v->users++;
+	return v;
+}
+
 struct view *
 view_set_get(struct view_set *s, const struct view_key *k, char *why,
     size_t why_len)
 {
-	struct view *v = find(s, k);
+	struct view *v = find(s, k), *base = NULL;
 
-	if (v == NULL)
-		return make(s, k, why, why_len);
-	wake(s, v);
-	v->users++;
+	if (v != NULL) {
+		wake(s, v);
+		v->users++;
+		return v;
+	}
+	if (*k->caller != '\0' && (base = base_get(s, k, why, why_len)) ==
+	    NULL)
+		return NULL;
+	v = make(s, k, base, why, why_len);
+	if (base != NULL)
+		view_set_put(s, base);
 	return v;
 }
 
