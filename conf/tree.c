@@ -80,8 +80,8 @@ chunk_alloc(struct yaml *y, size_t n)
 	return (char *)c->bytes + c->used - n;
 }
 
-static char *
-chunk_text(struct yaml *y, const char *text, size_t len)
+char *
+tree_keep(struct yaml *y, const char *text, size_t len)
 {
 	char *copy = chunk_alloc(y, len + 1);
 
@@ -104,7 +104,7 @@ tree_new(const char *file, char *why, size_t why_len)
 	t->why_len = why_len;
 	t->y = calloc(1, sizeof(*t->y));
 	if (t->y == NULL ||
-	    (t->y->file = chunk_text(t->y, file, strlen(file))) == NULL) {
+	    (t->y->file = tree_keep(t->y, file, strlen(file))) == NULL) {
 		tree_free(t);
 		return NULL;
 	}
@@ -215,7 +215,7 @@ put_key(struct tree *t, const char *text, size_t len, enum tree_text what,
 	if (what == TREE_PLAIN && strcmp(text, "<<") == 0)
 		return tree_fail(t, at,
 		    "merge keys (<<) are not supported; write the keys out");
-	l->key.text = chunk_text(t->y, text, len);
+	l->key.text = tree_keep(t->y, text, len);
 	l->key.line = at.line;
 	l->key.col = at.col;
 	l->has_key = true;
@@ -236,7 +236,7 @@ tree_text(struct tree *t, const char *text, size_t len, enum tree_text what,
 		node.kind = YAML_SCALAR;
 		node.quoted = what == TREE_QUOTED;
 		node.text_len = len;
-		node.text = chunk_text(t->y, text, len);
+		node.text = tree_keep(t->y, text, len);
 		if (node.text == NULL)
 			return tree_fail(t, at, "no memory");
 	}

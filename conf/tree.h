@@ -49,6 +49,9 @@ int	tree_fail(struct tree *t, struct mark at, const char *fmt, ...)
 /* The whole tree; an empty file is one null. */
 struct yaml *tree_done(struct tree *t);
 
+/* A copy that lives as long as the tree. NULL: no memory. */
+char	*tree_keep(struct yaml *y, const char *text, size_t len);
+
 /* Where byte n of the text is. */
 struct mark tree_mark(const char *bytes, size_t n);
 

@@ -57,6 +57,11 @@ const struct yaml_node *yaml_find(const struct yaml_node *n, const char *key);
  * snake_case and camelCase name the same key. Never NULL. */
 const struct yaml_node *yaml_find_path(const struct yaml *y, const char *path);
 
+/* In all texts below this key of the mapping `of` (which path names), ${NAME}
+ * becomes the environment's NAME. No such key: nothing. -1: why. */
+int	 yaml_expand(struct yaml *y, const struct yaml_node *of,
+	    const char *key, const char *path, char *why, size_t why_len);
+
 /* Whether given is name (snake_case) or name's camelCase. */
 bool	 yaml_same_name(const char *name, const char *given);
 

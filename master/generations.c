@@ -39,7 +39,9 @@ generations_conf(struct conf *c, const struct options *o, char *why,
 		if (tree == NULL)
 			return -1;
 	}
-	rc = settings_conf(c, o, tree, why, why_len);
+	rc = tree == NULL ? 0 : settings_expand_place(tree, why, why_len);
+	if (rc == 0)
+		rc = settings_conf(c, o, tree, why, why_len);
 	if (tree != NULL)
 		yaml_close(tree);
 	return rc;
@@ -258,7 +260,9 @@ stage(struct generations *g, struct sources *sources, char *why,
 	tree = yaml_read(bytes, len, file, why, why_len);
 	if (tree == NULL)
 		return -1;
-	rc = stage_tree(g, tree, sources, why, why_len);
+	rc = settings_expand(tree, why, why_len);
+	if (rc == 0)
+		rc = stage_tree(g, tree, sources, why, why_len);
 	yaml_close(tree);
 	return rc;
 }

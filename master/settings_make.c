@@ -27,6 +27,25 @@ settings_conf(struct conf *c, const struct options *o, const struct yaml *tree,
 	return 0;
 }
 
+int
+settings_expand(struct yaml *tree, char *why, size_t why_len)
+{
+	static const char *const keys[] = { "node", "godwit" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (yaml_expand(tree, yaml_root(tree), keys[i], keys[i], why,
+		    why_len) == -1)
+			return -1;
+	return 0;
+}
+
+int
+settings_expand_place(struct yaml *tree, char *why, size_t why_len)
+{
+	return yaml_expand(tree, yaml_find(yaml_root(tree), "godwit"),
+	    "run_dir", "godwit.run_dir", why, why_len);
+}
+
 static int
 user_find(const char *name, struct control_settings *s, char *why,
     size_t why_len)

@@ -13,6 +13,11 @@
 #include "master/control.h"
 #include "master/options.h"
 
+/* ${NAME} in what is not Envoy's alone: node and godwit. -1: why. */
+int	settings_expand(struct yaml *tree, char *why, size_t why_len);
+/* Only in where the godwit of this file is: who asks that, in another
+ * environment, need not know the rest. */
+int	settings_expand_place(struct yaml *tree, char *why, size_t why_len);
 /* The settings of a tree (NULL: no file), with -o over them. -1: why. */
 int	settings_conf(struct conf *c, const struct options *o,
 	    const struct yaml *tree, char *why, size_t why_len);

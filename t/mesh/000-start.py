@@ -46,6 +46,27 @@ def test_check_says_where_and_what(m):
         assert said.startswith(f"{file}:{want}"), (said, want)
 
 
+def test_what_only_the_environment_knows(m):
+    """${NAME} below node and godwit; who tells a godwit needs its place
+    only."""
+    file = m.write("env.yaml", "node: {id: '${POD_NAME}'}\n"
+                   "godwit:\n  run_dir: ${PLACE}\n  drain_time_ms: ${MS}\n")
+    os.environ.update(PLACE=os.path.join(m.dir, "here"), MS="123")
+    os.environ.pop("POD_NAME", None)
+    assert m.run("-t", "-c", file) == (1, f"{file}:1:12: node.id: the "
+                                       "environment has no POD_NAME\n")
+    os.environ["POD_NAME"] = "a-1"
+    code, text = m.run("-t", "-c", file)
+    assert code == 0, text
+    os.environ["MS"] = "many"
+    code, text = m.run("-t", "-c", file)
+    assert code == 1 and 'drain_time_ms: "many" is not a number' in text, text
+    file = m.write("place.yaml", "node: {id: '${NONE}'}\n"
+                   "godwit: {run_dir: '${PLACE}'}\n")
+    code, text = m.run("-s", "status", "-c", file)
+    assert code == 1 and f"{m.dir}/here" in text, text
+
+
 def test_version_and_help(m):
     code, text = m.run("-V")
     assert code == 0 and "nghttp2 1." in text and "OpenSSL 3." in text, text
