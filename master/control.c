@@ -34,6 +34,8 @@ static const struct {
 	[CONTROL_SETTLED] = { 0, text_good },
 	[CONTROL_LEAVE] = { 0, text_good },
 	[CONTROL_LEFT] = { 0, text_good },
+	[CONTROL_WITHDRAW] = { 0, text_good },
+	[CONTROL_WITHDRAWN] = { 0, text_good },
 	[CONTROL_SERVE] = { 1, text_good },
 	[CONTROL_RELOAD] = { 0, text_good },
 	[CONTROL_REOPEN] = { 1, text_good },

@@ -26,6 +26,9 @@
  *   TERM, where apps are registered (register.h):
  *     keeper ──LEAVE──> master ──LEFT──> keeper, which drains
  *
+ *   godwit -s withdraw, the same for those of a name, and only that:
+ *     keeper ──WITHDRAW──> master ──WITHDRAWN──> keeper, which answers
+ *
  *   a new journal (journal.h): master ──JOURNAL + journal──> keeper
  *
  *   USR1        keeper ──REOPEN + file──> master
@@ -50,7 +53,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define CONTROL_LAYOUT 0x67770005u
+#define CONTROL_LAYOUT 0x67770006u
 
 enum control_kind {
 	CONTROL_LISTENER, CONTROL_STAGE, CONTROL_WORDS, CONTROL_ROW,
@@ -58,6 +61,7 @@ enum control_kind {
 	CONTROL_REFUSED, CONTROL_MOVED, CONTROL_JOURNAL,
 	CONTROL_PUBLISHED, CONTROL_SETTLED,
 	CONTROL_LEAVE, CONTROL_LEFT,
+	CONTROL_WITHDRAW, CONTROL_WITHDRAWN,
 	CONTROL_SERVE, CONTROL_RELOAD, CONTROL_REOPEN, CONTROL_FAIL,
 	CONTROL_COMMAND,
 	CONTROL_TEXT, CONTROL_OK,
@@ -99,7 +103,9 @@ struct control {
 	uint32_t	kind;		/* enum control_kind */
 	uint64_t	generation;	/* STAGE, MOVED, PUBLISHED, SETTLED */
 	int32_t		slot_refused;	/* REFUSED: of a listener, or -1 */
-	int32_t		pad;
+	uint32_t	asker;		/* WITHDRAW, and its WITHDRAWN: whose */
+	uint32_t	bad;		/* WITHDRAWN: 1: text says why not */
+	uint32_t	pad;
 	union {
 		struct control_listener	listener;	/* LISTENER */
 		struct control_settings	settings;	/* STAGE */

@@ -1,6 +1,7 @@
 /*
  * master/keeper_client.c - control.sock: godwit -s, and the reloads that it
- * and HUP ask for. See keeper_state.h.
+ * and HUP ask for; what is withdrawn is the master's answer to a number. See
+ * keeper_state.h.
  *
  *   ask ──> running ──> done          one reload at a time; who asks while
  *            │    ^                   one runs waits for the next, which
@@ -105,6 +106,28 @@ keeper_reload_done(struct keeper *k, const char *fail)
 	keeper_reload_next(k);
 }
 
+/* ---- apps that will stop */
+
+void
+keeper_withdraw_done(struct keeper *k, uint32_t number, bool bad,
+    const char *text)
+{
+	struct keeper_client *c;
+
+	for (c = k->clients; c < k->clients + KEEPER_CLIENTS; c++)
+		if (c->fd != -1 && c->wait == CLIENT_WITHDRAW &&
+		    c->number == number)
+			client_answer(c, bad ? CONTROL_FAIL : CONTROL_OK,
+			    text);
+}
+
+void
+keeper_withdraw_lost(struct keeper *k)
+{
+	answer_all(k, CLIENT_WITHDRAW, CONTROL_FAIL, "the master died "
+	    "meanwhile, and its successor registers anew: try again");
+}
+
 /* ---- commands */
 
 static const char *
@@ -207,6 +230,20 @@ reopen_say(struct keeper *k, struct keeper_client *c)
 	client_answer(c, CONTROL_OK, text);
 }
 
+static void
+withdraw_say(struct keeper *k, struct keeper_client *c, const char *name)
+{
+	if (k->state >= KEEPER_LEAVING) {
+		client_answer(c, CONTROL_OK, "godwit is ending: what is "
+		    "registered leaves with it");
+		return;
+	}
+	c->wait = CLIENT_WITHDRAW;
+	if (!keeper_master_withdraw(k, name, c->number))
+		client_answer(c, CONTROL_FAIL, "the master does not hear: "
+		    "try again");
+}
+
 /* These two are answered by our end (keeper_clients_close). */
 static void
 drain_say(struct keeper *k, struct keeper_client *c)
@@ -222,28 +259,49 @@ stop_say(struct keeper *k, struct keeper_client *c)
 	keeper_stop(k);
 }
 
-static const struct {
+static const struct command {
 	const char	*word;
 	void		(*run)(struct keeper *k, struct keeper_client *c);
+	/* Or, of WORD[=VALUE]: */
+	void		(*run_of)(struct keeper *k, struct keeper_client *c,
+			    const char *value);
 } commands[] = {
-	{ "reload", reload_say }, { "reopen", reopen_say },
-	{ "drain", drain_say }, { "stop", stop_say },
-	{ "status", status_say },
+	{ "reload", reload_say, NULL }, { "reopen", reopen_say, NULL },
+	{ "drain", drain_say, NULL }, { "stop", stop_say, NULL },
+	{ "status", status_say, NULL }, { "withdraw", NULL, withdraw_say },
 };
 
+/* NULL: there is none, or none that takes a value. */
+static const struct command *
+command_find(const char *said, size_t word_n)
+{
+	const struct command *c = commands;
+	const struct command *end = c + sizeof(commands) / sizeof(*c);
+
+	while (c < end && (strncmp(c->word, said, word_n) != 0 ||
+	    c->word[word_n] != '\0'))
+		c++;
+	return c < end && (said[word_n] == '\0' || c->run_of != NULL) ? c :
+	    NULL;
+}
+
 static void
-command_run(struct keeper *k, struct keeper_client *c, const char *word)
+command_run(struct keeper *k, struct keeper_client *c, const char *said)
 {
 	char text[CONTROL_TEXT_BYTES];
+	size_t word_n = strcspn(said, "=");
+	const struct command *found = command_find(said, word_n);
 
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i].word, word) == 0) {
-			commands[i].run(k, c);
-			return;
-		}
-	snprintf(text, sizeof(text), "\"%.64s\" is none of reload, reopen, "
-	    "drain, stop and status", word);
-	client_answer(c, CONTROL_FAIL, text);
+	if (found == NULL) {
+		snprintf(text, sizeof(text), "\"%.64s\" is none of reload, "
+		    "reopen, drain, stop, status and withdraw[=SERVICE]",
+		    said);
+		client_answer(c, CONTROL_FAIL, text);
+	} else if (found->run != NULL)
+		found->run(k, c);
+	else
+		found->run_of(k, c, said[word_n] == '\0' ? "" :
+		    said + word_n + 1);
 }
 
 void
@@ -287,6 +345,7 @@ keeper_client_accept(struct keeper *k)
 	}
 	c->fd = fd;
 	c->wait = CLIENT_ASKING;
+	c->number = k->clients_ever++;
 }
 
 void
@@ -298,5 +357,6 @@ keeper_clients_close(struct keeper *k)
 	    "cleanly: its log says why");
 	answer_all(k, CLIENT_RELOAD_NOW, CONTROL_FAIL, "godwit is ending");
 	answer_all(k, CLIENT_RELOAD_NEXT, CONTROL_FAIL, "godwit is ending");
+	answer_all(k, CLIENT_WITHDRAW, CONTROL_FAIL, "godwit is ending");
 	answer_all(k, CLIENT_ASKING, CONTROL_FAIL, "godwit is ending");
 }

@@ -66,6 +66,16 @@ keeper_master_leave(struct keeper *k)
 	    say(k, CONTROL_LEAVE, "") == 0;
 }
 
+bool
+keeper_master_withdraw(struct keeper *k, const char *name, uint32_t number)
+{
+	struct control m = { .kind = CONTROL_WITHDRAW, .asker = number };
+
+	snprintf(m.text, sizeof(m.text), "%s", name);
+	return k->master.control_fd != -1 && k->master_settled &&
+	    control_send(k->master.control_fd, &m, NULL) == 0;
+}
+
 /* What can be reloaded; who the children are, and where we live, stay from the
  * first stage on: a master that gave its rights up does not know them. */
 static void
@@ -293,6 +303,9 @@ said(struct keeper *k, const struct control *m, const int *fds)
 			return false;
 		keeper_left(k);
 		return true;
+	case CONTROL_WITHDRAWN:
+		keeper_withdraw_done(k, m->asker, m->bad != 0, m->text);
+		return true;
 	case CONTROL_FAIL:
 		keeper_reload_done(k, m->text);
 		keeper_reload_next(k);
@@ -363,6 +376,7 @@ keeper_master_died(struct keeper *k, const char *how, bool killed)
 	k->master.pid = 0;
 	keeper_master_heard(k);
 	keeper_child_close(&k->master);
+	keeper_withdraw_lost(k);
 	if (k->state <= KEEPER_WARMING)
 		died_starting(k, how, killed);
 	else if (k->state == KEEPER_SERVING)

@@ -66,12 +66,14 @@ enum client_wait {
 	CLIENT_ASKING,			/* its command has not come */
 	CLIENT_RELOAD_NEXT,		/* the reload after the running one */
 	CLIENT_RELOAD_NOW,
+	CLIENT_WITHDRAW,		/* what the master says to its number */
 	CLIENT_END,			/* ours */
 };
 
 struct keeper_client {
 	int		 fd;		/* -1: free */
 	enum client_wait wait;
+	uint32_t	 number;	/* no other caller's, ever */
 };
 
 /* What a master is about. */
@@ -114,6 +116,7 @@ struct keeper {
 	struct keeper_dir dir;
 	int		 control_fd, admin_fd;	/* listening; -1: not yet */
 	struct keeper_client clients[KEEPER_CLIENTS];
+	uint32_t	 clients_ever;
 	bool		 change_asked;	/* the one under way, by a reload */
 	int32_t		 slot_refused;	/* what it could not bind, or -1 */
 	bool		 reload_running;
@@ -163,6 +166,9 @@ int64_t	keeper_sooner(int64_t a, int64_t b);
 
 /* Tells it that all that is registered leaves. False: it does not hear. */
 bool	keeper_master_leave(struct keeper *k);
+/* The same of the apps of a name; WITHDRAWN comes with the number. */
+bool	keeper_master_withdraw(struct keeper *k, const char *name,
+	    uint32_t number);
 
 /* Starts the first one, or a successor. -1: logged. */
 int	keeper_master_start(struct keeper *k);
@@ -223,6 +229,11 @@ void	keeper_clients_close(struct keeper *k);
 void	keeper_reload_ask(struct keeper *k);
 /* We serve, or the last change is settled: is another reload wanted? */
 void	keeper_reload_next(struct keeper *k);
+/* What was withdrawn for the caller of a number, or why not. */
+void	keeper_withdraw_done(struct keeper *k, uint32_t number, bool bad,
+	    const char *text);
+/* The master that was to tell is dead. */
+void	keeper_withdraw_lost(struct keeper *k);
 /* How it ended; fail is NULL when the new generation is in use. */
 void	keeper_reload_done(struct keeper *k, const char *fail);
 

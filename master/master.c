@@ -497,6 +497,24 @@ left(void *arg)
 }
 
 static void
+withdrawn(void *arg, uint32_t number, bool bad, const char *why)
+{
+	struct control c = { .kind = CONTROL_WITHDRAWN, .asker = number,
+	    .bad = bad };
+
+	snprintf(c.text, sizeof(c.text), "%s", why);
+	say(arg, &c, NULL);
+}
+
+static void
+withdraw(struct master *m, const struct control *c)
+{
+	const struct registers_withdrawn told = { withdrawn, m };
+
+	registers_withdraw(m->registers, c->text, c->asker, &told);
+}
+
+static void
 control_said(struct master *m, const struct control *c, const int *fds)
 {
 	switch (c->kind) {
@@ -520,6 +538,9 @@ control_said(struct master *m, const struct control *c, const int *fds)
 		break;
 	case CONTROL_LEAVE:
 		registers_leave(m->registers, left, m);
+		break;
+	case CONTROL_WITHDRAW:
+		withdraw(m, c);
 		break;
 	case CONTROL_REOPEN:
 		log_reopen(fds[0]);

@@ -21,15 +21,129 @@ struct member {
 	bool		 leaves, gone;
 };
 
+/* Somebody waits until those of a name are out. */
+struct withdrawal {
+	TAILQ_ENTRY(withdrawal) link;
+	struct registers *registers;
+	struct registers_withdrawn told;
+	uint32_t	 number;
+	char		 name[REGISTER_NAME_BYTES];
+	unsigned	 n;		/* of that name */
+	struct timer	 grace;
+};
+
 struct registers {
 	struct io	*io;
 	struct registration_owner owner;
 	TAILQ_HEAD(, member) members;
+	TAILQ_HEAD(, withdrawal) withdrawals;
 	struct task	 sweep;
 	struct timer	 grace;
 	void		(*left)(void *arg);	/* NULL: not asked */
 	void		*left_arg;
 };
+
+/* ---- those that are withdrawn */
+
+static const struct register_settings *
+settings_of(const struct member *m)
+{
+	return registration_settings(m->registration);
+}
+
+static bool
+is_meant(const struct member *m, const char *name)
+{
+	return *name == '\0' || strcmp(settings_of(m)->service, name) == 0 ||
+	    strcmp(settings_of(m)->id, name) == 0;
+}
+
+/* How many of them the control plane may still tell others of; all: these
+ * and those whose lease lapses. */
+static unsigned
+known_n(const struct withdrawal *w, bool all)
+{
+	struct registration_status t;
+	struct member *m;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(m, &w->registers->members, link) {
+		registration_status(m->registration, &t);
+		n += is_meant(m, w->name) &&
+		    (t.state == REGISTRATION_ASKING ||
+		    t.state == REGISTRATION_HELD ||
+		    t.state == REGISTRATION_LEAVING || (all && t.lapses));
+	}
+	return n;
+}
+
+static void
+withdrawal_free(struct withdrawal *w)
+{
+	struct registers *r = w->registers;
+
+	timer_stop(&r->io->loop->timers, &w->grace);
+	TAILQ_REMOVE(&r->withdrawals, w, link);
+	free(w);
+}
+
+static void
+withdrawal_end(struct timer *t)
+{
+	struct withdrawal *w = CONTAINER(t, struct withdrawal, grace);
+	unsigned n = known_n(w, true);
+	char text[128];
+
+	if (n == 0)
+		snprintf(text, sizeof(text), "withdrawn: %u", w->n);
+	else
+		snprintf(text, sizeof(text), "%u of %u could not be "
+		    "deregistered, and the lease lapses: the log says why",
+		    n, w->n);
+	w->told.withdrawn(w->told.arg, w->number, n > 0, text);
+	withdrawal_free(w);
+}
+
+static void
+withdrawals_look(struct registers *r)
+{
+	struct withdrawal *w;
+
+	TAILQ_FOREACH(w, &r->withdrawals, link)
+		if (!timer_started(&w->grace) && known_n(w, false) == 0)
+			timer_start(&r->io->loop->timers, &w->grace,
+			    r->io->loop->now, GRACE_MS);
+}
+
+void
+registers_withdraw(struct registers *r, const char *name, uint32_t number,
+    const struct registers_withdrawn *told)
+{
+	struct withdrawal *w = calloc(1, sizeof(*w));
+	struct member *m;
+
+	if (w == NULL) {
+		told->withdrawn(told->arg, number, true, "no memory");
+		return;
+	}
+	*w = (struct withdrawal){ .registers = r, .told = *told,
+	    .number = number, .grace.fire = withdrawal_end };
+	snprintf(w->name, sizeof(w->name), "%s", name);
+	TAILQ_INSERT_TAIL(&r->withdrawals, w, link);
+	TAILQ_FOREACH(m, &r->members, link)
+		if (is_meant(m, w->name)) {
+			w->n++;
+			registration_withdraw(m->registration);
+		}
+	if (w->n > 0) {
+		loop_soon(r->io->loop, &r->sweep);
+		return;
+	}
+	told->withdrawn(told->arg, number, *name != '\0', *name == '\0' ?
+	    "no app is registered here" : "no app of this service or id is "
+	    "registered here");
+	withdrawal_free(w);
+}
 
 /* ---- those that are gone */
 
@@ -39,6 +153,15 @@ member_free(struct registers *r, struct member *m)
 	TAILQ_REMOVE(&r->members, m, link);
 	registration_close(m->registration);
 	free(m);
+}
+
+static void
+on_left(void *arg, struct registration *at)
+{
+	struct registers *r = arg;
+
+	(void)at;
+	loop_soon(r->io->loop, &r->sweep);
 }
 
 static void
@@ -52,6 +175,7 @@ sweep_run(struct task *t)
 		if (m->gone)
 			member_free(r, m);
 	}
+	withdrawals_look(r);
 	if (r->left != NULL && TAILQ_EMPTY(&r->members) &&
 	    !timer_started(&r->grace))
 		timer_start(&r->io->loop->timers, &r->grace, r->io->loop->now,
@@ -79,12 +203,6 @@ grace_over(struct timer *t)
 }
 
 /* ---- what a file says */
-
-static const struct register_settings *
-settings_of(const struct member *m)
-{
-	return registration_settings(m->registration);
-}
 
 static struct member *
 find(struct registers *r, const char *id)
@@ -176,8 +294,9 @@ registers_new(struct io *io, bool (*target)(void *arg, uint32_t i,
 		return NULL;
 	r->io = io;
 	r->owner = (struct registration_owner){ target, target_arg,
-	    on_gone, r };
+	    on_left, on_gone, r };
 	TAILQ_INIT(&r->members);
+	TAILQ_INIT(&r->withdrawals);
 	r->sweep.run = sweep_run;
 	r->grace.fire = grace_over;
 	return r;
@@ -186,12 +305,15 @@ registers_new(struct io *io, bool (*target)(void *arg, uint32_t i,
 void
 registers_free(struct registers *r)
 {
+	struct withdrawal *w;
 	struct member *m;
 
 	if (r == NULL)
 		return;
 	while ((m = TAILQ_FIRST(&r->members)) != NULL)
 		member_free(r, m);
+	while ((w = TAILQ_FIRST(&r->withdrawals)) != NULL)
+		withdrawal_free(w);
 	timer_stop(&r->io->loop->timers, &r->grace);
 	loop_cancel(r->io->loop, &r->sweep);
 	free(r);

@@ -6,6 +6,7 @@
  *                    gone: leaves             lease is the same by its id
  *                    the same: stays
  *   the keeper drains ──leave──> all leave ──GRACE_MS──> left
+ *   apps will stop ──withdraw──> those of a name leave, GRACE_MS ──> withdrawn
  *
  * Invariants
  *   V1  Two of one id are never there together but while the older leaves.
@@ -35,6 +36,20 @@ void	registers_follow(struct registers *r, const struct register_list *l);
 /* All leave for good; left may come at once. */
 void	registers_leave(struct registers *r, void (*left)(void *arg),
 	    void *arg);
+
+/*
+ * Those of this service or id ("": all) are deregistered, before their apps
+ * are told to stop. withdrawn comes for each of these calls, with its number,
+ * when proxies had the time to hear of it; bad: why is a sentence of what
+ * could not be done.
+ */
+struct registers_withdrawn {
+	void	(*withdrawn)(void *arg, uint32_t number, bool bad,
+		    const char *why);
+	void	*arg;
+};
+void	registers_withdraw(struct registers *r, const char *name,
+	    uint32_t number, const struct registers_withdrawn *w);
 
 /* What is not as it should be, a sentence each. */
 void	registers_wrong(const struct registers *r,

@@ -18,7 +18,10 @@ enum {
 	KEEPALIVE_MS = 30000, KEEPALIVE_TIMEOUT_MS = 20000,
 };
 
-enum event { WELL, ILL, OPENED, ANSWERED, LEFT, ENDED, TIME, LEAVE, EVENTS };
+enum event {
+	WELL, ILL, WITHDRAW, OPENED, ANSWERED, LEFT, ENDED, TIME, LEAVE,
+	EVENTS
+};
 
 struct registration {
 	struct io	*io;
@@ -29,6 +32,8 @@ struct registration {
 	struct timer	 timer;
 	enum registration_state state;
 	bool		 well, final;	/* its app; its leave was said */
+	bool		 withdrawn;	/* T3 */
+	bool		 lapses;	/* its lease could not be left */
 	uint32_t	 pause_ms, unanswered_n, next;	/* next address */
 	int64_t		 since_ms, next_ms;
 	struct keep_answer lease;	/* of HELD */
@@ -246,6 +251,7 @@ hold(struct registration *r)
 	state_set(r, REGISTRATION_HELD);
 	timer_set(r, third_of_ttl(r));
 	r->why[0] = r->said[0] = '\0';
+	r->lapses = false;
 	log_info(ABOUT "registered, epoch %llu", ABOUT_OF(r),
 	    (unsigned long long)r->lease.epoch);
 }
@@ -275,6 +281,15 @@ wait_begin(struct registration *r)
 	state_set(r, REGISTRATION_WAITING);
 }
 
+/* Its call broke off, and what the control plane has of it is not known. */
+static void
+withdraw_unsaid(struct registration *r)
+{
+	r->lapses = r->lease.epoch != 0;
+	wait_begin(r);
+	r->owner.left(r->owner.arg, r);
+}
+
 static void
 gone(struct registration *r)
 {
@@ -288,18 +303,22 @@ static void
 left(struct registration *r)
 {
 	hang_up(r);
-	if (r->final)
+	if (r->final) {
 		gone(r);
-	else if (r->well)
+		return;
+	}
+	if (r->well && !r->withdrawn)
 		connect_begin(r);
 	else
 		wait_begin(r);
+	r->owner.left(r->owner.arg, r);
 }
 
 static void
 left_well(struct registration *r)
 {
 	log_info(ABOUT "deregistered", ABOUT_OF(r));
+	r->lease = (struct keep_answer){ 0 };
 	left(r);
 }
 
@@ -309,6 +328,7 @@ left_badly(struct registration *r)
 	log_warn(ABOUT "it could not be deregistered, and its lease lapses: "
 	    "%s", ABOUT_OF(r), r->call == NULL ? r->why : "the control plane "
 	    "did not answer in time");
+	r->lapses = true;
 	left(r);
 }
 
@@ -316,7 +336,9 @@ static void
 leave(struct registration *r)
 {
 	state_set(r, REGISTRATION_LEAVING);
-	if (!r->final)
+	if (r->withdrawn)
+		log_info(ABOUT "withdrawn, it is deregistered", ABOUT_OF(r));
+	else if (!r->final)
 		log_warn(ABOUT "the app is not well, it is deregistered: %s",
 		    ABOUT_OF(r), probe_why(r->probe));
 	timer_set(r, say(r, keep_leave, sizeof(keep_leave)) ? LEAVE_MS : 0);
@@ -326,13 +348,17 @@ leave(struct registration *r)
 static void (*const steps[REGISTRATION_STATES][EVENTS])(
     struct registration *r) = {
 	[REGISTRATION_WAITING] = { [WELL] = connect_begin, [LEAVE] = gone },
-	[REGISTRATION_CONNECTING] = { [ILL] = wait_begin, [OPENED] = ask,
+	[REGISTRATION_CONNECTING] = { [ILL] = wait_begin,
+	    [WITHDRAW] = withdraw_unsaid, [OPENED] = ask,
 	    [ENDED] = pause_begin, [LEAVE] = gone },
-	[REGISTRATION_ASKING] = { [ILL] = leave, [ANSWERED] = hold,
-	    [ENDED] = pause_begin, [TIME] = ask_late, [LEAVE] = leave },
-	[REGISTRATION_HELD] = { [ILL] = leave, [ANSWERED] = heard,
-	    [ENDED] = pause_begin, [TIME] = beat, [LEAVE] = leave },
-	[REGISTRATION_PAUSED] = { [ILL] = wait_begin, [TIME] = connect_begin,
+	[REGISTRATION_ASKING] = { [ILL] = leave, [WITHDRAW] = leave,
+	    [ANSWERED] = hold, [ENDED] = pause_begin, [TIME] = ask_late,
+	    [LEAVE] = leave },
+	[REGISTRATION_HELD] = { [ILL] = leave, [WITHDRAW] = leave,
+	    [ANSWERED] = heard, [ENDED] = pause_begin, [TIME] = beat,
+	    [LEAVE] = leave },
+	[REGISTRATION_PAUSED] = { [ILL] = wait_begin,
+	    [WITHDRAW] = withdraw_unsaid, [TIME] = connect_begin,
 	    [LEAVE] = gone },
 	[REGISTRATION_LEAVING] = { [LEFT] = left_well, [ENDED] = left_badly,
 	    [TIME] = left_badly },
@@ -353,6 +379,7 @@ on_probe(void *arg, bool well)
 	struct registration *r = arg;
 
 	r->well = well;
+	r->withdrawn = r->withdrawn && well;
 	step(r, well ? WELL : ILL);
 }
 
@@ -383,6 +410,15 @@ probe_end(struct registration *r)
 	if (r->probe != NULL)
 		probe_close(r->probe);
 	r->probe = NULL;
+}
+
+void
+registration_withdraw(struct registration *r)
+{
+	if (r->final || !r->well || r->withdrawn)
+		return;
+	r->withdrawn = true;
+	step(r, WITHDRAW);
 }
 
 void
@@ -419,7 +455,11 @@ registration_status(const struct registration *r,
 {
 	*to = (struct registration_status){ .state = r->state,
 	    .now_ms = now_ms(r), .since_ms = r->since_ms,
-	    .next_ms = r->next_ms, .epoch = r->lease.epoch, .why = r->why };
-	if (r->state == REGISTRATION_WAITING && r->probe != NULL)
+	    .next_ms = r->next_ms, .epoch = r->lease.epoch,
+	    .lapses = r->lapses, .why = r->why };
+	if (r->withdrawn)
+		to->why = "it was withdrawn, and comes back once its app was "
+		    "gone and is well again";
+	else if (r->state == REGISTRATION_WAITING && r->probe != NULL)
 		to->why = probe_why(r->probe);
 }

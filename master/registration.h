@@ -8,7 +8,7 @@
  *    │  │  └── ill ──┐    v               v                    │      heartbeat
  *    │  │           PAUSED <───────────────── ended, silent ───┤
  *    │  │             └── time ──> CONNECTING                  │ ill, leave
- *    │  └─────────── left, ended, late ── LEAVING <────────────┘
+ *    │  └─────────── left, ended, late ── LEAVING <────────────┘  withdraw
  *    └─ ill (CONNECTING)                     │ leave was said
  *                                            v
  *                                          GONE   (leave: from any other state)
@@ -19,7 +19,9 @@
  *   T2  Only a lease that is held, or asked for, is left; one whose call broke
  *       off lapses, unless the next call, by the same id, comes in time: a
  *       pause is at most a third of the ttl.
- *   T3  gone is the last up-call, once, after registration_leave.
+ *   T3  Withdrawn, it leaves as if its app were ill, and asks for no lease
+ *       until the app was ill indeed, and is well again.
+ *   T4  gone is the last up-call, once, after registration_leave.
  *
  * Test: t/unit/register.c, t/mesh/920-register.py.
  */
@@ -43,7 +45,9 @@ struct registration_owner {
 	bool	(*target)(void *arg, uint32_t i, struct subscribe_target *t,
 		    char *why, size_t why_len);
 	void	*target_arg;
-	/* Not to close it there. */
+	/* Not to close it there. Its lease is no more, but it stays: */
+	void	(*left)(void *arg, struct registration *r);
+	/* Or not. */
 	void	(*gone)(void *arg, struct registration *r);
 	void	*arg;
 };
@@ -53,6 +57,7 @@ struct registration_status {
 	int64_t		 now_ms, since_ms;	/* by the loop's clock */
 	int64_t		 next_ms;	/* PAUSED: it tries again then */
 	uint64_t	 epoch;		/* HELD */
+	bool		 lapses;	/* a lease that could not be left */
 	const char	*why;		/* not HELD: the last failure, "" */
 };
 
@@ -60,6 +65,8 @@ struct registration_status {
 struct registration *registration_open(struct io *io,
 	    const struct register_settings *s,
 	    const struct registration_owner *o);
+/* Deregisters it before its app stops. Nothing, while the app is not well. */
+void	registration_withdraw(struct registration *r);
 /* Deregisters it, for good. Outside of all up-calls, as the next. */
 void	registration_leave(struct registration *r);
 /* Here and now: its lease lapses, or is another's. */

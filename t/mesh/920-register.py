@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from mesh import GODWIT, ROOT, free_port, until
+from mesh import GODWIT, PATIENCE_S, ROOT, free_port, until
 from registry import Ems
 
 CHECK = {"grpc": "", "interval": "0.1s", "timeout": "2s"}
@@ -77,6 +77,35 @@ class Side:
               lambda: f"{n} times {words}:\n{self.godwit.log()}")
 
 
+class Calls:
+    """One call after the other by a port, once both of a and b answer there,
+    until only b does."""
+
+    def __init__(self, m, port):
+        self.caller, self.seen = m.caller(port), []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        until(lambda: {self.caller.call().body for _ in range(8)} ==
+              {b"a:hello", b"b:hello"}, "both are called")
+        self.thread.start()
+        self.more(20)
+
+    def run(self):
+        while not self.over.is_set():
+            self.seen.append(self.caller.call())
+
+    def more(self, n=50):
+        before = len(self.seen)
+        until(lambda: len(self.seen) > before + n, "calls")
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        assert all(c.code == "OK" for c in self.seen), [
+            c for c in self.seen if c.code != "OK"][:3]
+        assert {c.body for c in self.seen[-50:]} == {b"b:hello"}
+
+
 def epochs(ems):
     return [int(e) for e in re.findall(r"registered at .* epoch (\d+)",
                                        ems.log())]
@@ -139,38 +168,52 @@ def test_drain(m):
     ems = Ems(m)
     a, b = App(m, "a"), App(m, "b")
     one, two = Side(m, ems, a.item()), Side(m, ems, b.item())
-    for side in one, two:
-        side.until_status(": registered for")
-    caller = m.caller(two.port)
-    seen, stop = [], threading.Event()
-    until(lambda: {caller.call().body for _ in range(8)} ==
-          {b"a:hello", b"b:hello"}, "both are called")
-
-    def calls():
-        while not stop.is_set():
-            seen.append(caller.call())
-    thread = threading.Thread(target=calls)
-    thread.start()
-    until(lambda: len(seen) > 20, "calls")
+    calls = Calls(m, two.port)
     one.godwit.signal(signal.SIGTERM)
     one.until_log("draining: ")
     log = one.godwit.log()
     assert log.index("deregistered\n") < log.index("draining: "), log
-    n = len(seen)
-    until(lambda: len(seen) > n + 50, "calls after that")
+    calls.more()
     a.kill()
-    n = len(seen)
-    until(lambda: len(seen) > n + 50, "calls after its death")
-    stop.set()
-    thread.join()
-    assert all(c.code == "OK" for c in seen), [
-        c for c in seen if c.code != "OK"][:3]
-    assert {c.body for c in seen[-50:]} == {b"b:hello"}
+    calls.more()
+    calls.end()
     assert one.godwit.exit_code() == 0
     # -s drain is the same.
     code, text = two.godwit.command("drain")
     assert code == 0, text
     assert "deregistered\n" in two.godwit.log()
+
+
+def test_withdraw(m):
+    """An app is withdrawn before it is told to stop, and no call fails; the
+    one that is started in its place is registered."""
+    ems = Ems(m)
+    a, b = App(m, "a"), App(m, "b")
+    one, two = Side(m, ems, a.item()), Side(m, ems, b.item(
+        service="other"), b.item())
+    calls = Calls(m, two.port)
+    assert one.godwit.command("withdraw=demo.Greeter") == (
+        0, "withdrawn: 1\n")
+    a.process.terminate()
+    assert a.process.wait(PATIENCE_S) == 0
+    calls.more()
+    calls.end()
+    one.until_status("could not connect")
+    a.start()
+    one.until_status(": registered for")
+    # Others of the machine are not touched; and what can't be done is said.
+    assert two.godwit.command("withdraw=other") == (0, "withdrawn: 1\n")
+    code, text = two.status()
+    assert code == 1 and "it was withdrawn" in text, text
+    assert text.count(": registered for") == 1, text
+    code, text = two.godwit.command("withdraw=nobody")
+    assert code == 1 and "no app of this service or id" in text, text
+    code, text = two.godwit.command("reload=now")
+    assert code == 1 and "withdraw[=SERVICE]" in text, text
+    ems.kill()
+    two.until_log("not registered: ")
+    code, text = two.godwit.command("withdraw")
+    assert code == 1 and "1 of 2 could not be deregistered" in text, text
 
 
 def test_the_master_dies(m):

@@ -83,6 +83,7 @@ Test(control, carries)
 		{ CONTROL_JOURNAL, 1 },
 		{ CONTROL_PUBLISHED, 0 }, { CONTROL_SETTLED, 0 },
 		{ CONTROL_LEAVE, 0 }, { CONTROL_LEFT, 0 },
+		{ CONTROL_WITHDRAW, 0 }, { CONTROL_WITHDRAWN, 0 },
 		{ CONTROL_SERVE, 1 }, { CONTROL_RELOAD, 0 },
 		{ CONTROL_REOPEN, 1 },
 		{ CONTROL_FAIL, 0 }, { CONTROL_COMMAND, 0 },
@@ -100,6 +101,7 @@ Test(control, carries)
 		memset(&m, 0, sizeof(m));
 		m.kind = cases[i].kind;
 		m.generation = 77;
+		m.asker = 7;
 		if (m.kind == CONTROL_LISTENER) {
 			m.listener.slot = LISTENERS_MAX - 1;
 			m.listener.address_len = sizeof(sa_family_t) + 14;

@@ -28,7 +28,7 @@ static const char leave[] = "\0\0\0\0\002" "\020\001";
 static struct {
 	struct registration *r;
 	struct register_settings settings;
-	int		 gone_n;
+	int		 gone_n, left_n;
 	bool		 nowhere;	/* nobody knows where it is */
 	size_t		 heard;		/* bytes of the call looked at */
 } own;
@@ -79,6 +79,14 @@ gone(void *arg, struct registration *r)
 }
 
 static void
+left(void *arg, struct registration *r)
+{
+	(void)arg;
+	cr_assert_eq(r, own.r);
+	own.left_n++;
+}
+
+static void
 settings_fill(struct register_settings *s, const char *id)
 {
 	memset(s, 0, sizeof(*s));
@@ -101,7 +109,7 @@ static void
 set_up(bool grpc, bool listens)
 {
 	const struct registration_owner o = { .target = target,
-	    .gone = gone };
+	    .left = left, .gone = gone };
 
 	servers_open();
 	servers[0].deaf = true;
@@ -371,30 +379,44 @@ Test(register, no_answer_and_nowhere)
 
 /* ---- leaving */
 
+/* The control plane is told, and answers: n counts then. */
+static void
+leaves_answered(enum registration_state then, const int *n)
+{
+	cr_assert_eq(status().state, REGISTRATION_LEAVING);
+	HEARS(leave);
+	cr_assert_eq(*n, 0);
+	SAYS(left_word);
+	until_state(then);
+	cr_assert_eq(*n, 1);
+}
+
 Test(register, leaves_what_it_has)
 {
 	begin_held();
 	registration_leave(own.r);
-	cr_assert_eq(status().state, REGISTRATION_LEAVING);
-	HEARS(leave);
-	cr_assert_eq(own.gone_n, 0);
-	SAYS(left_word);
-	until_state(REGISTRATION_GONE);
-	cr_assert_eq(own.gone_n, 1);
+	leaves_answered(REGISTRATION_GONE, &own.gone_n);
 	registration_leave(own.r);
 	cr_assert_eq(own.gone_n, 1);
 	tear_down();
+}
+
+/* The control plane hears it, and says nothing: n counts when that is over. */
+static void
+leaves_unanswered(const int *n)
+{
+	HEARS(leave);
+	pass_ms(LEAVE_MS - 1);
+	cr_assert_eq(*n, 0);
+	pass_ms(1);
+	cr_assert_eq(*n, 1);
 }
 
 Test(register, leaves_one_that_does_not_answer)
 {
 	begin_held();
 	registration_leave(own.r);
-	HEARS(leave);
-	pass_ms(LEAVE_MS - 1);
-	cr_assert_eq(own.gone_n, 0);
-	pass_ms(1);
-	cr_assert_eq(own.gone_n, 1);
+	leaves_unanswered(&own.gone_n);
 	tear_down();
 }
 
@@ -433,6 +455,91 @@ Test(register, has_nothing_to_leave)
 	cr_assert_eq(own.gone_n, 1);
 	pass_ms(INTERVAL_MS);
 	cr_assert_eq(status().state, REGISTRATION_GONE);
+	tear_down();
+}
+
+/* ---- withdrawn */
+
+static const char withdrawn_why[] = "it was withdrawn, and comes back once "
+    "its app was gone and is well again";
+
+static void
+health_again(bool serves)
+{
+	UNTIL(app()->call == NULL);
+	pass_ms(INTERVAL_MS);
+	if (serves)
+		HEALTH_SAYS("\0\0\0\0\002\010\001");
+	else
+		HEALTH_SAYS("\0\0\0\0\002\010\002");
+	turns(20);
+}
+
+/* Out for as long as its app goes on; the one that comes after it is in. */
+Test(register, withdrawn_until_its_app_was_gone)
+{
+	set_up(true, true);
+	HEALTH_SAYS("\0\0\0\0\002\010\001");
+	until_held();
+	registration_withdraw(own.r);
+	registration_withdraw(own.r);
+	leaves_answered(REGISTRATION_WAITING, &own.left_n);
+	cr_assert_not(status().lapses);
+	for (int i = 0; i < 3; i++)
+		health_again(true);
+	health_again(false);
+	cr_assert_eq(status().state, REGISTRATION_WAITING);
+	cr_assert_str_eq(status().why, withdrawn_why);
+	cr_assert_eq(plane()->streams_n, 1);
+	health_again(false);
+	cr_assert_not_null(strstr(status().why, "does not serve"));
+	health_again(true);
+	until_held();
+	cr_assert_eq(own.gone_n, 0);
+	tear_down();
+}
+
+/* What can't be said is said to lapse, until there is a lease again. */
+Test(register, withdrawn_unheard)
+{
+	begin_held();
+	registration_withdraw(own.r);
+	leaves_unanswered(&own.left_n);
+	cr_assert_eq(status().state, REGISTRATION_WAITING);
+	cr_assert(status().lapses);
+	tear_down();
+}
+
+Test(register, withdrawn_while_nobody_hears)
+{
+	begin_held();
+	conn_end(&plane()->call->conn, CONN_END_PEER, NULL);
+	until_state(REGISTRATION_PAUSED);
+	registration_withdraw(own.r);
+	cr_assert_eq(status().state, REGISTRATION_WAITING);
+	cr_assert_eq(own.left_n, 1);
+	cr_assert(status().lapses);
+	pass_ms(1000);
+	turns(20);
+	cr_assert_eq(plane()->streams_n, 1, "it does not call again");
+	tear_down();
+}
+
+Test(register, withdrawn_before_it_has_anything)
+{
+	set_up(false, false);
+	pass_ms(1);
+	registration_withdraw(own.r);
+	server_listen(app());
+	pass_ms(INTERVAL_MS);
+	until_held();			/* another app than the one meant */
+	tear_down();
+	set_up(false, true);
+	own.nowhere = true;
+	until_state(REGISTRATION_PAUSED);
+	registration_withdraw(own.r);
+	cr_assert_eq(status().state, REGISTRATION_WAITING);
+	cr_assert_not(status().lapses, "it never had a lease");
 	tear_down();
 }
 
@@ -502,5 +609,63 @@ Test(register, follows_a_list)
 	registers_leave(r, set_done, &done);
 	cr_assert_eq(done, 2, "there was nobody to wait for");
 	registers_free(r);
+	servers_close();
+}
+
+static struct {
+	uint32_t	 number;
+	bool		 bad;
+	char		 why[128];
+	int		 n;
+} told;
+
+static void
+withdrawn(void *arg, uint32_t number, bool bad, const char *why)
+{
+	(void)arg;
+	told.number = number;
+	told.bad = bad;
+	told.n++;
+	snprintf(told.why, sizeof(told.why), "%s", why);
+}
+
+/* By service or id, or all; who asks is told once proxies know. */
+Test(register, withdraws_by_name)
+{
+	static const struct registers_withdrawn to = { withdrawn, NULL };
+	static const struct {
+		const char	*name, *why;
+		bool		 bad;
+	} s[] = {
+		{ "", "withdrawn: 2" }, { "tasks.TaskStore", "withdrawn: 2" },
+		{ "b", "withdrawn: 1" },
+		{ "c", "no app of this service or id is registered here",
+		  true },
+	};
+	struct registers *r;
+
+	servers_open();
+	r = registers_new(&ours.io, target, NULL);
+	registers_withdraw(r, "", 1, &to);
+	cr_assert_str_eq(told.why, "no app is registered here");
+	cr_assert_not(told.bad);
+	list_is("ab");
+	registers_follow(r, &list);
+	for (uint32_t i = 0; i < sizeof(s) / sizeof(s[0]); i++) {
+		told.n = 0;
+		registers_withdraw(r, s[i].name, 7 + i, &to);
+		loop_turn(&ours.loop, 0);
+		if (!s[i].bad) {
+			cr_assert_eq(told.n, 0, "without a grace");
+			pass_ms(300);
+		}
+		cr_assert_eq(told.n, 1);
+		cr_assert_eq(told.number, 7 + i);
+		cr_assert_str_eq(told.why, s[i].why);
+		cr_assert_eq(told.bad, s[i].bad);
+	}
+	registers_withdraw(r, "", 1, &to);
+	registers_free(r);
+	cr_assert_eq(told.n, 1, "who asks is not told after the end");
 	servers_close();
 }
