@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "master/config_dump.h"
+#include "master/ready.h"
 #include "master/status.h"
 #include "shm/stat.h"
 #include "worker/worker.h"
@@ -21,7 +22,7 @@ certificates(const struct admin *a)
 }
 
 static int
-certs(const struct admin *a, const char *query, FILE *out,
+certs(struct admin *a, const char *query, FILE *out,
     struct responder_rest *rest)
 {
 	(void)query;
@@ -31,7 +32,7 @@ certs(const struct admin *a, const char *query, FILE *out,
 }
 
 static int
-stats(const struct admin *a, const char *query, FILE *out,
+stats(struct admin *a, const char *query, FILE *out,
     struct responder_rest *rest)
 {
 	(void)query;
@@ -62,7 +63,7 @@ arena_print(const struct admin *a, FILE *out)
 }
 
 static int
-generations(const struct admin *a, const char *query, FILE *out,
+generations(struct admin *a, const char *query, FILE *out,
     struct responder_rest *rest)
 {
 	const struct generation *g = &a->generations->newest.generation;
@@ -134,7 +135,7 @@ dump_end(void *arg)
 }
 
 static int
-config_dump_answer(const struct admin *a, const char *query, FILE *out,
+config_dump_answer(struct admin *a, const char *query, FILE *out,
     struct responder_rest *rest)
 {
 	struct config_dump d = { .resources = a->generations->resources,
@@ -154,7 +155,7 @@ config_dump_answer(const struct admin *a, const char *query, FILE *out,
 }
 
 static int
-status_answer(const struct admin *a, const char *query, FILE *out,
+status_answer(struct admin *a, const char *query, FILE *out,
     struct responder_rest *rest)
 {
 	struct status s = { .resources = a->generations->resources,
@@ -180,8 +181,30 @@ status_answer(const struct admin *a, const char *query, FILE *out,
 	return code;
 }
 
+static void
+heard_take(void *arg, const struct feed_status *f)
+{
+	*(bool *)arg |= f->kinds[RESOURCE_LISTENER].accepted_n > 0;
+}
+
 static int
-config_answer(const struct admin *a, const char *query, FILE *out,
+ready_answer(struct admin *a, const char *query, FILE *out,
+    struct responder_rest *rest)
+{
+	struct ready r = { .resources = a->generations->resources,
+	    .dynamic = &a->generations->dynamic, .was = a->was_ready };
+	int code;
+
+	(void)query;
+	(void)rest;
+	subscription_each(a->subscription, heard_take, &r.heard);
+	code = ready_print(&r, out);
+	a->was_ready |= code == 200;
+	return code;
+}
+
+static int
+config_answer(struct admin *a, const char *query, FILE *out,
     struct responder_rest *rest)
 {
 	(void)rest;
@@ -191,7 +214,7 @@ config_answer(const struct admin *a, const char *query, FILE *out,
 
 static const struct {
 	const char	*path, *help;
-	int		(*answer)(const struct admin *a, const char *query,
+	int		(*answer)(struct admin *a, const char *query,
 			    FILE *out, struct responder_rest *rest);
 } paths[] = {
 	{ "/certs", "certificates in use, and until when, as Envoy answers "
@@ -202,6 +225,7 @@ static const struct {
 	    "?resource=, ?name_regex=", config_dump_answer },
 	{ "/generations", "which is published, which each worker uses, and the "
 	    "room they take", generations },
+	{ "/ready", "whether callers can come: 200 or 503", ready_answer },
 	{ "/stats", "counters, gauges and times, over all workers", stats },
 	{ "/status", "what is wrong, the control plane, and what came of it",
 	    status_answer },
@@ -212,7 +236,7 @@ int
 admin_answer(void *arg, const char *path, const char *query, FILE *out,
     struct responder_rest *rest)
 {
-	const struct admin *a = arg;
+	struct admin *a = arg;
 
 	for (int i = 0; i < PATHS_N; i++)
 		if (strcmp(paths[i].path, path) == 0)

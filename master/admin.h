@@ -7,6 +7,7 @@
  *   /config         each resource: whose, version, since when; ?kind=, ?name=
  *                   one of them whole (status.h)
  *   /config_dump    the same as Envoy answers it (config_dump.h)
+ *   /ready          whether callers can come (ready.h)
  *   /stats          the sum of all workers' rows
  *   /certs          certificates in use, as Envoy answers it (certificates.h)
  *   /generations    which one is published, and which each worker uses; bytes
@@ -36,6 +37,7 @@ struct admin {
 	const int	*rows_n;
 	const struct subscription *subscription;
 	const struct registers *registers;
+	bool		 was_ready;	/* it said so (ready.h) */
 };
 
 /* For responder_open; arg is a struct admin. */

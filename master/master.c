@@ -623,6 +623,8 @@ start(struct master *m, const struct options *o, const struct role *r,
 	m->admin.subscription = m->subscription;
 	m->admin.registers = m->registers;
 	m->admin.rotate = m->rotate;
+	/* What a dead master served is served. */
+	m->admin.was_ready = r->kept_fd != -1;
 	return stage(m, why, why_len);
 }
 

@@ -10,7 +10,7 @@ _godwitctl_column()
 
 _godwitctl()
 {
-	local words='status config certs stats generations apply plan get list
+	local words='status ready config certs stats generations apply plan get list
 	    delete diff history rollback register deregister services leases
 	    proxies'
 	local options='--ems --token-file --why --plan --version --revision

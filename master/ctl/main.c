@@ -6,6 +6,7 @@
  *
  *   godwitctl [-c FILE] [-o NAME=VALUE] WORD ...
  *     status                    what is wrong, and how things stand
+ *     ready                     whether callers can come
  *     config [KIND [NAME]]      resources, or one of them whole
  *     certs                     certificates in use, and until when (JSON)
  *     stats [FILTER]            counters whose names have this in them
@@ -41,6 +42,7 @@ static const char help[] =
     "\n"
     "  status               what is wrong, first; the control plane, and what\n"
     "                       came of what it sent\n"
+    "  ready                whether callers can come (exit code), and why not\n"
     "  config               all resources: from the file, the control plane\n"
     "                       or a checkpoint; version, since when, and what\n"
     "                       each waits for or was refused for\n"
@@ -134,13 +136,13 @@ path_of(int argc, char **argv, char *path)
 		int		 args_max;
 	} words[] = {
 		{ "status", 0 }, { "generations", 0 }, { "stats", 1 },
-		{ "certs", 0 },
+		{ "certs", 0 }, { "ready", 0 },
 		{ "config", 2 },
 	};
 
 	if (argc == 0)
-		return usage("a word is missing, expected status, config, "
-		    "certs, stats or generations", "");
+		return usage("a word is missing, expected status, ready, "
+		    "config, certs, stats or generations", "");
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(words[i].word, argv[0]) != 0)
 			continue;

@@ -4,11 +4,12 @@ control plane that sends good, bad and incomplete things, or is gone; and
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 
 import plane
-from mesh import GODWIT, PATIENCE_S, free_port, http_get, until
+from mesh import GODWIT, PATIENCE_S, can_connect, free_port, http_get, until
 from plane import Plane, assignment, cluster, listener, route
 
 NODE = "godwit"
@@ -68,6 +69,68 @@ class Watched:
         status, text = http_get(f"{self.godwit.run_dir}/admin.sock",
                                 f"/config_dump{query}")
         return status, json.loads(text) if status == 200 else text
+
+
+def test_ready(m):
+    """Callers can come once what was sent of listeners is listened to; what
+    happens later takes nobody out of service."""
+    a, port = m.service("a"), free_port()
+    p = Plane(m)
+    file = plane.bootstrap(m, p.port, NODE)
+    godwit = m.start(file, state_dir=m.dir)
+
+    def ready():
+        return ctl("ready", run_dir=godwit.run_dir)
+
+    def until_ready(words, code=0):
+        """The exit code, and where it belongs the sentence."""
+        until(lambda: (lambda c, out, err: c == code and words in
+                       (out, err)[c])(*ready()),
+              lambda: f"{words}: {ready()}")
+    until_ready("who sends listeners has not answered yet", 1)
+    routes = [route("routes", [("/demo.Greeter/", "greeter")])]
+    p.set(clusters=[cluster("greeter")],
+          listeners=[listener("callers", port, "routes")],
+          endpoints=[assignment("greeter", [a.port])])
+    until_ready('not ready: listener "callers" waits for routes "routes"', 1)
+    assert not can_connect(port)
+    p.update(routes=routes)
+    until_ready("ready: 1 listener\n")
+    assert m.caller(port).call().body == b"a:hello"
+    # A start without a control plane: from what was kept, or not at all.
+    kept = os.path.join(m.dir, "resources.a")
+    until(lambda: os.path.exists(kept) and b"callers" in
+          open(kept, "rb").read(), "it is kept")
+    p.kill()
+    godwit.signal(signal.SIGTERM)
+    assert godwit.exit_code() == 0
+    godwit = m.start(file)
+    until_ready("none was kept", 1)
+    godwit.stop()
+    godwit = m.start(file, state_dir=m.dir)
+    until_ready("ready: 1 listener\n")
+    # One more that waits, one that is refused, a dead master, a dead plane.
+    p.restart()
+    p.set(clusters=[cluster("greeter")], routes=routes,
+          endpoints=[assignment("greeter", [a.port])],
+          listeners=[listener("more", free_port(), "none"),
+                     listener("callers", port, "routes")])
+    until(lambda: 'listener "more": version' in
+          ctl("status", run_dir=godwit.run_dir)[1], "it waits")
+    assert ready() == (0, "ready: 1 listener\n", "")
+    p.update(clusters=[cluster("greeter"), BAD])
+    p.until_nacked("clusters")
+    assert ready() == (0, "ready: 1 listener\n", "")
+    p.kill()
+    os.kill(godwit.children()["master"], signal.SIGKILL)
+    until(lambda: ready()[0] == 0 or "not ready" in ready()[2],
+          "the successor answers")
+    assert ready() == (0, "ready: 1 listener\n", "")
+    # Without a control plane.
+    godwit = m.godwit(m.write("none.yaml", "{}"))
+    until_ready("not ready: there is no listener", 1)
+    godwit = m.godwit(m.example("us-local.yaml", {10000: free_port()}))
+    until_ready("ready: 1 listener\n")
 
 
 def test_all_is_well(m):

@@ -839,7 +839,8 @@ def test_completion(m):
     options = re.findall(r'{ "([a-z-]+)", \w+_argument',
                          read("master/ctl/ems.c"))
     assert set(completed(m, "godwitctl ")) == {
-        *words, "status", "config", "certs", "stats", "generations"}
+        *words, "status", "ready", "config", "certs", "stats",
+        "generations"}
     assert {f"--{o}" for o in options} <= set(completed(m, "godwitctl get -"))
     nouns = ["region", "gateway", "service", "caller"]
     asked = f"godwitctl --ems unix:{ems.socket} "
