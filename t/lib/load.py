@@ -252,3 +252,40 @@ class Load:
             [f"{len(self.log)} failures"])
 
 
+
+
+class Calls:
+    """One call after the other by a caller of mesh.py, once each of these
+    answers there (by mesh.py's Service)."""
+
+    def __init__(self, caller, *names, **call):
+        self.caller, self.kwargs, self.seen = caller, call, []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        until(lambda: self.who(caller.call(**call) for _ in range(
+            4 * len(names))) == set(names), lambda: f"{names} are called: "
+            f"{caller.call(**call)}")
+        self.thread.start()
+        self.more(20)
+
+    @staticmethod
+    def who(answers):
+        return {(c.body or b"").split(b":")[0].decode() for c in answers}
+
+    def run(self):
+        while not self.over.is_set():
+            self.seen.append(self.caller.call(**self.kwargs))
+
+    def failed(self):
+        return [c for c in self.seen if c.code != "OK"]
+
+    def more(self, n=50):
+        before = len(self.seen)
+        until(lambda: len(self.seen) > before + n, "calls")
+
+    def end(self, *names):
+        """None failed, and only these answered in the end."""
+        self.over.set()
+        self.thread.join()
+        assert not self.failed(), (len(self.failed()), self.failed()[:3])
+        assert self.who(self.seen[-50:]) == set(names)

@@ -124,10 +124,11 @@ class Answer:
 
 
 class Caller:
-    """A grpcio channel; call gives an Answer, whatever the status."""
+    """A grpcio channel to a port of this host, or HOST:PORT; call gives an
+    Answer, whatever the status."""
 
     def __init__(self, port, tls=None, options=()):
-        target = f"127.0.0.1:{port}"
+        target = port if isinstance(port, str) else f"127.0.0.1:{port}"
         options = {"grpc.max_receive_message_length": -1,
                    "grpc.enable_retries": 0,
                    "grpc.use_local_subchannel_pool": 1, **dict(options)}

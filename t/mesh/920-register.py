@@ -6,8 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 
+from load import Calls
 from mesh import GODWIT, PATIENCE_S, ROOT, free_port, until
 from registry import Ems
 
@@ -77,35 +77,6 @@ class Side:
               lambda: f"{n} times {words}:\n{self.godwit.log()}")
 
 
-class Calls:
-    """One call after the other by a port, once both of a and b answer there,
-    until only b does."""
-
-    def __init__(self, m, port):
-        self.caller, self.seen = m.caller(port), []
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self.run)
-        until(lambda: {self.caller.call().body for _ in range(8)} ==
-              {b"a:hello", b"b:hello"}, "both are called")
-        self.thread.start()
-        self.more(20)
-
-    def run(self):
-        while not self.over.is_set():
-            self.seen.append(self.caller.call())
-
-    def more(self, n=50):
-        before = len(self.seen)
-        until(lambda: len(self.seen) > before + n, "calls")
-
-    def end(self):
-        self.over.set()
-        self.thread.join()
-        assert all(c.code == "OK" for c in self.seen), [
-            c for c in self.seen if c.code != "OK"][:3]
-        assert {c.body for c in self.seen[-50:]} == {b"b:hello"}
-
-
 def epochs(ems):
     return [int(e) for e in re.findall(r"registered at .* epoch (\d+)",
                                        ems.log())]
@@ -168,7 +139,7 @@ def test_drain(m):
     ems = Ems(m)
     a, b = App(m, "a"), App(m, "b")
     one, two = Side(m, ems, a.item()), Side(m, ems, b.item())
-    calls = Calls(m, two.port)
+    calls = Calls(m.caller(two.port), "a", "b")
     one.godwit.signal(signal.SIGTERM)
     one.until_log("draining: ")
     log = one.godwit.log()
@@ -176,7 +147,7 @@ def test_drain(m):
     calls.more()
     a.kill()
     calls.more()
-    calls.end()
+    calls.end("b")
     assert one.godwit.exit_code() == 0
     # -s drain is the same.
     code, text = two.godwit.command("drain")
@@ -191,13 +162,13 @@ def test_withdraw(m):
     a, b = App(m, "a"), App(m, "b")
     one, two = Side(m, ems, a.item()), Side(m, ems, b.item(
         service="other"), b.item())
-    calls = Calls(m, two.port)
+    calls = Calls(m.caller(two.port), "a", "b")
     assert one.godwit.command("withdraw=demo.Greeter") == (
         0, "withdrawn: 1\n")
     a.process.terminate()
     assert a.process.wait(PATIENCE_S) == 0
     calls.more()
-    calls.end()
+    calls.end("b")
     one.until_status("could not connect")
     a.start()
     one.until_status(": registered for")

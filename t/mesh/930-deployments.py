@@ -1,0 +1,211 @@
+"""What conf/ has to be deployed: is it good, and does it start, serve and end in
+the order in which a kubelet and systemd do that."""
+import json
+import os
+import re
+import subprocess
+import sys
+
+import kubernetes_validate
+
+from ems import Ctl
+from load import Calls
+from mesh import GODWIT, METHOD, ROOT, until
+from pods import FOLDER, OURS, Cluster, documents
+
+CALL = METHOD.replace("demo.Greeter", "tasks.TaskStore")
+US = {"tasks-us-tls": "spiffe://mesh/region/us/service/tasks.TaskStore"}
+
+
+class Region:
+    """The control plane of ems.yaml with the intents of mesh.yaml, and pods."""
+
+    def __init__(self, m, more=()):
+        self.m, self.cluster = m, Cluster(m, US)
+        self.cluster.secret("godwit-ems-token", token="x" * 32 + "\n")
+        self.ems = self.cluster.pod("ems.yaml", "StatefulSet", "godwit-ems",
+                                    "godwit-ems-0").start().until_ready()
+        self.cluster.names.set("godwit-ems.godwit.svc", [self.ems.ip])
+        with open(os.path.join(ROOT, "conf/kubernetes/mesh.yaml")) as f:
+            self.intents = f.read()
+
+    def ctl(self, *words):
+        return Ctl(self.ems.containers["godwit-ems"].exec(
+            ["godwitctl", "--ems",
+             f"unix:{self.ems.path('/run/godwit-ems')}/ems.sock", *words]))
+
+    def apply(self, *replace):
+        text = self.intents
+        for old, new in replace:
+            assert old in text
+            text = text.replace(old, new)
+        done = self.ctl("apply", self.m.write("mesh.yaml", text))
+        assert done.rc == 0, done
+
+    def tasks(self, name, replace=()):
+        return self.cluster.pod(
+            "sidecar.yaml", "Deployment", "tasks", name, {"tasks": [
+                sys.executable, os.path.join(ROOT, "t/lib/app.py"), "50051",
+                name, "IP"]}, replace)
+
+    def leases(self):
+        """{address: its state}; one that was left drains, and then goes."""
+        return {i["address"]: i["state"] for i in json.loads(
+            self.ctl("-o", "json", "leases").out)["leases"]}
+
+    def until_live(self, pod):
+        until(lambda: self.leases().get(pod.ip) == "live",
+              lambda: f"{pod.name} is registered: {self.leases()}")
+
+
+def test_a_pod_comes_and_goes(m):
+    """sidecar.yaml, twice: the second is called by the first, and goes while it
+    is called, which takes its app a while; no call fails, and nothing is left
+    of it."""
+    region = Region(m)
+    region.apply()
+    one, two = region.tasks("tasks-1"), region.tasks("tasks-2")
+    for pod in one, two:
+        pod.start().until_ready()
+        assert pod.events == ["start godwit", "started godwit",
+                              "start tasks"], pod.events
+        region.until_live(pod)
+    calls = Calls(m.caller(f"{one.ip}:15001"), "tasks-1", "tasks-2",
+                  method=CALL)
+    lingers = m.caller(f"{two.ip}:50051").start(method="/a.B/Linger")
+    two.end()
+    assert lingers.result() == b"lingered"
+    calls.more()
+    calls.end("tasks-1")
+    assert region.leases() == {one.ip: "live", two.ip: "draining"}
+    in_order = ["preStop godwit", "preStop tasks", "TERM tasks", "end tasks",
+                "TERM godwit", "end godwit"]
+    assert two.events[3:] == in_order, two.events
+    log = two.containers["godwit"].log()
+    assert "withdrawn, it is deregistered" in log, log
+    assert "could not be deregistered" not in log, log
+
+
+def test_the_gateway(m):
+    """gateway.yaml: a pod of region us calls by it; and it ends."""
+    region = Region(m)
+    gateway = region.cluster.pod("gateway.yaml", "Deployment",
+                                 "godwit-gateway", "gateway-1")
+    region.apply(("203.0.113.9", gateway.ip), ("0.0.0.0", gateway.ip),
+                 ("region: eu\n---\n", "region: eu\n---\nregion: us\n---\n"))
+    gateway.start().until_ready()
+    there = region.tasks("tasks-eu").start().until_ready()
+    region.until_live(there)
+    secrets = region.cluster.secrets
+    secrets["tasks-godwit-tls"] = secrets["tasks-us-tls"]
+    here = region.tasks("tasks-us", {"region: eu": "region: us"}).start()
+    region.until_live(here)
+    calls = Calls(m.caller(f"{here.ip}:15001"), "tasks-eu", method=CALL,
+                  region="eu")
+    calls.end("tasks-eu")
+    gateway.end()
+    assert gateway.events == ["start godwit", "preStop godwit", "TERM godwit",
+                              "end godwit"], gateway.events
+
+
+# ---- the files
+
+def manifests():
+    return [(name, d) for name in sorted(os.listdir(FOLDER))
+            if name.endswith(".yaml") and name != "mesh.yaml"
+            for d in documents(name)]
+
+
+def refused(document, version):
+    try:
+        kubernetes_validate.validate(document, version, strict=True)
+    except kubernetes_validate.ValidationError:
+        return True
+
+
+def test_schemas(m):
+    """As Kubernetes' own schemas want it, of the least version that will do
+    and of a new one: no field that they don't have."""
+    done = 0
+    for version in "1.30", "1.37":
+        for name, d in manifests():
+            if d["apiVersion"].startswith("cert-manager.io/"):
+                continue
+            kubernetes_validate.validate(d, version, strict=True)
+            done += 1
+            assert refused({**d, "speck": {}}, version), name
+    assert done > 20, done
+
+
+def pods():
+    return [(name, d["spec"]["template"]["spec"]) for name, d in manifests()
+            if "template" in d.get("spec", {})]
+
+
+def test_what_names_what(m):
+    """Names lead somewhere; and what all of our containers may not do."""
+    made = {(d["kind"], d["metadata"]["name"]) for _, d in manifests()}
+    secrets = {d["spec"]["secretName"] for _, d in manifests()
+               if d["kind"] == "Certificate"} | {"godwit-ems-token"}
+    for name, spec in pods():
+        volumes = {v["name"]: v for v in spec["volumes"]}
+        for v in volumes.values():
+            assert v.get("secret", {"secretName": "godwit-ems-token"})[
+                "secretName"] in secrets, (name, v)
+            assert "configMap" not in v or ("ConfigMap", v["configMap"][
+                "name"]) in made, (name, v)
+        assert spec["securityContext"]["runAsNonRoot"], name
+        assert not spec["automountServiceAccountToken"], name
+        for c in spec.get("initContainers", []) + spec["containers"]:
+            assert c["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]}}, (name, c["name"])
+            assert c["resources"]["requests"], (name, c["name"])
+
+
+def ports_of(labels):
+    """Names of the ports of the pods that have these labels."""
+    return {p["name"] for _, d in manifests() if labels.items() <= d.get(
+        "spec", {}).get("template", {}).get("metadata", {}).get(
+            "labels", {}).items() for p in
+        d["spec"]["template"]["spec"]["containers"][0]["ports"]}
+
+
+def test_ports(m):
+    """What leads to a port leads to one that the pods have."""
+    for name, d in manifests():
+        if d["kind"] == "Service":
+            ports = [p["targetPort"] for p in d["spec"]["ports"]]
+            labels = d["spec"]["selector"]
+        elif d["kind"] == "NetworkPolicy":
+            ports = [p["port"] for i in d["spec"]["ingress"]
+                     for p in i["ports"]]
+            labels = d["spec"]["podSelector"]["matchLabels"]
+        else:
+            continue
+        assert ports and set(ports) <= ports_of(labels), (name, ports, labels)
+
+
+def test_the_image(m):
+    """The packages that the Containerfile installs have the libraries that the
+    programs want."""
+    if os.path.basename(os.path.dirname(GODWIT)) != "build":
+        return                      # a sanitizer's; it is not deployed
+    with open(os.path.join(FOLDER, "Containerfile")) as f:
+        installed = set(re.findall(r"\blib[a-z0-9.-]+", f.read()))
+    for program in OURS.values():
+        wanted = set(re.findall(r"NEEDED +(\S+)", said("objdump", "-p",
+                                                       program)))
+        for line in said("ldd", program).splitlines():
+            name, _, path = line.strip().partition(" => ")
+            if name not in wanted or name.startswith(("libc.", "libm.")):
+                continue
+            package = said("dpkg", "-S", os.path.realpath(
+                path.split(" (")[0])).split(":")[0]
+            assert package in installed, (program, name, package)
+
+
+def said(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True).stdout
