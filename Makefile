@@ -92,7 +92,8 @@ HELP	:= $(sort $(filter-out $(PROG),$(wildcard t/sim/*.c t/bench/*.c \
 	t/lib/*.c)))
 ALL_C	:= $(sort $(wildcard $(ROOMS:%=%/*.[ch]) $(ROOMS:%=%/*.def) \
 	t/*/*.[ch]))
-EXAMPLES := $(sort $(shell find conf/examples -type f 2>/dev/null))
+EXAMPLES := $(sort $(shell find conf/examples conf/kubernetes conf/systemd \
+	-type f 2>/dev/null))
 
 OBJ	= $(patsubst %.c,$B/obj/%.o,$(filter-out $(MAIN),$(SRC)))
 PB_H	= $(PROTO:%.proto=$B/xds/proto/%.pb-c.h)

@@ -231,12 +231,12 @@ class Service(grpc.GenericRpcHandler):
 class Proxy:
     """A running godwit or Envoy."""
 
-    def __init__(self, mesh, argv, run_dir, name):
+    def __init__(self, mesh, argv, run_dir, name, env=()):
         self.mesh, self.run_dir, self.name = mesh, run_dir, name
         self.log_file = os.path.join(mesh.dir, f"{name}.log")
         self.log_at = (os.path.getsize(self.log_file)
                        if os.path.exists(self.log_file) else 0)
-        env = dict(os.environ)
+        env = {**os.environ, **dict(env)}
         for variable in "ASAN_OPTIONS", "UBSAN_OPTIONS":
             env[variable] = (env.get(variable, "") +
                              f":log_path={mesh.dir}/sanitizer").strip(":")

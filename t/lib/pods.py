@@ -102,15 +102,9 @@ class Container(Proxy):
 
     def __init__(self, pod, spec, command):
         self.pod, self.spec = pod, spec
-        env = {e["name"]: pod.env(e) for e in spec.get("env", [])}
-        before = dict(os.environ)
-        os.environ.update(env)
-        try:
-            super().__init__(pod.m, command, pod.path("/run/godwit"),
-                             f"{pod.name}-{spec['name']}")
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        super().__init__(pod.m, command, pod.path("/run/godwit"),
+                         f"{pod.name}-{spec['name']}",
+                         {e["name"]: pod.env(e) for e in spec.get("env", [])})
         pod.m.proxies.append(self)
         pod.m.callback(self.kill)
 

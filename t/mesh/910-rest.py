@@ -876,7 +876,8 @@ def test_install(m):
     for end in ("/bin/godwit", "/bin/godwitctl", "/bin/godwit-ems",
                 "/man1/godwitctl.1", "/man8/godwit-ems.8",
                 "/bash-completion/completions/godwitctl",
-                "/examples/ems.yaml", "/godwit/README.md"):
+                "/examples/ems.yaml", "/godwit/README.md",
+                "/systemd/godwit@.service", "/kubernetes/sidecar.yaml"):
         assert [f for f in found if f.endswith(end)], (end, found)
     subprocess.run([*make, "uninstall"], check=True, env=env)
     assert not [f for _, _, files in os.walk(root) for f in files]

@@ -11,7 +11,8 @@ import kubernetes_validate
 from ems import Ctl
 from load import Calls
 from mesh import GODWIT, METHOD, ROOT, until
-from pods import FOLDER, OURS, Cluster, documents
+from pods import FOLDER, OURS, Cluster, documents, own_address
+from units import Host, analyze
 
 CALL = METHOD.replace("demo.Greeter", "tasks.TaskStore")
 US = {"tasks-us-tls": "spiffe://mesh/region/us/service/tasks.TaskStore"}
@@ -108,7 +109,116 @@ def test_the_gateway(m):
                               "end godwit"], gateway.events
 
 
+# ---- hosts
+
+HOSTS = os.path.join(ROOT, "conf/examples/hosts")
+APP = "[Service]\nExecStart={} {} 50051 tasks {}\n"
+
+
+class Hosts:
+    """10.0.0.1 with the control plane, and a host that stands for 10.0.0.5:
+    their units, and the files of conf/examples/hosts in their folders."""
+
+    def __init__(self, m):
+        self.m, self.ips = m, {"10.0.0.1": own_address(),
+                               "10.0.0.5": own_address()}
+        ems, here = self.ips.values()
+        self.secrets = Cluster(m, {
+            "ems": f"spiffe://mesh/ems,IP:{ems}",
+            "local": "spiffe://mesh/region/eu/host/host-5",
+            "gateway": "spiffe://mesh/region/eu/gateway"}).secrets
+        self.host = Host(m, {"/etc/godwit": m.dir})
+        for name in "ems", "local", "gateway":
+            self.file(name, ems if name == "ems" else here)
+        self.host.add("godwit-ems", "godwit-ems.service")
+        for name in "local", "gateway":
+            self.host.add(f"godwit@{name}", "godwit@.service")
+
+    def file(self, name, ip):
+        with open(os.path.join(HOSTS, f"{name}.yaml")) as f:
+            text = self.host.here(f.read().replace(
+                "/etc/godwit/tls", self.secrets[name]))
+        for old, new in {**self.ips, "127.0.0.1": ip}.items():
+            text = text.replace(old, new)
+        return self.m.write(f"{name}.yaml", text)
+
+    def ctl(self, *words):
+        unit = self.host.units["godwit-ems"]
+        return Ctl(subprocess.run(
+            [OURS["godwitctl"], "--ems", "unix:" + unit.env[
+                "RUNTIME_DIRECTORY"] + "/ems.sock", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+
+
+def test_hosts(m):
+    """The units of a host, with an app whose unit has the drop-in: they start
+    in their order, reload with the result, and stop so that a caller elsewhere
+    loses no call."""
+    hosts = Hosts(m)
+    host, here = hosts.host, hosts.ips["10.0.0.5"]
+    host.start("godwit-ems")
+    until(lambda: hosts.ctl("list", "region").rc == 0, "godwit-ems answers")
+    done = hosts.ctl("apply", m.write("mesh.yaml", "region: eu\n---\n"
+                     f"gateway: eu-gateway\nregion: eu\naddresses: "
+                     f"['{here}:8443']\nlisten: {here}:8443\n"))
+    assert done.rc == 0, done
+    host.add("tasks", APP.format(sys.executable, os.path.join(
+        ROOT, "t/lib/app.py"), here), "app.service.d/godwit.conf")
+    host.start("godwit@local", "godwit@gateway", "tasks")
+    # Another one of the same service, which is asked too.
+    other = m.service("other")
+    assert hosts.ctl("register", "tasks.TaskStore", "eu",
+                     f"127.0.0.1:{other.port}", "--ttl", "600s").rc == 0
+    calls = Calls(m.caller(f"{here}:15001"), "tasks", "other", method=CALL)
+    code, text = host.reload("godwit@local")
+    assert code == 0 and "is published" in text, text
+    with open(hosts.file("local", here), "a") as f:
+        f.write("no_such_key: 1\n")
+    code, text = host.reload("godwit@local")
+    assert code == 1 and "no_such_key" in text, text
+    lingers = m.caller(f"{here}:50051").start(method="/a.B/Linger")
+    host.stop("tasks")
+    assert lingers.result() == b"lingered"
+    calls.more()
+    calls.end("other")
+    del host.units["godwit-ems"]        # the proxies' host is shut down
+    del host.units["tasks"]
+    host.shut_down()
+    log = host.units["godwit@local"].process.log()
+    assert log.index("withdrawn, it is") < log.index("draining: "), log
+
+
+def test_a_host_shuts_down(m):
+    """Apps first, though nobody says so but their units."""
+    host = Host(m, {})
+    for name, text in (("godwit@local", "godwit@.service"),
+                       ("godwit-ems", "godwit-ems.service"),
+                       ("tasks", "app.service.d/godwit.conf")):
+        host.add(name, text)
+    order = []
+    for name, unit in host.units.items():
+        unit.stop = lambda name=name: order.append(name)
+    host.shut_down()
+    assert order.index("tasks") < order.index("godwit@local"), order
+
+
+def test_units(m):
+    """By systemd-analyze, where it is."""
+    found = analyze(m, "godwit@local", "godwit-ems")
+    assert found is None or found[0] == "" and max(found[1]) <= 1.5, found
+
+
 # ---- the files
+
+def test_examples(m):
+    """Those that no other test starts."""
+    for program, name in (("godwit", "sidecar.yaml"),
+                          ("godwit", "first-day/us.yaml"),
+                          ("godwit-ems", "first-day/ems.yaml"),
+                          ("godwit-ems", "ems.yaml")):
+        said(OURS[program], "-t", "-c",
+             os.path.join(ROOT, "conf/examples", name))
+
 
 def manifests():
     return [(name, d) for name in sorted(os.listdir(FOLDER))
