@@ -1,5 +1,6 @@
 /* t/unit/expand.c - ${NAME} in the texts of a file; see conf/expand.c */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ set_up(void)
 static const char *
 expand(const char *text, bool *quoted)
 {
-	static char got[256];
+	static char got[1024];
 	struct yaml *y = yaml_read(text, strlen(text), "f", why, sizeof(why));
 	const struct yaml_node *n;
 
