@@ -503,6 +503,37 @@ Test(push, parts)
 	catalog_fini(&p.catalog);
 }
 
+/* Names may stand anywhere in a request. */
+Test(push, names_around_the_rest)
+{
+	static const char head[] = "\x12\x03\x0a\x01p\x1a\x01" "a\x22\x42"
+	    "type.googleapis.com/envoy.config.endpoint.v3."
+	    "ClusterLoadAssignment", tail[] = "\x1a\x01" "b";
+	const struct push_settings s = { false, -1, "ems" };
+	struct play p = { .agent = "godwit" };
+	char bytes[256], why[256] = "";
+	struct push_status status;
+
+	cr_assert(catalog_init(&p.catalog));
+	p.push = push_new(&s, &events, &p);
+	snprintf(bytes, sizeof(bytes), "%s%s", head, tail);
+	cr_assert_eq(push_feed(p.push, (const uint8_t *)bytes, strlen(bytes),
+	    0, why, sizeof(why)), 0, "%s", why);
+	push_status(p.push, RESOURCE_ENDPOINT, &status);
+	cr_assert_eq(status.names_n, 2);
+	/* The same, and one less. */
+	for (int n = 2; n > 0; n--) {
+		bytes[sizeof(head) - 1 + (n == 2 ? sizeof(tail) - 1 : 0)] =
+		    '\0';
+		cr_assert_eq(push_feed(p.push, (const uint8_t *)bytes,
+		    strlen(bytes), 0, why, sizeof(why)), 0, "%s", why);
+		push_status(p.push, RESOURCE_ENDPOINT, &status);
+		cr_assert_eq(status.names_n, n);
+	}
+	push_free(p.push);
+	catalog_fini(&p.catalog);
+}
+
 Test(push, who_says_nothing_or_nonsense)
 {
 	static const struct {

@@ -12,6 +12,9 @@
  *   LDS, CDS       all (legacy)       nothing              all    those
  *   other kinds    nothing            nothing              all    those
  *
+ * An ACK of SotW says all names again. They are looked at as bytes, and read
+ * only when they are others than the last time.
+ *
  * Source: xDS protocol document; reference/envoy-xds.md 2.2 to 2.5.
  * Test: t/unit/push.c.
  */
@@ -26,6 +29,7 @@
 #include "xds/load_inside.h"
 #include "xds/proto/envoy/config/core.pb-c.h"
 #include "xds/proto/envoy/service/discovery.pb-c.h"
+#include "xds/wire.h"
 
 typedef Envoy__Service__Discovery__V3__DiscoveryRequest SotwRequest;
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest DeltaRequest;
@@ -195,15 +199,48 @@ wildcard_begin(struct push_kind *k)
 	k->position = 0;		/* all of it is news */
 }
 
-static uint64_t
-names_hash(const SotwRequest *m)
-{
-	XXH64_hash_t hash = 1;
+/* A SotW request's bytes: its names (field 3), and the others; a message
+ * each. */
+struct bytes {
+	uint8_t		*p;
+	size_t		 n;
+};
+struct parts {
+	struct bytes	 of[2];		/* [1]: names */
+};
 
-	for (size_t i = 0; i < m->n_resource_names; i++)
-		hash = XXH64(m->resource_names[i],
-		    strlen(m->resource_names[i]) + 1, hash);
-	return hash;
+static void
+append(struct bytes *to, const uint8_t *from, const uint8_t *end)
+{
+	memcpy(to->p + to->n, from, (size_t)(end - from));
+	to->n += (size_t)(end - from);
+}
+
+static int
+split(const struct request *r, const uint8_t *from, size_t n,
+    struct parts *to)
+{
+	const uint8_t *at = from, *end = at + n, *run = at;
+	bool is_name = false;
+	struct wire_field f;
+
+	for (int i = 0; i < 2; i++) {
+		to->of[i] = (struct bytes){ load_alloc(r->arena, n + 1), 0 };
+		if (to->of[i].p == NULL)
+			return no_memory(r);
+	}
+	while (at < end) {
+		if (!wire_take(&at, end, &f))
+			return why_set(r->why, r->why_len, "byte %zu of a "
+			    "request begins no field", (size_t)(f.from - from));
+		if (is_name == (f.tag == WIRE_TAG(3)))
+			continue;
+		append(&to->of[is_name], run, f.from);
+		run = f.from;
+		is_name = !is_name;
+	}
+	append(&to->of[is_name], run, end);
+	return 0;
 }
 
 static int
@@ -254,16 +291,22 @@ name_take(struct request *r, const char *name)
 }
 
 static int
-sotw_names(struct request *r, const SotwRequest *m)
+sotw_names(struct request *r, const struct bytes *names)
 {
 	struct push_kind *k = &r->push->kinds[r->kind];
-	bool star = m->n_resource_names == 0 && !k->named &&
-	    resource_about(r->kind)->whole;
-	uint64_t hash = names_hash(m);
+	uint64_t hash = XXH3_64bits(names->p, names->n);
+	const SotwRequest *m;
+	bool star;
 
 	if (k->asked && hash == k->names_hash)
 		return 0;
+	m = (const SotwRequest *)load_unpack(r->arena, &SOTW, GUARD_LENIENT,
+	    names->p, names->n, r->why, r->why_len);
+	if (m == NULL)
+		return -1;
 	k->names_hash = hash;
+	star = m->n_resource_names == 0 && !k->named &&
+	    resource_about(r->kind)->whole;
 	k->named = k->named || m->n_resource_names > 0;
 	names_leave(r, m);
 	for (size_t i = 0; i < m->n_resource_names; i++) {
@@ -355,10 +398,14 @@ head_read(struct request *r)
 static int
 sotw_feed(struct request *r, const uint8_t *bytes, size_t n)
 {
-	const SotwRequest *m = (const SotwRequest *)load_unpack(r->arena,
-	    &SOTW, GUARD_LENIENT, bytes, n, r->why, r->why_len);
+	const SotwRequest *m;
+	struct parts parts;
 	int rc;
 
+	if (split(r, bytes, n, &parts) < 0)
+		return -1;
+	m = (const SotwRequest *)load_unpack(r->arena, &SOTW, GUARD_LENIENT,
+	    parts.of[0].p, parts.of[0].n, r->why, r->why_len);
 	if (m == NULL)
 		return -1;
 	r->node = &m->node;
@@ -367,7 +414,7 @@ sotw_feed(struct request *r, const uint8_t *bytes, size_t n)
 	r->error = m->error_detail;
 	if ((rc = head_read(r)) != 0)
 		return rc;
-	return answer_read(r) ? sotw_names(r, m) : 0;
+	return answer_read(r) ? sotw_names(r, &parts.of[1]) : 0;
 }
 
 static int
