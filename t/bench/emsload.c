@@ -4,12 +4,14 @@
  *   emsload prepare FOLDER SERVICES ENDPOINTS
  *       writes FOLDER/ems.db: region us, services, and leases of an hour, so
  *       that nobody need speak for them
- *   emsload load PORT PROXIES SERVICES ENDPOINTS CHANGES RATE DELTA
+ *   emsload load PORT PROXIES SERVICES ENDPOINTS CHANGES RATE DELTA ACKS
  *       (goes on from "synced" when a line comes on standard input)
  *       that many proxies, as godwit's side of the protocol (xds/ads.h), all of
  *       which ask for all clusters and their endpoints; then CHANGES times an
  *       endpoint registers anew on another port, RATE a second, or (0) one when
- *       the one before is everywhere
+ *       the one before is everywhere; then ACKS more, one for each line on
+ *       standard input, of which "has NS" is said, when it was sent: whoever
+ *       asks godwit-ems knows when all have acknowledged it
  *
  *   a change    RegisterEndpoint is sent ──> EMS stores, pushes ──> each proxy
  *               has it, and its ACK is on the way
@@ -23,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "master/subscribe.h"
 #include "shm/log.h"
@@ -120,7 +123,7 @@ struct load {
 	struct io	 io;
 	struct sockaddr_storage to;
 	struct proxy_client *proxies;
-	int		 proxies_n, services, endpoints, changes, rate;
+	int		 proxies_n, services, endpoints, changes, rate, acks;
 	bool		 delta;
 	int		 synced;	/* proxies that have all */
 	/* Of each change. */
@@ -129,6 +132,8 @@ struct load {
 	double		*first_ms, *last_ms;	/* of its proxies */
 	int		 done, asked;
 	struct timer	 timer;
+	struct source	 input;
+	int		 lines;		/* of standard input */
 	double		 delay_sum_ms;
 };
 
@@ -161,7 +166,9 @@ arrived(struct load *l, int change)
 	l->last_ms[change] = ms;
 	if (l->arrived[change] == l->proxies_n) {
 		l->done++;
-		if (l->rate == 0)
+		if (l->done > l->changes)
+			printf("has %lld\n", (long long)l->sent[change].ns);
+		else if (l->rate == 0)
 			timer_start(&l->loop.timers, &l->timer, l->loop.now,
 			    0);
 	}
@@ -364,7 +371,7 @@ tick(struct timer *t)
 {
 	struct load *l = CONTAINER(t, struct load, timer);
 
-	if (l->asked == l->changes)
+	if (l->asked >= l->changes)
 		return;
 	change(l);
 	if (l->rate > 0)
@@ -390,7 +397,7 @@ report(struct load *l)
 		missing += l->arrived[i] < l->proxies_n;
 	qsort(l->last_ms, (size_t)l->changes, sizeof(double), compare);
 	qsort(l->first_ms, (size_t)l->changes, sizeof(double), compare);
-	printf("changes %d missing %d\n", l->asked, missing);
+	printf("changes all %d missing %d\n", l->asked, missing);
 	printf("last_ms p50 %.1f p99 %.1f max %.1f\n", l->last_ms[n / 2],
 	    l->last_ms[n * 99 / 100], l->last_ms[n - 1]);
 	printf("first_ms p50 %.1f p99 %.1f\n", l->first_ms[n / 2],
@@ -415,12 +422,26 @@ wait_for(struct load *l, const int *what, int n, const char *name)
 	}
 }
 
+static void
+on_input(struct source *s, uint32_t events)
+{
+	struct load *l = CONTAINER(s, struct load, input);
+	char text[64];
+	ssize_t n = read(STDIN_FILENO, text, sizeof(text));
+
+	(void)events;
+	if (n == 0)
+		die("standard input ended");
+	for (ssize_t i = 0; i < n; i++)
+		l->lines += text[i] == '\n';
+}
+
 static int
 load(struct load *l, int port)
 {
 	struct sockaddr_in *in = (void *)&l->to;
 	struct mono began;
-	char line[16];
+	size_t n = (size_t)(l->changes + l->acks) + 1;
 
 	in->sin_family = AF_INET;
 	in->sin_port = htons((uint16_t)port);
@@ -429,11 +450,15 @@ load(struct load *l, int port)
 	if (io_init(&l->io, &l->loop) != 0)
 		die("no memory");
 	l->proxies = calloc((size_t)l->proxies_n, sizeof(*l->proxies));
-	l->sent = calloc((size_t)l->changes + 1, sizeof(*l->sent));
-	l->arrived = calloc((size_t)l->changes + 1, sizeof(*l->arrived));
-	l->first_ms = calloc((size_t)l->changes + 1, sizeof(double));
-	l->last_ms = calloc((size_t)l->changes + 1, sizeof(double));
+	l->sent = calloc(n, sizeof(*l->sent));
+	l->arrived = calloc(n, sizeof(*l->arrived));
+	l->first_ms = calloc(n, sizeof(double));
+	l->last_ms = calloc(n, sizeof(double));
 	l->timer.fire = tick;
+	l->input.ready = on_input;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (loop_watch(&l->loop, STDIN_FILENO, &l->input) != 0)
+		die("standard input is no pipe");
 	loop_turn(&l->loop, 0);
 	began = clock_now();
 	for (int i = 0; i < l->proxies_n; i++)
@@ -441,13 +466,17 @@ load(struct load *l, int port)
 	wait_for(l, &l->synced, l->proxies_n, "proxies have all");
 	printf("synced %lld ms\n", (long long)mono_between_ms(began,
 	    clock_now()));
-	fflush(stdout);
-	if (fgets(line, sizeof(line), stdin) == NULL)	/* ems.py looks */
-		return 1;
-	loop_turn(&l->loop, 0);
+	wait_for(l, &l->lines, 1, "lines: go on");	/* emsbench.py looks */
 	timer_start(&l->loop.timers, &l->timer, l->loop.now, 0);
 	wait_for(l, &l->done, l->changes, "changes are everywhere");
 	report(l);
+	for (int i = 1; i <= l->acks; i++) {
+		wait_for(l, &l->lines, 1 + i, "lines");
+		change(l);
+		wait_for(l, &l->done, l->changes + i, "changes are "
+		    "everywhere");
+	}
+	wait_for(l, &l->lines, 2 + l->acks, "lines: end");
 	return 0;
 }
 
@@ -459,14 +488,15 @@ main(int argc, char **argv)
 	log_open("emsload", LOG_ERROR);
 	if (argc == 5 && strcmp(argv[1], "prepare") == 0)
 		return prepare(argv[2], atoi(argv[3]), atoi(argv[4]));
-	if (argc != 9 || strcmp(argv[1], "load") != 0)
+	if (argc != 10 || strcmp(argv[1], "load") != 0)
 		die("prepare FOLDER SERVICES ENDPOINTS | load PORT PROXIES "
-		    "SERVICES ENDPOINTS CHANGES RATE DELTA");
+		    "SERVICES ENDPOINTS CHANGES RATE DELTA ACKS");
 	l->proxies_n = atoi(argv[3]);
 	l->services = atoi(argv[4]);
 	l->endpoints = atoi(argv[5]);
 	l->changes = atoi(argv[6]) < PORTS ? atoi(argv[6]) : PORTS;
 	l->rate = atoi(argv[7]);
 	l->delta = atoi(argv[8]) != 0;
+	l->acks = atoi(argv[9]);
 	return load(l, atoi(argv[2]));
 }

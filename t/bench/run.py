@@ -314,6 +314,8 @@ def options():
     o.add_argument("--no-instructions", action="store_true")
     o.add_argument("--bar", type=float, metavar="RATIO",
                    help="exit 3 when godwit costs more of nghttpx than this")
+    o.add_argument("--proxies", type=int, action="append", metavar="N",
+                   help="of ems, 1000 if none is said; may be repeated")
     o.add_argument("--json", metavar="FILE", help="every cell")
     asked, o = o, o.parse_args()
     for name in set(o.names) - set(BENCHES):
