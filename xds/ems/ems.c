@@ -68,7 +68,7 @@ ems_init(struct ems *e, struct loop *l, const struct ems_settings *s)
 	model_init(&e->model);
 	view_set_init(&e->views, &e->settings.view, &e->model);
 	LIST_INIT(&e->proxies);
-	LIST_INIT(&e->ready);
+	TAILQ_INIT(&e->ready);
 	e->task.run = proxies_run;
 	e->publish.run = publish_run;
 }

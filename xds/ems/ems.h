@@ -17,6 +17,7 @@
 
 struct proxy;
 LIST_HEAD(proxies, proxy);
+TAILQ_HEAD(proxies_ready, proxy);
 
 struct ems_settings {
 	struct view_settings view;
@@ -33,7 +34,7 @@ struct ems {
 	struct model	 model;
 	struct view_set	 views;
 	struct proxies	 proxies;
-	struct proxies	 ready;		/* those that may be owed something */
+	struct proxies_ready ready;	/* that may be owed something: X1 */
 	struct task	 task;		/* works on ready */
 	struct task	 publish;
 	uint64_t	 pushes_n, refusals_n;	/* responses; NACKs */

@@ -66,7 +66,7 @@ make_ready(struct proxy *p)
 	if (p->is_ready)
 		return;
 	p->is_ready = true;
-	LIST_INSERT_HEAD(&p->ems->ready, p, ready_link);
+	TAILQ_INSERT_TAIL(&p->ems->ready, p, ready_link);
 	loop_soon(p->ems->loop, &p->ems->task);
 }
 
@@ -116,13 +116,13 @@ proxies_run(struct task *t)
 	struct ems *e = CONTAINER(t, struct ems, task);
 	struct proxy *p;
 
-	for (int i = 0; i < RUN_MAX && (p = LIST_FIRST(&e->ready)) != NULL;
+	for (int i = 0; i < RUN_MAX && (p = TAILQ_FIRST(&e->ready)) != NULL;
 	    i++) {
-		LIST_REMOVE(p, ready_link);
+		TAILQ_REMOVE(&e->ready, p, ready_link);
 		p->is_ready = false;
 		owed_send(p);
 	}
-	if (!LIST_EMPTY(&e->ready))
+	if (!TAILQ_EMPTY(&e->ready))
 		loop_soon(e->loop, &e->task);
 }
 
@@ -282,7 +282,7 @@ on_closed(void *state, struct call *c)
 		log_info("proxy \"%s\": disconnected", p->id);
 	timer_stop(&p->ems->loop->timers, &p->timer);
 	if (p->is_ready)
-		LIST_REMOVE(p, ready_link);
+		TAILQ_REMOVE(&p->ems->ready, p, ready_link);
 	LIST_REMOVE(p, link);
 	p->ems->proxies_n--;
 	push_free(p->push);

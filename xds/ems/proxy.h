@@ -6,8 +6,8 @@
  *                       ^ wake: its view changed, or it has room again
  *
  * Invariants
- *   X1  Proxies that may be owed something are in a list, worked on a few in
- *       each turn: neither one slow proxy nor a thousand quick ones keep the
+ *   X1  Proxies that may be owed something stand in a queue, worked on a few
+ *       in each turn: neither one slow proxy nor a thousand quick ones keep the
  *       loop from the others.
  *   X2  A proxy is sent the next response when the one before is on its way
  *       (call_has_room), so what waits for it is one response a kind at most.
@@ -21,7 +21,8 @@
 #include "xds/ems/ems.h"
 
 struct proxy {
-	LIST_ENTRY(proxy) link, ready_link;
+	LIST_ENTRY(proxy) link;
+	TAILQ_ENTRY(proxy) ready_link;
 	struct ems	*ems;
 	struct call	*call;
 	struct push	*push;
