@@ -151,6 +151,9 @@ def measure(ems, port, proxies, changes, rate, delta, say):
            *("%.1f" % took[len(took) * n // 100] if took else "-"
              for n in (50, 99)),
            1e3 * used / changes, 1e6 * used / changes / proxies))
+    if int(found["changes"]["broken"]):
+        say("        of these proxies' streams %s broke and began again"
+            % found["changes"]["broken"])
     if int(found["changes"]["missing"]):
         raise Trouble("%s changes did not come" % found["changes"]["missing"])
 

@@ -116,6 +116,7 @@ struct proxy_client {
 	struct subscribe *subscribe;
 	int		 have;		/* assignments, the first time */
 	bool		*seen;		/* of each service */
+	bool		 is_broken;	/* its stream, which begins again */
 };
 
 struct load {
@@ -126,6 +127,7 @@ struct load {
 	int		 proxies_n, services, endpoints, changes, rate, acks;
 	bool		 delta;
 	int		 synced;	/* proxies that have all */
+	int		 broken;	/* streams that were */
 	/* Of each change. */
 	struct mono	*sent;
 	int		*arrived;
@@ -239,12 +241,15 @@ on_target(void *arg, uint32_t i, struct subscribe_target *t, char *why,
 static void
 on_changed(void *arg)
 {
-	const struct proxy_client *p = arg;
+	struct proxy_client *p = arg;
 	struct subscribe_status s;
 
 	subscribe_status(p->subscribe, &s);
-	if (s.why[0] != '\0')
-		die(s.why);
+	if (s.why[0] != '\0' && !p->is_broken) {
+		fprintf(stderr, "emsload: %s\n", s.why);
+		p->load->broken++;
+	}
+	p->is_broken = s.why[0] != '\0';
 }
 
 static void
@@ -397,7 +402,8 @@ report(struct load *l)
 		missing += l->arrived[i] < l->proxies_n;
 	qsort(l->last_ms, (size_t)l->changes, sizeof(double), compare);
 	qsort(l->first_ms, (size_t)l->changes, sizeof(double), compare);
-	printf("changes all %d missing %d\n", l->asked, missing);
+	printf("changes all %d missing %d broken %d\n", l->asked, missing,
+	    l->broken);
 	printf("last_ms p50 %.1f p99 %.1f max %.1f\n", l->last_ms[n / 2],
 	    l->last_ms[n * 99 / 100], l->last_ms[n - 1]);
 	printf("first_ms p50 %.1f p99 %.1f\n", l->first_ms[n / 2],
