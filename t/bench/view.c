@@ -108,7 +108,7 @@ static void
 come(enum view_role role, const char *listen, const char *tls)
 {
 	const struct view_key k = { role, "us", role == VIEW_GATEWAY ? "g" :
-	    "", listen, tls };
+	    "", listen, tls, "" };
 	char why[512];
 
 	if (view_set_get(&views, &k, why, sizeof(why)) == NULL)

@@ -15,7 +15,7 @@
 #include "xds/load.h"
 #include "xds/print.h"
 
-enum { FILE_BYTES = 65536, VIEWS = 8, ARENA_BYTES = 16 << 20 };
+enum { FILE_BYTES = 262144, VIEWS = 8, ARENA_BYTES = 16 << 20 };
 
 /* ---- a mesh out of text */
 
