@@ -44,6 +44,7 @@ static struct {
 	struct buf	 out;
 	uint8_t		 got[70000];
 	size_t		 got_n;
+	bool		 http1;		/* of the next context */
 } ours;
 
 static void
@@ -55,7 +56,8 @@ ours_context(bool server)
 	    .certificate_chain_len = strlen(own->pem),
 	    .private_key = own->key_pem,
 	    .private_key_len = strlen(own->key_pem), .trusted_ca = ca->pem,
-	    .trusted_ca_len = strlen(ca->pem), .sni = "gw.mesh" };
+	    .trusted_ca_len = strlen(ca->pem), .sni = "gw.mesh",
+	    .http1 = ours.http1 };
 	char why[256];
 
 	ours.context = tls_context_new(&s, why, sizeof(why));
@@ -237,6 +239,36 @@ Test(tls_peer, http2_or_nothing)
 			    "HTTP/2" : "protocol"), "%s", tls_why(ours.tls));
 			part();
 		}
+}
+
+/* Programs that speak no HTTP/2 often leave ALPN out. */
+Test(tls_peer, http1_or_none)
+{
+	static struct {
+		char *alpn;
+		bool good;
+	} rows[] = {
+		{ "\10http/1.1", true }, { "\2h2\10http/1.1", true },
+		{ NULL, true }, { "\2h2", false }, { "\10http/1.0", false },
+	};
+
+	ours.http1 = true;
+	for (int version = 0x0303; version <= 0x0304; version++)
+		for (int i = 0; i < 5; i++) {
+			meet(true, version, rows[i].alpn);
+			settle();
+			cr_expect_eq(tls_state(ours.tls), rows[i].good ?
+			    TLS_ESTABLISHED : TLS_FAILED, "%d: %s", i,
+			    tls_why(ours.tls));
+			cr_expect_eq(SSL_is_init_finished(theirs.ssl) &&
+			    SSL_get_shutdown(theirs.ssl) == 0, rows[i].good);
+			part();
+		}
+	meet(false, 0x0304, NULL);	/* we are the client */
+	settle();
+	cr_expect_eq(tls_state(ours.tls), TLS_ESTABLISHED);
+	part();
+	ours.http1 = false;
 }
 
 Test(tls_peer, suites_and_groups)

@@ -198,7 +198,7 @@ established(struct tls *t)
 	unsigned int len;
 
 	SSL_get0_alpn_selected(t->ssl, &alpn, &len);
-	if (len != 2 || memcmp(alpn, "h2", 2) != 0) {
+	if (!t->context->http1 && (len != 2 || memcmp(alpn, "h2", 2) != 0)) {
 		fail(t, TLS_FAIL_OTHER, "the peer did not agree on HTTP/2 "
 		    "(ALPN h2)");
 		SSL_shutdown(t->ssl);	/* no alert of RFC 7301's from here */

@@ -10,12 +10,13 @@
  *   I2  A context is immutable and counted: each session holds it, so that it
  *       can be replaced while its sessions live on.
  *   I3  A session is established only after the peer's chain and name passed
- *       the context's rules; ALPN is h2 or the handshake fails.
+ *       the context's rules; ALPN is h2 or the handshake fails, but with http1
+ *       it is http/1.1 or none.
  *   I4  The certificate check is the chain, the dates, the purpose, and, when
  *       names are given, one SAN equal to (or beginning with, ...) one of
  *       them by type. Never the CN.
  *
- * Source: RFC 8446, RFC 7301, RFC 9113 section 9.2; Envoy's
+ * Source: RFC 8446, RFC 7301, RFC 9113 section 9.2, RFC 9112; Envoy's
  * DownstreamTlsContext and UpstreamTlsContext. Test: t/unit/tls.c.
  */
 #ifndef WORKER_IO_TLS_H
@@ -46,6 +47,7 @@ struct tls_san {
 struct tls_settings {			/* all pointers are the caller's */
 	bool		 server;
 	bool		 require_peer_certificate;	/* server */
+	bool		 http1;		/* for HTTP/1.1; else for HTTP/2 */
 	uint16_t	 version_min, version_max;	/* 0x0303, 0x0304 */
 	const char	*certificate_chain;	/* PEM; NULL = none */
 	size_t		 certificate_chain_len;

@@ -25,6 +25,8 @@ static const char SUITES[] = "TLS_AES_128_GCM_SHA256:"
     "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char GROUPS[] = "X25519:P-256";
 static const unsigned char H2[] = { 2, 'h', '2' };
+static const unsigned char HTTP1[] = { 8, 'h', 't', 't', 'p', '/', '1', '.',
+    '1' };
 
 enum { DEPTH_MAX = 100 };
 
@@ -215,12 +217,13 @@ static int
 alpn_select(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     const unsigned char *in, unsigned int in_len, void *arg)
 {
+	const struct tls_context *c = arg;
 	unsigned char *selected;
 
 	(void)ssl;
-	(void)arg;
-	if (SSL_select_next_proto(&selected, out_len, H2, sizeof(H2), in,
-	    in_len) != OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&selected, out_len, c->http1 ? HTTP1 : H2,
+	    c->http1 ? sizeof(HTTP1) : sizeof(H2), in, in_len) !=
+	    OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = selected;
 	return SSL_TLSEXT_ERR_OK;
@@ -246,8 +249,9 @@ protocol_set(struct tls_context *c, const struct tls_settings *s, char *why,
 		return why_set(why, why_len, "OpenSSL lacks our suites: %s",
 		    reason());
 	if (c->server)
-		SSL_CTX_set_alpn_select_cb(c->ssl, alpn_select, NULL);
-	else if (SSL_CTX_set_alpn_protos(c->ssl, H2, sizeof(H2)) != 0)
+		SSL_CTX_set_alpn_select_cb(c->ssl, alpn_select, c);
+	else if (SSL_CTX_set_alpn_protos(c->ssl, c->http1 ? HTTP1 : H2,
+	    c->http1 ? sizeof(HTTP1) : sizeof(H2)) != 0)
 		return why_set(why, why_len, "no memory for ALPN");
 	return 0;
 }
@@ -335,6 +339,7 @@ tls_context_new(const struct tls_settings *s, char *why, size_t why_len)
 	}
 	c->refs = 1;
 	c->server = s->server;
+	c->http1 = s->http1;
 	if (context_fill(c, s, why, why_len) == 0)
 		return c;
 	tls_context_put(c);

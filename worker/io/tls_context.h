@@ -18,6 +18,7 @@ struct tls_context {
 	uint32_t	 refs;
 	bool		 server;
 	bool		 verify;	/* there is a CA to verify with */
+	bool		 http1;		/* tls.h I3 */
 	char		*sni;		/* client; NULL = none */
 	struct tls_san	*sans;		/* copies */
 	unsigned	 sans_n;
