@@ -20,6 +20,7 @@
 #include "config.h"
 #include "shm/log.h"
 #include "xds/ems/admission.h"
+#include "xds/ems/certificate.h"
 #include "xds/ems/lease.h"
 #include "xds/ems/proxy.h"
 #include "xds/ems/registry.h"
@@ -28,7 +29,7 @@
 
 enum {
 	WHY_BYTES = 1024, KEEPALIVE_MS = 30000, KEEPALIVE_TIMEOUT_MS = 20000,
-	DRAIN_MS = 5000, PEM_BYTES_MAX = 1 << 20,
+	DRAIN_MS = 5000,
 };
 
 struct program {
@@ -55,50 +56,13 @@ struct program {
 
 /* ---- certificates */
 
-static char *
-pem_read(const char *file, size_t *len, char *why, size_t why_len)
-{
-	FILE *f = fopen(file, "re");
-	char *p = malloc(PEM_BYTES_MAX);
-
-	*len = f == NULL || p == NULL ? 0 : fread(p, 1, PEM_BYTES_MAX, f);
-	if (f == NULL || ferror(f) || *len == 0 || *len == PEM_BYTES_MAX) {
-		why_set(why, why_len, "can't read \"%s\": %s", file, f == NULL
-		    || ferror(f) ? strerror(errno) : *len == 0 ?
-		    "it is empty" : "it is larger than 1 MiB");
-		free(p);
-		p = NULL;
-	}
-	if (f != NULL)
-		fclose(f);
-	return p;
-}
-
 static struct tls_context *
 tls_new_context(const struct settings *s, char *why, size_t why_len)
 {
-	struct tls_settings t = { .server = true,
-	    .require_peer_certificate = true, .version_min = 0x0303,
-	    .version_max = 0x0304 };
-	char *certificate = pem_read(s->certificate,
-	    &t.certificate_chain_len, why, why_len);
-	char *key = certificate == NULL ? NULL : pem_read(s->key,
-	    &t.private_key_len, why, why_len);
-	char *ca = key == NULL ? NULL : pem_read(s->ca, &t.trusted_ca_len,
-	    why, why_len);
-	struct tls_context *c = NULL;
+	const struct certificate_files f = { .certificate = s->certificate,
+	    .key = s->key, .ca = s->ca, .required = true };
 
-	t.certificate_chain = certificate;
-	t.private_key = key;
-	t.trusted_ca = ca;
-	if (ca != NULL)
-		c = tls_context_new(&t, why, why_len);
-	if (key != NULL)
-		explicit_bzero(key, t.private_key_len);
-	free(certificate);
-	free(key);
-	free(ca);
-	return c;
+	return certificate_context(&f, why, why_len);
 }
 
 static void

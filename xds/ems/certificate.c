@@ -1,0 +1,58 @@
+/* xds/ems/certificate.c - see certificate.h. */
+#include "xds/ems/certificate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/log.h"
+
+enum { PEM_BYTES_MAX = 1 << 20 };
+
+static char *
+pem_read(const char *file, size_t *len, char *why, size_t why_len)
+{
+	FILE *f = fopen(file, "re");
+	char *p = malloc(PEM_BYTES_MAX);
+
+	*len = f == NULL || p == NULL ? 0 : fread(p, 1, PEM_BYTES_MAX, f);
+	if (f == NULL || ferror(f) || *len == 0 || *len == PEM_BYTES_MAX) {
+		why_set(why, why_len, "can't read \"%s\": %s", file, f == NULL
+		    || ferror(f) ? strerror(errno) : *len == 0 ?
+		    "it is empty" : "it is larger than 1 MiB");
+		free(p);
+		p = NULL;
+	}
+	if (f != NULL)
+		fclose(f);
+	return p;
+}
+
+struct tls_context *
+certificate_context(const struct certificate_files *f, char *why,
+    size_t why_len)
+{
+	struct tls_settings t = { .server = true, .http1 = f->http1,
+	    .require_peer_certificate = f->required, .version_min = 0x0303,
+	    .version_max = 0x0304 };
+	char *certificate = pem_read(f->certificate, &t.certificate_chain_len,
+	    why, why_len);
+	char *key = certificate == NULL ? NULL : pem_read(f->key,
+	    &t.private_key_len, why, why_len);
+	char *ca = key == NULL || *f->ca == '\0' ? NULL : pem_read(f->ca,
+	    &t.trusted_ca_len, why, why_len);
+	struct tls_context *c = NULL;
+
+	t.certificate_chain = certificate;
+	t.private_key = key;
+	t.trusted_ca = ca;
+	if (key != NULL && (ca != NULL || *f->ca == '\0'))
+		c = tls_context_new(&t, why, why_len);
+	if (key != NULL)
+		explicit_bzero(key, t.private_key_len);
+	free(certificate);
+	free(key);
+	free(ca);
+	return c;
+}
