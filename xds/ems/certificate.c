@@ -29,26 +29,32 @@ pem_read(const char *file, size_t *len, char *why, size_t why_len)
 	return p;
 }
 
-struct tls_context *
-certificate_context(const struct certificate_files *f, char *why,
-    size_t why_len)
+/* False: why. */
+static bool
+pem_take(const char *file, char **to, size_t *len, char *why, size_t why_len)
 {
-	struct tls_settings t = { .server = true, .http1 = f->http1,
-	    .require_peer_certificate = f->required, .version_min = 0x0303,
-	    .version_max = 0x0304 };
-	char *certificate = pem_read(f->certificate, &t.certificate_chain_len,
-	    why, why_len);
-	char *key = certificate == NULL ? NULL : pem_read(f->key,
-	    &t.private_key_len, why, why_len);
-	char *ca = key == NULL || *f->ca == '\0' ? NULL : pem_read(f->ca,
-	    &t.trusted_ca_len, why, why_len);
+	return *file == '\0' || (*to = pem_read(file, len, why, why_len)) !=
+	    NULL;
+}
+
+struct tls_context *
+certificate_context(const struct certificate_files *f, struct tls_settings t,
+    char *why, size_t why_len)
+{
+	char *certificate = NULL, *key = NULL, *ca = NULL;
 	struct tls_context *c = NULL;
 
-	t.certificate_chain = certificate;
-	t.private_key = key;
-	t.trusted_ca = ca;
-	if (key != NULL && (ca != NULL || *f->ca == '\0'))
+	t.version_min = 0x0303;
+	t.version_max = 0x0304;
+	if (pem_take(f->certificate, &certificate, &t.certificate_chain_len,
+	    why, why_len) && pem_take(f->key, &key, &t.private_key_len, why,
+	    why_len) && pem_take(f->ca, &ca, &t.trusted_ca_len, why,
+	    why_len)) {
+		t.certificate_chain = certificate;
+		t.private_key = key;
+		t.trusted_ca = ca;
 		c = tls_context_new(&t, why, why_len);
+	}
 	if (key != NULL)
 		explicit_bzero(key, t.private_key_len);
 	free(certificate);

@@ -1,21 +1,19 @@
 /*
- * xds/ems/certificate.h - files of PEM as a TLS context of a server, for the
- * doors of godwit-ems. Test: t/mesh/912-rest-tls.py.
+ * xds/ems/certificate.h - files of PEM as a TLS context: of the doors of
+ * godwit-ems, and of who asks them. Test: t/mesh/912-rest-tls.py.
  */
 #ifndef XDS_EMS_CERTIFICATE_H
 #define XDS_EMS_CERTIFICATE_H
 
 #include "worker/io/tls.h"
 
-struct certificate_files {
-	const char	*certificate, *key;
-	const char	*ca;		/* "": no caller is asked for his */
-	bool		 required;	/* a caller must have one */
-	bool		 http1;		/* tls.h */
+struct certificate_files {		/* "": none */
+	const char	*certificate, *key, *ca;
 };
 
-/* NULL: why, with the file's name where it is one's fault. */
+/* With what else t says; its versions are ours. NULL: why, with the name of a
+ * file that can't be read. */
 struct tls_context *certificate_context(const struct certificate_files *f,
-	    char *why, size_t why_len);
+	    struct tls_settings t, char *why, size_t why_len);
 
 #endif

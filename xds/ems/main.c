@@ -59,10 +59,11 @@ struct program {
 static struct tls_context *
 tls_new_context(const struct settings *s, char *why, size_t why_len)
 {
-	const struct certificate_files f = { .certificate = s->certificate,
-	    .key = s->key, .ca = s->ca, .required = true };
+	const struct certificate_files f = { s->certificate, s->key, s->ca };
+	const struct tls_settings t = { .server = true,
+	    .require_peer_certificate = true };
 
-	return certificate_context(&f, why, why_len);
+	return certificate_context(&f, t, why, why_len);
 }
 
 static void
