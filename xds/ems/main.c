@@ -66,12 +66,42 @@ tls_new_context(const struct settings *s, char *why, size_t why_len)
 	return certificate_context(&f, t, why, why_len);
 }
 
+static struct tls_context *
+rest_context(const struct settings *s, char *why, size_t why_len)
+{
+	const struct certificate_files f = { s->rest_certificate, s->rest_key,
+	    s->rest_ca };
+	const struct tls_settings t = { .server = true, .http1 = true };
+
+	return certificate_context(&f, t, why, why_len);
+}
+
+static void
+rest_certificates_again(struct program *p)
+{
+	struct tls_context *c;
+	char why[WHY_BYTES];
+
+	if (p->rest == NULL || *p->settings.rest_certificate == '\0' ||
+	    *p->settings.rest_listen == '\0')
+		return;
+	c = rest_context(&p->settings, why, sizeof(why));
+	if (c == NULL) {
+		log_error("REST's certificates stay as they were: %s", why);
+		return;
+	}
+	rest_certificate(p->rest, c);
+	tls_context_put(c);
+	log_info("REST's certificates were read anew");
+}
+
 static void
 certificates_again(struct program *p)
 {
 	struct tls_context *c;
 	char why[WHY_BYTES];
 
+	rest_certificates_again(p);
 	if (p->tls == NULL)
 		return;
 	if ((c = tls_new_context(&p->settings, why, sizeof(why))) == NULL) {
@@ -194,16 +224,23 @@ static int
 rest_begin(struct program *p, char *why, size_t why_len)
 {
 	char path[4096];
-	const struct rest_settings r = { .address = p->settings.rest_listen,
+	struct rest_settings r = { .address = p->settings.rest_listen,
 	    .token_file = p->settings.rest_token_file, .socket_path = path,
-	    .ems = &p->ems, .admission = p->admission, .leases = p->leases,
+	    .by_certificate = *p->settings.rest_ca != '\0',
+	    .rules = { p->settings.mesh, p->settings.any_certificate }, .ems = &p->ems,
+	    .admission = p->admission, .leases = p->leases,
 	    .store = p->store };
 
 	if (mkdir(p->settings.run_dir, 0700) == -1 && errno != EEXIST)
 		return why_set(why, why_len, "run_dir \"%s\": %s",
 		    p->settings.run_dir, strerror(errno));
+	if (*r.address != '\0' && *p->settings.rest_certificate != '\0' &&
+	    (r.tls = rest_context(&p->settings, why, why_len)) == NULL)
+		return -1;
 	snprintf(path, sizeof(path), "%s/ems.sock", p->settings.run_dir);
 	p->rest = rest_open(&p->loop, &r, why, why_len);
+	if (r.tls != NULL)
+		tls_context_put(r.tls);
 	return p->rest == NULL ? -1 : 0;
 }
 

@@ -81,6 +81,85 @@ door_says(void *arg, const char *format, va_list args)
 	log_debug("rest: libmicrohttpd: %s", line);
 }
 
+/* ---- TLS in front of it */
+
+static void
+tls_arrived(void *door, int fd, const struct sockaddr *from, socklen_t len)
+{
+	struct rest_door *d = door;
+
+	(void)MHD_add_connection(d->daemon, fd, from, len);
+	loop_soon(d->rest->loop, &d->task);
+}
+
+/* A handshake costs us more than a question. */
+static bool
+tls_may_come(void *door, const char *address)
+{
+	struct rest *r = ((struct rest_door *)door)->rest;
+	char key[80];
+	int n = snprintf(key, sizeof(key), "TLS of %s", address);
+
+	return rest_rates_take(&r->rates, key, (size_t)n, 1, r->loop->now.ns /
+	    1000000);
+}
+
+static int
+tls_open(struct rest *r, int fd, char *why, size_t why_len)
+{
+	struct rest_door *d = &r->tcp;
+	const struct rest_tls_settings s = { .tls = r->tls,
+	    .connections_max = CONNECTIONS_MAX, .may_come = tls_may_come,
+	    .arrived = tls_arrived, .arg = d };
+
+	if (rest_door_open(d, r, -1, false, why, why_len) == -1) {
+		close(fd);
+		return -1;
+	}
+	d->tls = rest_tls_open(r->loop, fd, &s);
+	return d->tls != NULL ? 0 : why_set(why, why_len, "TLS: %s",
+	    strerror(errno));
+}
+
+/* Whose certificate it is goes with the connection. */
+static void
+connection_told(void *door, struct MHD_Connection *connection,
+    void **names, enum MHD_ConnectionNotificationCode what)
+{
+	const union MHD_ConnectionInfo *i = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct rest_door *d = door;
+
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+		free(*names);
+		*names = NULL;
+	} else if (d->tls != NULL && i != NULL)
+		*names = rest_tls_names(d->tls, i->connect_fd);
+}
+
+/* fd: -1 for a door behind TLS, whose callers tls_arrived brings. */
+static struct MHD_Daemon *
+daemon_start(struct rest_door *d, int fd)
+{
+	struct MHD_OptionItem listen[] = {
+		{ fd == -1 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd,
+		    NULL }, { MHD_OPTION_END, 0, NULL },
+	};
+
+	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
+	    MHD_ALLOW_SUSPEND_RESUME | (fd == -1 ? MHD_USE_NO_LISTEN_SOCKET :
+	    0), 0, NULL, NULL, request_take, d,
+	    MHD_OPTION_EXTERNAL_LOGGER, door_says, NULL,
+	    MHD_OPTION_ARRAY, listen,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+	    MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+	    MHD_OPTION_NOTIFY_COMPLETED, request_over, d,
+	    MHD_OPTION_NOTIFY_CONNECTION, connection_told, d, MHD_OPTION_END);
+}
+
 int
 rest_door_open(struct rest_door *d, struct rest *r, int fd, bool local,
     char *why, size_t why_len)
@@ -92,18 +171,10 @@ rest_door_open(struct rest_door *d, struct rest *r, int fd, bool local,
 	d->source.ready = door_ready;
 	d->task.run = door_again;
 	d->timer.fire = door_due;
-	d->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
-	    MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, request_take, d,
-	    MHD_OPTION_EXTERNAL_LOGGER, door_says, NULL,
-	    MHD_OPTION_LISTEN_SOCKET, fd,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
-	    MHD_OPTION_STRICT_FOR_CLIENT, 1,
-	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-	    MHD_OPTION_NOTIFY_COMPLETED, request_over, d, MHD_OPTION_END);
+	d->daemon = daemon_start(d, fd);
 	if (d->daemon == NULL) {
-		close(fd);
+		if (fd != -1)
+			close(fd);
 		return why_set(why, why_len, "libmicrohttpd does not start: "
 		    "%s", strerror(errno));
 	}
@@ -128,6 +199,8 @@ rest_door_close(struct rest_door *d)
 	timer_stop(&d->rest->loop->timers, &d->timer);
 	MHD_stop_daemon(d->daemon);
 	d->daemon = NULL;
+	rest_tls_close(d->tls);
+	d->tls = NULL;
 }
 
 /* ---- the unix socket */
@@ -183,19 +256,20 @@ tcp_open(struct rest *r, const struct rest_settings *s, char *why,
 
 	if (*s->address == '\0')
 		return 0;
-	r->loopback = settings_is_loopback(s->address);
 	if (*s->token_file != '\0') {
 		r->token.file = strdup(s->token_file);
 		if (r->token.file == NULL)
 			return why_set(why, why_len, "no memory is left");
 		if (rest_token_read(&r->token, why, why_len) == -1)
 			return -1;
-	} else if (!r->loopback)
-		return why_set(why, why_len, "REST on %s, which is not "
-		    "loopback, needs a file with a token", s->address);
+	}
+	r->by_certificate = s->by_certificate;
+	r->tls = s->tls == NULL ? NULL : tls_context_get(s->tls);
 	fd = settings_listen(s->address, why, why_len);
-	return fd == -1 ? -1 : rest_door_open(&r->tcp, r, fd, false, why,
-	    why_len);
+	if (fd == -1)
+		return -1;
+	return r->tls != NULL ? tls_open(r, fd, why, why_len) :
+	    rest_door_open(&r->tcp, r, fd, false, why, why_len);
 }
 
 static int
@@ -228,6 +302,7 @@ rest_open(struct loop *l, const struct rest_settings *s, char *why,
 	r->admission = s->admission;
 	r->leases = s->leases;
 	r->store = s->store;
+	r->rules = s->rules;
 	LIST_INIT(&r->requests);
 	TAILQ_INIT(&r->plans);
 	rest_rates_init(&r->rates, s->rate_per_s == 0 ? REST_RATE_PER_S :
@@ -238,6 +313,14 @@ rest_open(struct loop *l, const struct rest_settings *s, char *why,
 		return r;
 	rest_close(r);
 	return NULL;
+}
+
+void
+rest_certificate(struct rest *r, struct tls_context *c)
+{
+	rest_tls_replace(r->tcp.tls, c);
+	tls_context_put(r->tls);
+	r->tls = tls_context_get(c);
 }
 
 /* libmicrohttpd stops only without suspended connections. */
@@ -265,6 +348,8 @@ rest_close(struct rest *r)
 	if (r->socket_path != NULL)
 		(void)unlink(r->socket_path);
 	plans_free(r);
+	if (r->tls != NULL)
+		tls_context_put(r->tls);
 	explicit_bzero(r->token.text, sizeof(r->token.text));
 	free(r->token.file);
 	free(r->socket_path);

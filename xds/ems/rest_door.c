@@ -16,8 +16,8 @@
 enum { DROPPED_MAX = 2 * STORE_WRITE_MAX, STEP_BYTES = 4096 };
 
 static const struct rest_route routes[] = {
-#define ROUTE(method, path, function, body, arguments)			\
-	{ method, path, function, body, arguments },
+#define ROUTE(method, path, function, needs, body, arguments)		\
+	{ method, path, function, REST_ ## needs, body, arguments },
 #include "xds/ems/rest.def"
 #undef ROUTE
 };
@@ -358,6 +358,7 @@ head_take(struct request *q, const char *url, const char *method)
 {
 	const char *expect;
 
+	q->path = url;
 	if (*url != '/' || !route_find(q, url, method) ||
 	    !rest_may(q) || !body_promised(q))
 		goto refused;

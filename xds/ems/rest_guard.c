@@ -1,126 +1,24 @@
 /*
- * xds/ems/rest_guard.c - who may ask, and how often (rest_inside.h).
+ * xds/ems/rest_guard.c - who asks, and how often (rest_inside.h).
  *
- *   unix socket   its uid                              a rate
- *   TCP           its address, Origin, Host, a token   a rate
+ *   unix socket   its uid                                   a rate
+ *   TCP           its address, Origin, Host, rest_who.c     a rate
  *
  * A page of somebody else's in a browser here could reach a loopback address.
  * It says where it is from (Origin), or, when its own name was made to lead
  * here, it says that name (Host): so, where no token is asked for, Host is an
- * address or localhost. Source: RFC 6750 (Bearer), 6454 (Origin).
+ * address or localhost. Not with TLS: no certificate of ours has that name, so
+ * the browser leaves. Source: RFC 6454 (Origin).
  */
 #include "xds/ems/rest_inside.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "shm/log.h"
 #include "xds/guard.h"
 
-enum { WRONG_TOKEN_COSTS = 20, KEY_BYTES = 64, CALLED_MAX = 100 };
-
-/* ---- the token */
-
-/* In as much time for one as for any other. */
-static bool
-token_is(const struct rest_token *t, const char *said)
-{
-	char padded[sizeof(t->text)] = "";
-	size_t n = strlen(said);
-	volatile unsigned char differs = n >= sizeof(padded);
-
-	memcpy(padded, said, n < sizeof(padded) ? n : 0);
-	for (size_t i = 0; i < sizeof(padded); i++)
-		differs |= (unsigned char)(padded[i] ^ t->text[i]);
-	explicit_bzero(padded, sizeof(padded));
-	return differs == 0;
-}
-
-static int
-token_set(struct rest_token *t, char *text, size_t n, char *why,
-    size_t why_len)
-{
-	while (n > 0 && strchr(" \t\r\n", text[n - 1]) != NULL)
-		n--;
-	text[n] = '\0';
-	if (n < REST_TOKEN_MIN || n > REST_TOKEN_MAX || strcspn(text,
-	    " \t\r\n") != n)
-		return why_set(why, why_len, "%s: a token of %zu characters, "
-		    "expected one line of %d to %d without blanks", t->file, n,
-		    REST_TOKEN_MIN, REST_TOKEN_MAX);
-	memset(t->text, 0, sizeof(t->text));
-	memcpy(t->text, text, n);
-	return 0;
-}
-
-static int64_t
-changed_ns(const struct stat *s)
-{
-	return (int64_t)s->st_mtim.tv_sec * 1000000000 + s->st_mtim.tv_nsec;
-}
-
-int
-rest_token_read(struct rest_token *t, char *why, size_t why_len)
-{
-	char text[REST_TOKEN_MAX + 64];
-	int fd = open(t->file, O_RDONLY | O_CLOEXEC), rc;
-	ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof(text) - 1);
-	struct stat s;
-
-	if (n >= 0 && fstat(fd, &s) == 0) {
-		t->changed_ns = changed_ns(&s);
-		t->inode = s.st_ino;
-		rc = token_set(t, text, (size_t)n, why, why_len);
-	} else
-		rc = why_set(why, why_len, "can't read \"%s\": %s", t->file,
-		    strerror(errno));
-	explicit_bzero(text, sizeof(text));
-	if (fd != -1)
-		close(fd);
-	return rc;
-}
-
-/* Another file of that name counts from the next request on. */
-static void
-token_follow(struct rest_token *t)
-{
-	char why[REST_WHY_BYTES];
-	struct stat s;
-
-	if (stat(t->file, &s) == -1 || (changed_ns(&s) == t->changed_ns &&
-	    s.st_ino == t->inode))
-		return;
-	if (rest_token_read(t, why, sizeof(why)) == -1)
-		log_error("REST's token stays as it was: %s", why);
-	else
-		log_info("REST's token was read anew of %s", t->file);
-}
-
-static bool
-token_check(struct request *q, const char *key)
-{
-	static const char bearer[] = "Bearer ";
-	const char *said = request_header(q, "Authorization");
-	struct rest *r = q->rest;
-
-	if (r->token.file == NULL)
-		return true;
-	token_follow(&r->token);
-	if (said != NULL && strncasecmp(said, bearer, sizeof(bearer) - 1) == 0
-	    && token_is(&r->token, said + sizeof(bearer) - 1))
-		return true;
-	(void)rest_rates_take(&r->rates, key, strlen(key), WRONG_TOKEN_COSTS,
-	    r->loop->now.ns / 1000000);
-	answer_refuse(q, 401, said == NULL ? "a token is asked for here: "
-	    "Authorization: Bearer TOKEN" : "that is not the token");
-	return false;
-}
+enum { CALLED_MAX = 100 };
 
 /* ---- browsers */
 
@@ -148,15 +46,17 @@ browser_check(struct request *q)
 {
 	const char *host = request_header(q, "Host");
 	const char *origin = request_header(q, "Origin");
+	const char *scheme = q->door->tls == NULL ? "http://" : "https://";
+	size_t n = strlen(scheme);
 
-	if (origin != NULL && (host == NULL || strncmp(origin, "http://", 7) !=
-	    0 || strcmp(origin + 7, host) != 0)) {
+	if (origin != NULL && (host == NULL || strncmp(origin, scheme, n) !=
+	    0 || strcmp(origin + n, host) != 0)) {
 		answer_refuse(q, 403, "a page of %.100s may not ask here",
 		    origin);
 		return false;
 	}
-	if (q->rest->token.file != NULL || host == NULL ||
-	    host_is_plain(host))
+	if (q->rest->token.file != NULL || q->door->tls != NULL ||
+	    host == NULL || host_is_plain(host))
 		return true;
 	answer_refuse(q, 403, "Host is \"%.100s\", expected an address or "
 	    "localhost where no token is asked for", host);
@@ -172,7 +72,7 @@ info_of(struct request *q, enum MHD_ConnectionInfoType what)
 }
 
 static void
-uid_of(struct request *q, char key[KEY_BYTES])
+uid_of(struct request *q, char key[REST_KEY_BYTES])
 {
 	const union MHD_ConnectionInfo *i = info_of(q,
 	    MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -181,13 +81,13 @@ uid_of(struct request *q, char key[KEY_BYTES])
 
 	if (i != NULL && getsockopt(i->connect_fd, SOL_SOCKET, SO_PEERCRED, &u,
 	    &n) == 0)
-		snprintf(key, KEY_BYTES, "uid %u", u.uid);
+		snprintf(key, REST_KEY_BYTES, "uid %u", u.uid);
 	else
-		snprintf(key, KEY_BYTES, "unix socket");
+		snprintf(key, REST_KEY_BYTES, "unix socket");
 }
 
 static void
-address_of(struct request *q, char key[KEY_BYTES])
+address_of(struct request *q, char key[REST_KEY_BYTES])
 {
 	const union MHD_ConnectionInfo *i = info_of(q,
 	    MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -197,8 +97,8 @@ address_of(struct request *q, char key[KEY_BYTES])
 	    sin6_addr : &((const struct sockaddr_in *)(const void *)a)->
 	    sin_addr;
 
-	if (ip == NULL || inet_ntop(a->sa_family, ip, key, KEY_BYTES) == NULL)
-		snprintf(key, KEY_BYTES, "TCP");
+	if (ip == NULL || inet_ntop(a->sa_family, ip, key, REST_KEY_BYTES) == NULL)
+		snprintf(key, REST_KEY_BYTES, "TCP");
 }
 
 /* R3 */
@@ -224,20 +124,13 @@ who_set(struct request *q, const char *key)
 	return true;
 }
 
-static bool
-is_open_to_all(const struct request *q)
-{
-	return q->route->answer == rest_healthz ||
-	    q->route->answer == rest_readyz;
-}
-
 bool
 rest_may(struct request *q)
 {
 	struct rest *r = q->rest;
-	char key[KEY_BYTES];
+	char key[REST_KEY_BYTES];
 
-	if (is_open_to_all(q))
+	if (q->route->needs == REST_OPEN)
 		return true;
 	if (q->door->local)
 		uid_of(q, key);
@@ -249,7 +142,7 @@ rest_may(struct request *q)
 		    "second, come again later", key, r->rates.per_s);
 		return false;
 	}
-	if (!q->door->local && (!browser_check(q) || !token_check(q, key)))
+	if (!q->door->local && (!browser_check(q) || !rest_who(q, key)))
 		return false;
 	return who_set(q, key);
 }

@@ -3,7 +3,8 @@
  *
  *   rest.c          opening, listening, the loop's turns
  *   rest_door.c     a request from libmicrohttpd, and its answer back
- *   rest_guard.c    who may: tokens, Origin and Host, rates
+ *   rest_guard.c    how often; pages of others; who it is, for history
+ *   rest_who.c      who may what: the token, certificates
  *   rest_answer.c   making an answer; asking the store
  *   rest_item.c     GET of intents; history, diff
  *   rest_apply.c    writes: one or several, plan, rollback
@@ -22,11 +23,13 @@
 
 #include "xds/ems/rest.h"
 #include "xds/ems/rest_rate.h"
+#include "xds/ems/rest_tls.h"
 #include "xds/print.h"
 
 enum {
 	REST_WHO_BYTES = STORE_NAME_MAX + 1, REST_WHY_BYTES = 1024,
 	REST_TOKEN_MIN = 16, REST_TOKEN_MAX = 256,
+	REST_KEY_BYTES = INTENT_NAME_MAX + 1, REST_WRONG_COSTS = 20,
 	REST_HELD_BYTES = 64 << 20,	/* R2: bodies and plans, each */
 	REST_PLANS_MAX = 100, REST_PLAN_MS = 3600 * 1000,
 	REST_TITLE_BYTES = INTENT_NAME_MAX + 64,
@@ -34,9 +37,14 @@ enum {
 
 struct request;
 
+/* Of a caller, what it must be for a route: anybody, somebody whom we know,
+ * somebody who may speak for a service, a writer. */
+enum rest_needs { REST_OPEN, REST_READ, REST_REGISTER, REST_WRITE };
+
 struct rest_route {
 	const char	*method, *path;
 	void		(*answer)(struct request *q);
+	enum rest_needs	 needs;
 	size_t		 body_max;
 	const char	*arguments;
 };
@@ -55,6 +63,7 @@ struct rest_door {
 	struct task	 task;
 	struct timer	 timer;
 	int		 epoll_fd;
+	struct rest_tls	*tls;		/* in front of it, or NULL */
 	bool		 local;		/* the unix socket */
 };
 
@@ -68,8 +77,10 @@ struct rest {
 	struct leases	*leases;
 	struct store	*store;
 	struct rest_door tcp, local;
-	bool		 loopback;
 	char		*socket_path;	/* or NULL */
+	struct tls_context *tls;	/* or NULL */
+	bool		 by_certificate;	/* some may what others may not */
+	struct who_rules rules;
 	struct rest_token token;
 	struct rest_rates rates;
 	LIST_HEAD(, request) requests;
@@ -87,7 +98,10 @@ struct request {
 	struct rest_door *door;
 	struct MHD_Connection *connection;	/* NULL: the caller is gone */
 	const struct rest_route *route;
+	const char	*path;		/* libmicrohttpd's */
 	char		 who[REST_WHO_BYTES];
+	/* REST_REGISTER: may what these names may; NULL: may all. */
+	const char	*names;
 	enum intent_noun noun;
 	char		 name[INTENT_NAME_MAX + 1];
 	char		*body;		/* NUL behind it */
@@ -169,10 +183,19 @@ void	rest_door_close(struct rest_door *d);
 /* ---- rest_guard.c */
 /* Who it is, and whether that may be. False: it is answered. */
 bool	rest_may(struct request *q);
+
+/* ---- rest_who.c */
+/* By TCP: whether who asks may have it. key is his address, and what the
+ * history calls him from then on. False: it is answered. */
+bool	rest_who(struct request *q, char key[REST_KEY_BYTES]);
+/* Who it is, to those who ask who may register what. */
+struct who rest_who_is(const struct request *q);
+/* Whether it may speak of that lease. False: it is answered. */
+bool	rest_who_may(struct request *q, const char *lease);
 int	rest_token_read(struct rest_token *t, char *why, size_t why_len);
 
 /* ---- the routes */
-#define ROUTE(method, path, function, body, arguments)			\
+#define ROUTE(method, path, function, needs, body, arguments)		\
 	void	function(struct request *q);
 #include "xds/ems/rest.def"
 #undef ROUTE

@@ -60,7 +60,9 @@ registered(void *arg, const struct lease_answer *a)
 
 	if (!answer_waited(q))
 		return;
-	if (a->result != STORE_OK)
+	if (a->denied)
+		answer_refuse(q, 403, "%s", a->why);
+	else if (a->result != STORE_OK)
 		answer_store(q, a->result, a->why);
 	else if ((p = answer_begin(q, 200)) != NULL) {
 		epoch_print(p, a);
@@ -86,6 +88,7 @@ rest_register(struct request *q)
 {
 	const RegisterRequest *m = message_take(q,
 	    &godwit__ems__v1__register_request__descriptor);
+	const struct who who = rest_who_is(q);
 	struct lease_request r;
 
 	if (m == NULL)
@@ -93,7 +96,8 @@ rest_register(struct request *q)
 	r = (struct lease_request){ .id = m->id, .service = m->service,
 	    .region = m->region, .zone = m->zone, .address = m->address,
 	    .port = m->port, .weight = m->weight, .version = m->version,
-	    .ttl_ms = m->ttl_ms };
+	    .ttl_ms = m->ttl_ms,
+	    .who = &who };
 	answer_wait(q);
 	if (lease_register(q->rest->leases, &r, registered, q) == 0)
 		return;
@@ -107,7 +111,7 @@ rest_heartbeat(struct request *q)
 	const HeartbeatRequest *m = message_take(q,
 	    &godwit__ems__v1__heartbeat_request__descriptor);
 
-	if (m == NULL)
+	if (m == NULL || !rest_who_may(q, m->id))
 		return;
 	switch (lease_heartbeat(q->rest->leases, m->id, m->epoch)) {
 	case STORE_OK:
@@ -131,7 +135,7 @@ rest_deregister(struct request *q)
 	const DeregisterRequest *m = message_take(q,
 	    &godwit__ems__v1__deregister_request__descriptor);
 
-	if (m == NULL)
+	if (m == NULL || !rest_who_may(q, m->id))
 		return;
 	answer_wait(q);
 	if (lease_deregister(q->rest->leases, m->id, m->epoch, deregistered,

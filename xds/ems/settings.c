@@ -46,6 +46,10 @@ fill(struct settings *s, const Settings *m)
 	s->certificate = m->tls == NULL ? "" : m->tls->certificate;
 	s->key = m->tls == NULL ? "" : m->tls->key;
 	s->ca = m->tls == NULL ? "" : m->tls->ca;
+	s->rest_certificate = m->rest_tls == NULL ? "" :
+	    m->rest_tls->certificate;
+	s->rest_key = m->rest_tls == NULL ? "" : m->rest_tls->key;
+	s->rest_ca = m->rest_tls == NULL ? "" : m->rest_tls->ca;
 	s->clear_text = m->clear_text;
 	s->any_certificate = m->any_certificate;
 	s->state_dir = or(m->state_dir, folder("STATE_DIRECTORY",
@@ -71,6 +75,30 @@ address_check(const char *what, const char *text, char *why, size_t why_len)
 	    what, text);
 }
 
+/* A token or a certificate says who may write, and nobody on the way sees the
+ * token, unless the operator says that it is well so. */
+static int
+rest_check(const struct settings *s, char *why, size_t why_len)
+{
+	bool tls = *s->rest_certificate != '\0';
+
+	if (tls != (*s->rest_key != '\0') || (*s->rest_ca != '\0' && !tls))
+		return why_set(why, why_len, "rest_tls has not both of "
+		    "certificate and key, expected both, and ca or not");
+	if (*s->rest_listen == '\0' || settings_is_loopback(s->rest_listen))
+		return 0;
+	if (!tls && !s->clear_text)
+		return why_set(why, why_len, "rest_listen is %s, and there is "
+		    "no rest_tls: expected certificates, or clear_text: true, "
+		    "which lets everyone on the way read the token",
+		    s->rest_listen);
+	if (*s->rest_token_file == '\0' && *s->rest_ca == '\0')
+		return why_set(why, why_len, "rest_listen is %s, and there is "
+		    "neither rest_token_file nor a ca in rest_tls, which "
+		    "would let everyone write", s->rest_listen);
+	return 0;
+}
+
 static int
 check(const struct settings *s, char *why, size_t why_len)
 {
@@ -91,11 +119,8 @@ check(const struct settings *s, char *why, size_t why_len)
 		return why_set(why, why_len, "listen is %s, and there is no "
 		    "tls: expected certificates, or clear_text: true, which "
 		    "lets everyone who reaches it be a proxy", s->listen);
-	if (*s->rest_listen != '\0' && *s->rest_token_file == '\0' &&
-	    !settings_is_loopback(s->rest_listen))
-		return why_set(why, why_len, "rest_listen is %s, and there is "
-		    "no rest_token_file, which would let everyone write",
-		    s->rest_listen);
+	if (rest_check(s, why, why_len) == -1)
+		return -1;
 	if (!intent_name_is_good(s->mesh))
 		return why_set(why, why_len, "mesh is \"%.100s\", expected "
 		    "letters, digits, \".\", \"_\", \"-\"", s->mesh);

@@ -17,6 +17,8 @@ struct settings {
 	const char	*listen, *rest_listen;	/* rest_listen "": none */
 	const char	*rest_token_file;	/* "" : none */
 	const char	*certificate, *key, *ca;	/* all, or all "" */
+	const char	*rest_certificate, *rest_key;	/* both, or "" */
+	const char	*rest_ca;	/* "": none */
 	const char	*state_dir, *run_dir;
 	const char	*mesh, *region_header, *proxy_listen, *proxy_tls;
 	uint32_t	 connections_max;
