@@ -14,7 +14,7 @@
 
 #include "shm/log.h"
 
-enum { PATIENCE_S = 10, STEP_BYTES = 64 << 10 };
+enum { PATIENCE_S = 10, STEP_BYTES = 64 << 10, HOST_BYTES = 256 };
 
 /* Nobody there, or nobody who may be asked by us. */
 static int
@@ -57,24 +57,34 @@ open_socket(const struct question *q, char *why, size_t why_len)
 	return fd;
 }
 
-/* "HOST:PORT" or "[::1]:PORT", taken apart. */
+/* Of "HOST:PORT" or "[::1]:PORT"; where the port is, or NULL. */
+static const char *
+host_read(const char *where, char host[HOST_BYTES])
+{
+	const char *colon = strrchr(where, ':');
+	size_t n = colon == NULL ? 0 : (size_t)(colon - where);
+	bool six = n > 2 && where[0] == '[' && where[n - 1] == ']';
+
+	if (n == 0 || n >= HOST_BYTES)
+		return NULL;
+	snprintf(host, HOST_BYTES, "%.*s", (int)(six ? n - 2 : n),
+	    where + six);
+	return colon + 1;
+}
+
 static int
 host_find(const struct question *q, struct addrinfo **found, char *why,
     size_t why_len)
 {
 	static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	const char *colon = strrchr(q->where, ':');
-	char host[256];
-	size_t n = colon == NULL ? 0 : (size_t)(colon - q->where);
-	bool six = n > 2 && q->where[0] == '[' && q->where[n - 1] == ']';
+	char host[HOST_BYTES];
+	const char *port = host_read(q->where, host);
 	int rc;
 
-	if (n == 0 || n >= sizeof(host))
+	if (port == NULL)
 		return why_set(why, why_len, "\"%s\" is no HOST:PORT",
 		    q->where);
-	snprintf(host, sizeof(host), "%.*s", (int)(six ? n - 2 : n),
-	    q->where + six);
-	rc = getaddrinfo(host, colon + 1, &hints, found);
+	rc = getaddrinfo(host, port, &hints, found);
 	return rc == 0 ? 0 : why_set(why, why_len, "%s: %s", q->where,
 	    gai_strerror(rc));
 }
@@ -98,6 +108,32 @@ open_tcp(const struct question *q, char *why, size_t why_len)
 	return at != NULL ? fd : open_fail(q, fd, why, why_len);
 }
 
+/* Who is asked: by TLS, or not. */
+struct line {
+	int		 fd;
+	struct ask_tls	*tls;		/* or NULL */
+};
+
+static ssize_t
+line_recv(const struct line *l, char *to, size_t n)
+{
+	return l->tls != NULL ? ask_tls_recv(l->tls, to, n) :
+	    recv(l->fd, to, n, 0);
+}
+
+static bool
+line_send(const struct line *l, const char *at, size_t n)
+{
+	ssize_t sent;
+
+	if (l->tls != NULL)
+		return ask_tls_send(l->tls, at, n);
+	for (; n > 0; at += sent, n -= (size_t)sent)
+		if ((sent = send(l->fd, at, n, MSG_NOSIGNAL)) <= 0)
+			return false;
+	return true;
+}
+
 /* What was read, all of it. */
 struct text {
 	char		*at;
@@ -119,18 +155,21 @@ grow(struct text *t)
 }
 
 static int
-read_all(int fd, struct text *t, char *why, size_t why_len)
+read_all(const struct line *l, struct text *t, char *why, size_t why_len)
 {
 	ssize_t n;
 
 	for (;;) {
 		if (!grow(t))
 			return why_set(why, why_len, "no memory");
-		n = recv(fd, t->at + t->n, STEP_BYTES, 0);
+		n = line_recv(l, t->at + t->n, STEP_BYTES);
 		if (n == 0)
 			break;
 		if (n > 0)
 			t->n += (size_t)n;
+		else if (l->tls != NULL && *ask_tls_why(l->tls) != '\0')
+			return why_set(why, why_len, "%s",
+			    ask_tls_why(l->tls));
 		else if (errno == EAGAIN)
 			return why_set(why, why_len, "it took the question "
 			    "and said nothing for %d s", PATIENCE_S);
@@ -161,17 +200,6 @@ take_apart(struct text *t, struct answer *a, char *why, size_t why_len)
 	return 0;
 }
 
-static bool
-send_all(int fd, const char *at, size_t n)
-{
-	ssize_t sent;
-
-	for (; n > 0; at += sent, n -= (size_t)sent)
-		if ((sent = send(fd, at, n, MSG_NOSIGNAL)) <= 0)
-			return false;
-	return true;
-}
-
 static int
 head_write(const struct question *q, char *head, size_t head_len)
 {
@@ -186,11 +214,11 @@ head_write(const struct question *q, char *head, size_t head_len)
 	return n < 0 || (size_t)n >= head_len ? -1 : n;
 }
 
-/* Who refuses a body answers before he took all of it: what he says counts
- * more than that he did not. */
+/* Who refuses a body, or us, answers before he took all of it: what he says
+ * counts more than that he did not. */
 static int
-talk(int fd, const struct question *q, struct answer *a, char *why,
-    size_t why_len)
+talk(const struct line *l, const struct question *q, struct answer *a,
+    char *why, size_t why_len)
 {
 	struct text t = { 0 };
 	char head[8192];
@@ -198,10 +226,10 @@ talk(int fd, const struct question *q, struct answer *a, char *why,
 
 	if (n == -1)
 		return why_set(why, why_len, "the question is too long");
-	if (!send_all(fd, head, (size_t)n))
+	if (!line_send(l, head, (size_t)n) && l->tls == NULL)
 		return why_set(why, why_len, "%s", strerror(errno));
-	(void)send_all(fd, q->body, q->body_n);
-	if (read_all(fd, &t, why, why_len) == 0)
+	(void)line_send(l, q->body, q->body_n);
+	if (read_all(l, &t, why, why_len) == 0)
 		rc = take_apart(&t, a, why, why_len);
 	if (rc == 0) {
 		memmove(t.at, a->body, a->len + 1);
@@ -211,16 +239,35 @@ talk(int fd, const struct question *q, struct answer *a, char *why,
 	return rc;
 }
 
+static int
+talk_by_tls(int fd, const struct question *q, struct answer *a, char *why,
+    size_t why_len)
+{
+	struct line l = { .fd = fd };
+	char host[HOST_BYTES];
+	int rc;
+
+	(void)host_read(q->where, host);	/* it was found by it */
+	l.tls = ask_tls_open(fd, host, &q->files, why, why_len);
+	if (l.tls == NULL)
+		return -1;
+	rc = talk(&l, q, a, why, why_len);
+	ask_tls_close(l.tls);
+	return rc;
+}
+
 int
 ask(const struct question *q, struct answer *a, char *why, size_t why_len)
 {
 	char said[512];
 	int fd = q->tcp ? open_tcp(q, why, why_len) : open_socket(q, why,
 	    why_len), rc;
+	const struct line plain = { .fd = fd };
 
 	if (fd == -1)
 		return -1;
-	rc = talk(fd, q, a, said, sizeof(said));
+	rc = q->tls ? talk_by_tls(fd, q, a, said, sizeof(said)) :
+	    talk(&plain, q, a, said, sizeof(said));
 	close(fd);
 	return rc == 0 ? 0 : why_set(why, why_len, "%s: %s", q->where, said);
 }

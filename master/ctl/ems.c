@@ -1,7 +1,8 @@
 /*
  * master/ctl/ems.c - see ems.h. Where it asks: --ems, else $GODWIT_EMS, else
  * the socket of a godwit-ems that runs as a service, else the one in this
- * folder. Exit codes are main.c's.
+ * folder; the files that go with it, as said or as in $GODWIT_EMS_... Exit
+ * codes are main.c's.
  */
 #include "master/ctl/ems.h"
 
@@ -68,6 +69,9 @@ ems_usage(const char *what, const char *word)
 static const struct option longs[] = {
 	{ "ems", required_argument, NULL, 'e' },
 	{ "token-file", required_argument, NULL, 't' },
+	{ "ca", required_argument, NULL, 'A' },
+	{ "cert", required_argument, NULL, 'C' },
+	{ "key", required_argument, NULL, 'K' },
 	{ "why", required_argument, NULL, 'w' },
 	{ "plan", required_argument, NULL, 'p' },
 	{ "version", required_argument, NULL, 'v' },
@@ -89,7 +93,8 @@ static int
 option_take(struct ems_ctl *c, int found, const char *word)
 {
 	const struct { int letter; const char **to; } texts[] = {
-		{ 'e', &c->where }, { 't', &c->token_file }, { 'w', &c->why },
+		{ 'e', &c->where }, { 't', &c->token_file }, { 'A', &c->ca },
+		{ 'C', &c->cert }, { 'K', &c->key }, { 'w', &c->why },
 		{ 'p', &c->plan }, { 'v', &c->version }, { 'r', &c->revision },
 		{ 'l', &c->limit }, { 'i', &c->id }, { 'z', &c->zone },
 		{ 'W', &c->weight }, { 'L', &c->label }, { 'T', &c->ttl },
@@ -152,27 +157,36 @@ token_read(struct ems_ctl *c, const char *file)
 	return good ? 0 : 1;
 }
 
+/* Takes it off the front. */
+static bool
+begins(const char **text, const char *with)
+{
+	size_t n = strlen(with);
+
+	if (strncmp(*text, with, n) != 0)
+		return false;
+	*text += n;
+	return true;
+}
+
 static int
 where_read(struct ems_ctl *c, const char *where)
 {
-	static const char http[] = "http://", local[] = "unix:";
-	bool tcp = strncmp(where, http, sizeof(http) - 1) == 0;
+	bool http = begins(&where, "http://"), https = begins(&where,
+	    "https://"), tcp = http || https;
 	char *to = tcp ? c->host : c->socket_path;
 	size_t room = tcp ? sizeof(c->host) : sizeof(c->socket_path);
 
-	if (tcp)
-		where += sizeof(http) - 1;
-	else if (strncmp(where, local, sizeof(local) - 1) == 0)
-		where += sizeof(local) - 1;
-	else if (strchr(where, '/') == NULL)
-		return ems_usage("--ems is http://HOST:PORT or unix:PATH, "
-		    "not ", where);
+	if (!tcp && !begins(&where, "unix:") && strchr(where, '/') == NULL)
+		return ems_usage("--ems is https://HOST:PORT, "
+		    "http://HOST:PORT or unix:PATH, not ", where);
 	if (strlen(where) >= room)
 		return ems_usage("too long: ", where);
 	strcpy(to, where);
 	if (tcp)
 		to[strcspn(to, "/")] = '\0';
 	c->question.tcp = tcp;
+	c->question.tls = https;
 	c->question.where = to;
 	return 0;
 }
@@ -192,21 +206,45 @@ who_set(struct ems_ctl *c)
 	c->question.who = *c->who == '\0' ? NULL : c->who;
 }
 
+static const char *
+or_env(const char *said, const char *name)
+{
+	const char *env = said != NULL ? said : getenv(name);
+
+	return env == NULL || *env == '\0' ? NULL : env;
+}
+
+static int
+files_read(struct ems_ctl *c)
+{
+	struct ask_tls_files *f = &c->question.files;
+
+	f->ca = or_env(c->ca, "GODWIT_EMS_CA");
+	f->certificate = or_env(c->cert, "GODWIT_EMS_CERT");
+	f->key = or_env(c->key, "GODWIT_EMS_KEY");
+	if (f->ca == NULL)
+		return ems_usage("https:// needs --ca FILE, by which "
+		    "godwit-ems is known", "");
+	if ((f->certificate == NULL) != (f->key == NULL))
+		return ems_usage("--cert and --key go together", "");
+	return 0;
+}
+
 static int
 question_init(struct ems_ctl *c)
 {
-	const char *where = c->where != NULL ? c->where : getenv("GODWIT_EMS");
-	const char *token = c->token_file != NULL ? c->token_file :
-	    getenv("GODWIT_EMS_TOKEN_FILE");
+	const char *where = or_env(c->where, "GODWIT_EMS");
+	const char *token = or_env(c->token_file, "GODWIT_EMS_TOKEN_FILE");
 	int rc;
 
 	if (where == NULL)
 		where = access(SERVICE_SOCKET, F_OK) == 0 ?
 		    "unix:" SERVICE_SOCKET : "unix:./ems.sock";
 	c->question.hint = "does godwit-ems run? --ems unix:PATH or "
-	    "http://HOST:PORT says where";
+	    "https://HOST:PORT says where";
 	who_set(c);
-	if ((rc = where_read(c, where)) != 0)
+	if ((rc = where_read(c, where)) != 0 || (c->question.tls &&
+	    (rc = files_read(c)) != 0))
 		return rc;
 	return token == NULL ? 0 : token_read(c, token);
 }
@@ -331,7 +369,8 @@ conflict_print(const struct yaml_node *n)
 }
 
 static int
-refusal_print(const struct yaml_node *root, int status)
+refusal_print(const struct ems_ctl *c, const struct yaml_node *root,
+    int status)
 {
 	const struct yaml_node *conflicts = ems_items(root, "conflicts");
 	const char *why = ems_text(root, "error");
@@ -341,7 +380,8 @@ refusal_print(const struct yaml_node *root, int status)
 		putc((unsigned char)*why < ' ' || *why == 0x7f ? '?' : *why,
 		    stderr);
 	if (status == 401)
-		fprintf(stderr, "; --token-file FILE has it");
+		fprintf(stderr, "; --token-file FILE has it%s",
+		    c->question.tls ? ", or --cert and --key" : "");
 	putc('\n', stderr);
 	if (status == 409 || status == 428)
 		conflict_print(root);
@@ -395,7 +435,7 @@ ems_asked(struct ems_ctl *c, const char *method, const struct ems_path *path,
 		return NULL;
 	y = answer_read(&a);
 	if (y != NULL && a.status != 200) {
-		refusal_print(yaml_root(y), a.status);
+		refusal_print(c, yaml_root(y), a.status);
 		yaml_close(y);
 		y = NULL;
 	}
@@ -418,7 +458,7 @@ ems_do(struct ems_ctl *c, const char *method, const struct ems_path *path,
 		rc = a.status != 200;
 	} else if ((y = answer_read(&a)) != NULL) {
 		rc = a.status == 200 ? show(yaml_root(y)) :
-		    refusal_print(yaml_root(y), a.status);
+		    refusal_print(c, yaml_root(y), a.status);
 		yaml_close(y);
 	}
 	free(a.body);

@@ -22,8 +22,8 @@ enum { EMS_PATH_BYTES = 8192, EMS_WHY_BYTES = 1024 };
 
 struct ems_ctl {
 	/* Of the command line; NULL where nothing was said. */
-	const char	*where;		/* unix:PATH, http://HOST:PORT */
-	const char	*token_file;
+	const char	*where;		/* unix:PATH, http[s]://HOST:PORT */
+	const char	*token_file, *ca, *cert, *key;
 	const char	*why, *plan, *version, *revision, *limit;
 	const char	*id, *zone, *weight, *label, *ttl;
 	bool		 json, force, confirm, now, keep;

@@ -61,14 +61,21 @@ static const char help[] =
     "  -V                   version\n"
     "  -h                   this\n"
     "\n"
-    "  godwitctl [--ems WHERE] [--token-file FILE] [-o json] WORD\n"
+    "  godwitctl [--ems WHERE] [--token-file FILE]\n"
+    "            [--ca FILE [--cert FILE --key FILE]] [-o json] WORD\n"
     "\n";
 
 static const char help_end[] =
     "\n"
-    "  --ems WHERE          unix:PATH or http://HOST:PORT [$GODWIT_EMS, else\n"
-    "                       /run/godwit-ems/ems.sock, else ./ems.sock]\n"
+    "  --ems WHERE          unix:PATH, https://HOST:PORT or http://HOST:PORT\n"
+    "                       [$GODWIT_EMS, else /run/godwit-ems/ems.sock, else\n"
+    "                       ./ems.sock]\n"
     "  --token-file FILE    what it asks for by TCP [$GODWIT_EMS_TOKEN_FILE]\n"
+    "  --ca FILE            https: whose certificate it must have, with HOST as\n"
+    "                       one of its names [$GODWIT_EMS_CA]\n"
+    "  --cert FILE, --key FILE\n"
+    "                       https: ours, in place of a token [$GODWIT_EMS_CERT,\n"
+    "                       $GODWIT_EMS_KEY]\n"
     "  -o json              the answer as it came\n"
     "  -w, --why TEXT       of a write, for its history\n"
     "  --version N          that delete expects\n"
@@ -253,6 +260,15 @@ option_take(struct options *o, struct ems_ctl *e, int found, const char *word)
 	case 't':
 		e->token_file = optarg;
 		return GO_ON;
+	case 'A':
+		e->ca = optarg;
+		return GO_ON;
+	case 'C':
+		e->cert = optarg;
+		return GO_ON;
+	case 'K':
+		e->key = optarg;
+		return GO_ON;
 	case 'h':
 		return help_print();
 	case 'V':
@@ -270,6 +286,9 @@ main(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "ems", required_argument, NULL, 'e' },
 		{ "token-file", required_argument, NULL, 't' },
+		{ "ca", required_argument, NULL, 'A' },
+		{ "cert", required_argument, NULL, 'C' },
+		{ "key", required_argument, NULL, 'K' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
