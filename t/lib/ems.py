@@ -116,14 +116,15 @@ class Ems:
             "127.0.0.1", self.rest_port, timeout=PATIENCE_S))
         return contextlib.closing(c)
 
-    def rest(self, method, path, body=None, headers=None, local=False):
-        """One request on a connection of its own; a body that is neither
-        text nor bytes goes as JSON. local: by the unix socket."""
+    def rest(self, method, path, body=None, headers=None, local=False,
+             via=None):
+        """One request on a connection of its own (or via); a body that is
+        neither text nor bytes goes as JSON. local: by the unix socket."""
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
         if isinstance(body, str):
             body = body.encode()
-        with self.connection(local) as c:
+        with via or self.connection(local) as c:
             c.request(method, path, body, headers or {})
             return Rest(c.getresponse())
 
