@@ -13,7 +13,7 @@ _godwitctl()
 	local words='status ready config certs stats generations apply plan get list
 	    delete diff history rollback register deregister services leases
 	    proxies'
-	local options='--ems --token-file --why --plan --version --revision
+	local options='--ems --token-file --ca --cert --key --why --plan --version --revision
 	    --limit --id --zone --weight --label --ttl --force --confirm --now
 	    --keep --help -c -o -w -V -h'
 	local cur=${COMP_WORDS[COMP_CWORD]} found= at argument=
@@ -24,7 +24,7 @@ _godwitctl()
 	unset 'given[-1]'
 	for at in "${given[@]:1}"; do
 		case $argument,$at in
-		--ems,*|--token-file,*|-c,*)
+		--ems,*|--token-file,*|--ca,*|--cert,*|--key,*|-c,*)
 			asked+=("$argument" "$at") argument= ;;
 		-*,*) argument= ;;
 		*,--force|*,--confirm|*,--now|*,--keep|*,--help|*,-V|*,-h) ;;
@@ -34,11 +34,11 @@ _godwitctl()
 		esac
 	done
 	case $argument,$cur,${said[0]-},${#said[@]} in
-	--token-file,*|-c,*|,[!-]*,apply,*|,,apply,*|,[!-]*,plan,*|,,plan,*)
+	--token-file,*|--ca,*|--cert,*|--key,*|-c,*|,[!-]*,apply,*|,,apply,*|,[!-]*,plan,*|,,plan,*)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
-	--ems,*) found='unix: http://' ;;
+	--ems,*) found='unix: https:// http://' ;;
 	-o,*) found='json run_dir=' ;;
 	-*) ;;
 	,-*) found=$options ;;

@@ -388,7 +388,7 @@ def test_who_guesses_tokens_is_slowed_down(m):
 
 def test_settings_that_are_refused(m):
     for settings, words in (
-            ({"rest_listen": "0.0.0.0:1"}, "no rest_token_file"),
+            ({"rest_listen": "0.0.0.0:1"}, "there is no rest_tls"),
             ({"listen": "0.0.0.0:1"}, "there is no tls"),
             ({"rest_token_file": "/nowhere"}, "/nowhere"),
             ({"rest_token_file": m.write("short", "abc")},
@@ -855,6 +855,7 @@ def test_completion(m):
             (asked + "deregister ", ["tasks-127.0.0.1-8080"]),
             (asked + "apply --why x tas", ["tasks.yaml"]),
             ("godwitctl --ems un", ["unix:"]), ("godwitctl -o j", ["json"]),
+            ("godwitctl --ca tas", ["tasks.yaml"]),
             ("godwitctl get region us ", []),
             ("godwitctl config r", ["routes"]),
             ("godwitctl --ems unix:/none get region ", [])):

@@ -96,8 +96,21 @@ static const struct {
 	{ "listen: 0.0.0.0:1\ntls: {certificate: a, key: b, ca: c}", NULL },
 	{ "tls: {certificate: a}", "tls has not all of certificate, key and "
 	    "ca, expected all or none" },
-	{ "rest_listen: 0.0.0.0:1", "rest_listen is 0.0.0.0:1, and there is no "
-	    "rest_token_file, which would let everyone write" },
+	{ "rest_listen: 0.0.0.0:1\nrest_token_file: t", "rest_listen is "
+	    "0.0.0.0:1, and there is no rest_tls: expected certificates, or "
+	    "clear_text: true, which lets everyone on the way read the "
+	    "token" },
+	{ "rest_listen: 0.0.0.0:1\nclear_text: true", "rest_listen is "
+	    "0.0.0.0:1, and there is neither rest_token_file nor a ca in "
+	    "rest_tls, which would let everyone write" },
+	{ "rest_listen: 0.0.0.0:1\nclear_text: true\nrest_token_file: t",
+	    NULL },
+	{ "rest_listen: 0.0.0.0:1\nrest_tls: {certificate: a, key: b}\n"
+	    "rest_token_file: t", NULL },
+	{ "rest_listen: 0.0.0.0:1\nrest_tls: {certificate: a, key: b, ca: c}",
+	    NULL },
+	{ "rest_tls: {ca: c}", "rest_tls has not both of certificate and key, "
+	    "expected both, and ca or not" },
 	{ "listen: host:1", "listen is \"host:1\", expected ADDRESS:PORT" },
 	{ "mesh: a/b", "mesh is \"a/b\", expected letters, digits, \".\", "
 	    "\"_\", \"-\"" },
