@@ -1,34 +1,29 @@
 /*
  * xds/ems/door.c - see call.h: a port and its connections.
  *
- *   edge ──> accept, ACCEPTS a turn ──> visitor ──> conn ──> call.c
+ *   port.c ──> visitor ──> conn ──> call.c
  */
 #include "xds/ems/call_inside.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "shm/log.h"
 #include "worker/io/address.h"
+#include "xds/ems/port.h"
 
 enum {
-	ACCEPTS = 64, PAUSE_MS = 100, STREAMS = 100, HEADER_BYTES = 65536,
-	HEADERS = 100, HANDSHAKE_MS = 10000,
+	STREAMS = 100, HEADER_BYTES = 65536, HEADERS = 100,
+	HANDSHAKE_MS = 10000,
 	/* What a proxy may send ahead: its requests name what it wants. */
 	WINDOW_BYTES = 1 << 20,
 };
 
 struct door {
-	struct source	 source;
-	struct task	 again;
-	struct timer	 pause;
+	struct port	 port;
 	struct io	*io;
 	struct door_settings settings;
 	LIST_HEAD(, visitor) visitors;
 	size_t		 visitors_n;
-	int		 fd;
 	bool		 draining, full;
 };
 
@@ -89,8 +84,9 @@ peer_text(const struct door *d, int fd, char *to, size_t cap)
 }
 
 static void
-visit(struct door *d, int fd)
+visit(struct port *p, int fd)
 {
+	struct door *d = CONTAINER(p, struct door, port);
 	const struct conn_settings s = {
 	    .h2 = { .server = true, .max_concurrent_streams = STREAMS,
 		.stream_window_bytes = WINDOW_BYTES,
@@ -127,47 +123,7 @@ visit(struct door *d, int fd)
 	d->visitors_n++;
 }
 
-/* ---- the port */
-
-static void
-door_accept(struct door *d)
-{
-	struct sys *sys = d->io->sys;
-	int fd = -1, i;
-
-	for (i = 0; i < ACCEPTS && !d->draining; i++) {
-		if ((fd = sys->accept(sys->ctx, d->fd)) == -1)
-			break;
-		visit(d, fd);
-	}
-	if (i == ACCEPTS) {
-		loop_soon(d->io->loop, &d->again);
-	} else if (fd == -1 && errno != EAGAIN && !d->draining) {
-		log_warn("can't accept a connection: %s; trying again",
-		    strerror(errno));
-		timer_start(&d->io->loop->timers, &d->pause, d->io->loop->now,
-		    PAUSE_MS);
-	}
-}
-
-static void
-door_ready(struct source *s, uint32_t events)
-{
-	(void)events;
-	door_accept(CONTAINER(s, struct door, source));
-}
-
-static void
-door_again(struct task *t)
-{
-	door_accept(CONTAINER(t, struct door, again));
-}
-
-static void
-pause_over(struct timer *t)
-{
-	door_accept(CONTAINER(t, struct door, pause));
-}
+/* ---- life */
 
 struct door *
 door_open(struct io *io, int fd, const struct door_settings *s)
@@ -177,21 +133,14 @@ door_open(struct io *io, int fd, const struct door_settings *s)
 	if (d == NULL)
 		return NULL;
 	d->io = io;
-	d->fd = fd;
 	d->settings = *s;
-	d->source.ready = door_ready;
-	d->again.run = door_again;
-	d->pause.fire = pause_over;
 	LIST_INIT(&d->visitors);
-	if (s->tls != NULL)
-		tls_context_get(s->tls);
-	if (loop_watch(io->loop, fd, &d->source) != 0) {
-		if (s->tls != NULL)
-			tls_context_put(s->tls);
+	if (port_open(&d->port, io->loop, fd, visit) == -1) {
 		free(d);
 		return NULL;
 	}
-	loop_soon(io->loop, &d->again);
+	if (s->tls != NULL)
+		tls_context_get(s->tls);
 	return d;
 }
 
@@ -209,6 +158,7 @@ door_drain(struct door *d)
 	struct visitor *v;
 
 	d->draining = true;
+	port_stop(&d->port);
 	LIST_FOREACH(v, &d->visitors, link) {
 		conn_drain(&v->conn);
 		calls_leave(v);
@@ -223,10 +173,7 @@ door_close(struct door *d)
 	d->draining = true;
 	while (!LIST_EMPTY(&d->visitors))
 		conn_close(&LIST_FIRST(&d->visitors)->conn);
-	loop_forget(d->io->loop, &d->source);
-	loop_cancel(d->io->loop, &d->again);
-	timer_stop(&d->io->loop->timers, &d->pause);
-	d->io->sys->close(d->io->sys->ctx, d->fd);
+	port_close(&d->port);
 	if (d->settings.tls != NULL)
 		tls_context_put(d->settings.tls);
 	free(d);

@@ -22,9 +22,10 @@
 #include "shm/log.h"
 #include "worker/io/address.h"
 #include "worker/io/greeting.h"
+#include "xds/ems/port.h"
 
 enum {
-	ACCEPTS = 64, PAUSE_MS = 100, STEPS = 8, SPAN_BYTES = 16384,
+	STEPS = 8, SPAN_BYTES = 16384,
 	HANDSHAKE_MS = 10000, STALLED_MS = 60000, LINGER_MS = 1000,
 	LINGER_BYTES = 32 << 20, TLS_OUT_BYTES = 65536,
 };
@@ -42,7 +43,7 @@ struct session {
 	struct buf	 up, down;	/* plain; records */
 	enum state	 state;
 	int		 outer_fd, inner_fd;	/* inner: -1 unless OPEN */
-	int		 given_fd;	/* to who serves; -1: names were taken */
+	int		 given_fd;	/* to who serves; -1: names taken */
 	uint32_t	 thrown;	/* away, LEAVING */
 	bool		 began;		/* a byte came */
 	bool		 deaf;		/* who serves reads no more */
@@ -53,15 +54,12 @@ struct session {
 TAILQ_HEAD(sessions, session);
 
 struct rest_tls {
-	struct source	 source;
-	struct task	 again;
-	struct timer	 pause;
+	struct port	 port;
 	struct loop	*loop;
 	struct sys	*sys;
 	struct rest_tls_settings settings;
 	struct sessions	 handshakes, others;	/* the oldest first */
 	size_t		 n;
-	int		 fd;
 	bool		 full;		/* which was said */
 	uint8_t		 in[SPAN_BYTES], plain[SPAN_BYTES];
 };
@@ -447,8 +445,9 @@ address_may_come(struct rest_tls *t, const char *address)
 }
 
 static void
-come(struct rest_tls *t, int fd)
+come(struct port *p, int fd)
 {
+	struct rest_tls *t = CONTAINER(p, struct rest_tls, port);
 	struct sockaddr_storage from = { 0 };
 	struct session *s = NULL;
 	char address[64];
@@ -467,66 +466,25 @@ come(struct rest_tls *t, int fd)
 		session_end(s);
 }
 
-static void
-accept_some(struct rest_tls *t)
-{
-	int fd = -1, i;
-
-	for (i = 0; i < ACCEPTS; i++) {
-		if ((fd = t->sys->accept(t->sys->ctx, t->fd)) == -1)
-			break;
-		come(t, fd);
-	}
-	if (i == ACCEPTS) {
-		loop_soon(t->loop, &t->again);
-	} else if (errno != EAGAIN) {
-		log_warn("REST: can't accept a connection: %s; trying again",
-		    strerror(errno));
-		timer_start(&t->loop->timers, &t->pause, t->loop->now,
-		    PAUSE_MS);
-	}
-}
-
-static void
-door_ready(struct source *source, uint32_t events)
-{
-	(void)events;
-	accept_some(CONTAINER(source, struct rest_tls, source));
-}
-
-static void
-door_again(struct task *task)
-{
-	accept_some(CONTAINER(task, struct rest_tls, again));
-}
-
-static void
-pause_over(struct timer *timer)
-{
-	accept_some(CONTAINER(timer, struct rest_tls, pause));
-}
-
 struct rest_tls *
 rest_tls_open(struct loop *l, int fd, const struct rest_tls_settings *s)
 {
 	struct rest_tls *t = calloc(1, sizeof(*t));
 
-	if (t == NULL || loop_watch(l, fd, &t->source) != 0) {
+	if (t == NULL) {
 		close(fd);
+		return NULL;
+	}
+	if (port_open(&t->port, l, fd, come) == -1) {
 		free(t);
 		return NULL;
 	}
 	t->loop = l;
 	t->sys = l->sys;
-	t->fd = fd;
 	t->settings = *s;
-	t->source.ready = door_ready;
-	t->again.run = door_again;
-	t->pause.fire = pause_over;
 	TAILQ_INIT(&t->handshakes);
 	TAILQ_INIT(&t->others);
 	tls_context_get(s->tls);
-	loop_soon(l, &t->again);
 	return t;
 }
 
@@ -564,10 +522,7 @@ rest_tls_close(struct rest_tls *t)
 		last_words(s);
 		session_end(s);
 	}
-	loop_forget(t->loop, &t->source);
-	loop_cancel(t->loop, &t->again);
-	timer_stop(&t->loop->timers, &t->pause);
-	t->sys->close(t->sys->ctx, t->fd);
+	port_close(&t->port);
 	tls_context_put(t->settings.tls);
 	free(t);
 }
