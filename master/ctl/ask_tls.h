@@ -1,6 +1,6 @@
 /*
- * master/ctl/ask_tls.h - TLS over a connected socket that waits: the sessions of
- * worker/io/tls.h, with the server's name checked. Test:
+ * master/ctl/ask_tls.h - TLS over a connected socket that waits: the sessions
+ * of worker/io/tls.h, with the server's name checked. Test:
  * t/mesh/912-rest-tls.py.
  */
 #ifndef MASTER_CTL_ASK_TLS_H

@@ -42,6 +42,15 @@ class Rest:
         return f"{self.status} {self.text[:2000]}"
 
 
+def refused(answer, status, *words):
+    """A Rest that is one sentence, with these words."""
+    assert answer.status == status, answer
+    for word in words:
+        assert word in answer["error"], (word, answer)
+    assert "\n" not in answer["error"], answer
+    return answer
+
+
 class Ctl:
     """What a godwitctl did: exit code, what it printed to out and to err."""
 

@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 
-from ems import EMS, FOLDER, GODWITCTL, Ems, Rest
+from ems import EMS, FOLDER, GODWITCTL, Ems, Rest, refused
 from mesh import PATIENCE_S, ROOT, until
 
 SERVICE = """\
@@ -41,15 +41,6 @@ def put(ems, noun, name, text, version, **query):
     words = "".join(f"&{k}={v}" for k, v in query.items())
     return ems.rest("PUT", f"/v1/{noun}/{name}?expect_version={version}"
                     f"{words}", text)
-
-
-def refused(answer, status, *words):
-    """One sentence, with these words."""
-    assert answer.status == status, answer
-    for word in words:
-        assert word in answer["error"], (word, answer)
-    assert "\n" not in answer["error"], answer
-    return answer
 
 
 def history(ems):

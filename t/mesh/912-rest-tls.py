@@ -15,22 +15,13 @@ import subprocess
 import threading
 import time
 
-from ems import GODWITCTL, Ems, Rest
+from ems import GODWITCTL, Ems, Rest, refused
 from ems_https import PEOPLE, US, EmsHttps, mint
 from mesh import PATIENCE_S, free_port, until
 
 TOKEN = "0123456789abcdef-token"
 WRITER = "spiffe://mesh/writer/NAME"
 APP = {"service": "web", "region": "us", "address": "127.0.0.1", "port": 8080}
-
-
-def refused(answer, status, *words):
-    """One sentence, with these words."""
-    assert answer.status == status, answer
-    for word in words:
-        assert word in answer["error"], (word, answer)
-    assert "\n" not in answer["error"], answer
-    return answer
 
 
 def region(ems, name="us", version=0, **kwargs):

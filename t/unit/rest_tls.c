@@ -170,7 +170,7 @@ real_ms(void)
 	int64_t end_ = real_ms() + PATIENCE_S * 1000;			\
 									\
 	while (!(fact)) {						\
-		cr_assert_lt(real_ms(), end_, "it never comes: " #fact);	\
+		cr_assert_lt(real_ms(), end_, "never: " #fact);		\
 		turns(1, a, b);						\
 		loop_turn(&unit.loop, 1);				\
 	}								\

@@ -227,8 +227,8 @@ rest_begin(struct program *p, char *why, size_t why_len)
 	struct rest_settings r = { .address = p->settings.rest_listen,
 	    .token_file = p->settings.rest_token_file, .socket_path = path,
 	    .by_certificate = *p->settings.rest_ca != '\0',
-	    .rules = { p->settings.mesh, p->settings.any_certificate }, .ems = &p->ems,
-	    .admission = p->admission, .leases = p->leases,
+	    .rules = { p->settings.mesh, p->settings.any_certificate },
+	    .ems = &p->ems, .admission = p->admission, .leases = p->leases,
 	    .store = p->store };
 
 	if (mkdir(p->settings.run_dir, 0700) == -1 && errno != EEXIST)

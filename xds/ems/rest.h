@@ -45,7 +45,7 @@ struct rest_settings {			/* all texts are copied or used up */
 	const char	*token_file;	/* "": none */
 	const char	*socket_path;	/* "": none */
 	struct tls_context *tls;	/* NULL: clear text */
-	bool		 by_certificate;	/* tls asks callers for theirs */
+	bool		 by_certificate;	/* tls asks for callers' */
 	struct who_rules rules;		/* its texts are the caller's */
 	uint32_t	 rate_per_s, burst;	/* of one caller; 0: as above */
 	struct ems	*ems;

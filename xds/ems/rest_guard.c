@@ -97,7 +97,8 @@ address_of(struct request *q, char key[REST_KEY_BYTES])
 	    sin6_addr : &((const struct sockaddr_in *)(const void *)a)->
 	    sin_addr;
 
-	if (ip == NULL || inet_ntop(a->sa_family, ip, key, REST_KEY_BYTES) == NULL)
+	if (ip == NULL || inet_ntop(a->sa_family, ip, key, REST_KEY_BYTES) ==
+	    NULL)
 		snprintf(key, REST_KEY_BYTES, "TCP");
 }
 

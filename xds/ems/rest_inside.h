@@ -79,7 +79,7 @@ struct rest {
 	struct rest_door tcp, local;
 	char		*socket_path;	/* or NULL */
 	struct tls_context *tls;	/* or NULL */
-	bool		 by_certificate;	/* some may what others may not */
+	bool		 by_certificate;	/* tls asks for callers' */
 	struct who_rules rules;
 	struct rest_token token;
 	struct rest_rates rates;
