@@ -1,9 +1,13 @@
 """Who may be which proxy, and register what, at a godwit-ems that asks for
 certificates: xds/ems/who.h from outside."""
+import os
+import shutil
+import subprocess
+
 import grpc
 
 from ems_mesh import GREETER, EmsMesh, until_from
-from mesh import free_port, until
+from mesh import ROOT, until
 from registry import HEARTBEAT, Keep, endpoint, pack, unpack
 from storm import StormService
 
@@ -137,6 +141,26 @@ def test_any_certificate(m):
     assert isinstance(door.follow("us"), int)
     assert isinstance(door.register(GREETER), int)
     assert Door(w, "foreign").follow("us")[0] == "UNAVAILABLE"
+
+
+def test_renewed_by_itself(m):
+    """Other files, of another CA: for who comes from then on, both doors."""
+    w = EmsMesh(m, secure=True)
+    other = os.path.join(m.dir, "other")
+    subprocess.run([os.path.join(ROOT, "t/lib/mint"), other, "web",
+                    US + "service/web"], check=True, stderr=subprocess.PIPE)
+    door = Door(w, "web")
+    assert isinstance(door.follow("us"), int)
+    # A pair that is half replaced changes nothing.
+    shutil.copy(f"{other}/ems.pem", f"{m.dir}/tls/ems.pem")
+    until(lambda: "the certificates stay as they were" in w.ems.log(),
+          w.ems.log)
+    assert isinstance(Door(w, "web").follow("us"), int)
+    for name in os.listdir(other):
+        shutil.copy(f"{other}/{name}", f"{m.dir}/tls/{name}")
+    until(lambda: "the certificates were read anew" in w.ems.log(), w.ems.log)
+    assert isinstance(Door(w, "web").follow("us"), int)
+    assert isinstance(door.follow("us"), int)
 
 
 def test_a_mesh_of_certificates(m):

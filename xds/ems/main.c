@@ -3,7 +3,7 @@
  *
  *   settings ──> store ──items──> model ──leases──> model ──> doors
  *   TERM, INT: no new calls, GOAWAY, then the end; the second one: now
- *   HUP: certificates are read anew
+ *   HUP, or when their files are others: certificates are read anew
  *
  * Exit codes: 0 done as asked, 1 refused or failed (why was printed), 2 the
  * command line makes no sense.
@@ -29,7 +29,7 @@
 
 enum {
 	WHY_BYTES = 1024, KEEPALIVE_MS = 30000, KEEPALIVE_TIMEOUT_MS = 20000,
-	DRAIN_MS = 5000,
+	DRAIN_MS = 5000, LOOK_MS = 5000,
 };
 
 struct program {
@@ -48,7 +48,8 @@ struct program {
 	struct tls_context *tls;
 	struct rest	*rest;
 	struct source	 signals;
-	struct timer	 drain;
+	struct timer	 drain, look;
+	uint64_t	 stamp;		/* of the files of all certificates */
 	int		 signal_fd;
 	bool		 leaving;
 	int		 rc;
@@ -56,10 +57,23 @@ struct program {
 
 /* ---- certificates */
 
+static struct certificate_files
+door_files(const struct settings *s)
+{
+	return (struct certificate_files){ s->certificate, s->key, s->ca };
+}
+
+static struct certificate_files
+rest_files(const struct settings *s)
+{
+	return (struct certificate_files){ s->rest_certificate, s->rest_key,
+	    s->rest_ca };
+}
+
 static struct tls_context *
 tls_new_context(const struct settings *s, char *why, size_t why_len)
 {
-	const struct certificate_files f = { s->certificate, s->key, s->ca };
+	const struct certificate_files f = door_files(s);
 	const struct tls_settings t = { .server = true,
 	    .require_peer_certificate = true };
 
@@ -69,8 +83,7 @@ tls_new_context(const struct settings *s, char *why, size_t why_len)
 static struct tls_context *
 rest_context(const struct settings *s, char *why, size_t why_len)
 {
-	const struct certificate_files f = { s->rest_certificate, s->rest_key,
-	    s->rest_ca };
+	const struct certificate_files f = rest_files(s);
 	const struct tls_settings t = { .server = true, .http1 = true };
 
 	return certificate_context(&f, t, why, why_len);
@@ -102,7 +115,7 @@ certificates_again(struct program *p)
 	char why[WHY_BYTES];
 
 	rest_certificates_again(p);
-	if (p->tls == NULL)
+	if (p->tls == NULL || p->door == NULL)
 		return;
 	if ((c = tls_new_context(&p->settings, why, sizeof(why))) == NULL) {
 		log_error("the certificates stay as they were: %s", why);
@@ -112,6 +125,36 @@ certificates_again(struct program *p)
 	tls_context_put(p->tls);
 	p->tls = c;
 	log_info("the certificates were read anew");
+}
+
+static uint64_t
+stamp_of(const struct settings *s)
+{
+	const struct certificate_files door = door_files(s),
+	    rest = rest_files(s);
+
+	return certificate_stamp(&door) * 31 + certificate_stamp(&rest);
+}
+
+static void
+look_begin(struct program *p)
+{
+	timer_start(&p->loop.timers, &p->look, p->loop.now, LOOK_MS);
+}
+
+/* By time and not by inotify: it is the same for what is written, renamed,
+ * linked and mounted. A pair that is half replaced is read again when the other
+ * half has come. */
+static void
+look(struct timer *t)
+{
+	struct program *p = CONTAINER(t, struct program, look);
+	uint64_t stamp = stamp_of(&p->settings);
+
+	if (stamp != p->stamp)
+		certificates_again(p);
+	p->stamp = stamp;
+	look_begin(p);
 }
 
 /* ---- leaving */
@@ -314,6 +357,7 @@ program_open(struct program *p, char *why, size_t why_len)
 	    .who = { s->mesh, *s->certificate == '\0' ||
 		s->any_certificate } };
 
+	p->stamp = stamp_of(s);
 	if (*s->certificate != '\0' &&
 	    (p->tls = tls_new_context(s, why, why_len)) == NULL)
 		return -1;
@@ -323,6 +367,8 @@ program_open(struct program *p, char *why, size_t why_len)
 	p->loop.bottom = bottom;
 	p->loop.turn_arg = p;
 	p->drain.fire = drain_over;
+	p->look.fire = look;
+	look_begin(p);
 	if (io_init(&p->io, &p->loop) != 0)
 		return why_set(why, why_len, "no memory is left");
 	ems_init(&p->ems, &p->loop, &e);
