@@ -150,6 +150,23 @@ def test_refuses(m):
     assert refusal(channel, {1: good}) == ("OK", "")
 
 
+def test_too_many_calls(m):
+    """Of one connection; others are not held up by it, and it may call again."""
+    ems = Ems(m)
+    one, other = ems.channel(), ems.channel()
+
+    def check(channel, n=1):
+        calls = [channel.unary_unary(CHECK).future(pack({}), timeout=30)
+                 for _ in range(n)]
+        return [(c.code().name, c.details()) for c in calls]
+    said = set(check(one, 3000))
+    assert said == {("OK", ""), (
+        "RESOURCE_EXHAUSTED", "this connection has begun 1000 calls and "
+        "begins more than 200 a second, come again later")}, said
+    assert check(other) == [("OK", "")]
+    until(lambda: check(one) == [("OK", "")], "it may call again")
+
+
 def test_health(m):
     channel = Ems(m).channel()
 

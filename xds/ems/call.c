@@ -279,6 +279,26 @@ half_close(struct call *c)
 		c->method->handler->half_closed(c->state, c);
 }
 
+/* D6 */
+static bool
+rate_take(struct visitor *v)
+{
+	int64_t now_ms = v->conn.io->loop->now.ns / 1000000;
+	int64_t more = (now_ms - v->calls_ms) * CALLS_PER_S / 1000;
+
+	if (v->calls_ms == 0 || more >= CALLS_BURST - v->calls_left) {
+		v->calls_left = CALLS_BURST;
+		v->calls_ms = now_ms;
+	} else if (more > 0) {
+		v->calls_left += (uint32_t)more;
+		v->calls_ms += more * 1000 / CALLS_PER_S;
+	}
+	if (v->calls_left == 0)
+		return false;
+	v->calls_left--;
+	return true;
+}
+
 static void
 begin(struct call *c, const struct headers *h)
 {
@@ -293,6 +313,13 @@ begin(struct call *c, const struct headers *h)
 		    (int)(path->value_len < 128 ? path->value_len : 128),
 		    path == NULL ? "" : (const char *)path->value);
 		call_finish(c, CALL_UNIMPLEMENTED, why);
+		return;
+	}
+	if (!rate_take(c->visitor)) {
+		snprintf(why, sizeof(why), "this connection has begun %d calls "
+		    "and begins more than %d a second, come again later",
+		    CALLS_BURST, CALLS_PER_S);
+		call_finish(c, CALL_RESOURCE_EXHAUSTED, why);
 		return;
 	}
 	framing_init(&c->framing, c->method->message_bytes_max);

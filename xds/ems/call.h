@@ -16,6 +16,8 @@
  *       proxy is known after keepalive_ms + keepalive_timeout_ms.
  *   D5  When the door drains, calls that may last are told (leave), so that it
  *       is over with the slowest answer, not with the slowest caller.
+ *   D6  A connection begins CALLS_BURST calls, then CALLS_PER_S a second; one
+ *       more is refused (RESOURCE_EXHAUSTED), and the connection goes on.
  *
  * Source: gRPC over HTTP2. Test: t/mesh/900-ems.py.
  */
@@ -25,7 +27,7 @@
 #include "worker/io/conn.h"
 #include "xds/ems/catalog.h"
 
-enum { CALL_OUT_BYTES = 65536 };
+enum { CALL_OUT_BYTES = 65536, CALLS_PER_S = 200, CALLS_BURST = 1000 };
 
 /* The numbers of gRPC, of those that we say. */
 enum call_status {

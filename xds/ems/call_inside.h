@@ -11,6 +11,8 @@ struct visitor {			/* a connection */
 	struct door	*door;
 	struct tls_context *tls;	/* counted, or NULL */
 	LIST_HEAD(, call) calls;
+	uint32_t	 calls_left;	/* that it may begin (call.h D6), as */
+	int64_t		 calls_ms;	/* of then */
 	char		 address[64];
 };
 
