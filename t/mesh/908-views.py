@@ -96,7 +96,7 @@ def test_at_once(m):
     calls = [proxies.open(tls=f"/tls{n}")[0] for n in range(WHOLE_MAX)]
     with contextlib.suppress(grpc.RpcError):
         proxies.open(tls="/one-more")
-    why = f"are of {WHOLE_MAX} kinds (by role, region and tls)"
+    why = f"are of {WHOLE_MAX} kinds (by role, region, tls and caller)"
     until(lambda: why in ems.log(), "it says why")
     before = memory_mb(ems)
     light = [proxies.open(LISTENERS, listen=f"127.0.0.1:{n}", tls="/tls0")
