@@ -16,7 +16,10 @@
 
 #include "xds/ems/view_set.h"
 
-enum { LISTENS = 5000, FOLDERS = 250, CHANGES = 100, KEY_BYTES = 64 };
+enum {
+	LISTENS = 5000, FOLDERS = 250, CALLERS = 500, TOLD = 10, CHANGES = 100,
+	KEY_BYTES = 64,
+};
 
 static const struct view_settings settings = { "mesh", "x-region" };
 static struct model model;
@@ -105,10 +108,11 @@ publish(void)
 /* ---- kinds */
 
 static void
-come(enum view_role role, const char *listen, const char *tls)
+come(enum view_role role, const char *listen, const char *tls,
+    const char *caller)
 {
 	const struct view_key k = { role, "us", role == VIEW_GATEWAY ? "g" :
-	    "", listen, tls, "" };
+	    "", listen, tls, caller };
 	char why[512];
 
 	if (view_set_get(&views, &k, why, sizeof(why)) == NULL)
@@ -121,7 +125,7 @@ one(const char *what, enum view_role role, const char *listen,
 {
 	double ms = cpu_ms(), kb = memory_kb();
 
-	come(role, listen, tls);
+	come(role, listen, tls, "");
 	printf("  %-32s %8.2f ms %8.1f KB\n", what, cpu_ms() - ms,
 	    memory_kb() - kb);
 }
@@ -136,10 +140,40 @@ many(const char *what, int n, bool is_listen)
 		snprintf(text, sizeof(text), is_listen ? "127.0.0.1:%d" :
 		    "/tls%d", 1000 + i);
 		come(VIEW_SIDECAR, is_listen ? text : "127.0.0.1:1",
-		    is_listen ? "/tls" : text);
+		    is_listen ? "/tls" : text, "");
 	}
 	printf("  %-32s %8.2f ms %8.1f KB each\n", what, (cpu_ms() - ms) / n,
 	    (memory_kb() - kb) / n);
+}
+
+/* Each is told of some of all services. */
+static void
+callers(int services)
+{
+	double ms, kb;
+	char text[512], name[KEY_BYTES];
+
+	for (int i = 0; i < CALLERS; i++) {
+		int n = snprintf(text, sizeof(text), "caller: k%d\nonly: true\n"
+		    "may: [", i);
+
+		for (int j = 0; j < TOLD; j++)
+			n += snprintf(text + n, sizeof(text) - (size_t)n,
+			    "%ss%d", j == 0 ? "" : ", ", (i * 7 + j * 31) %
+			    services);
+		snprintf(text + n, sizeof(text) - (size_t)n, "]");
+		intent(text);
+	}
+	publish();
+	ms = cpu_ms();
+	kb = memory_kb();
+	for (int i = 0; i < CALLERS; i++) {
+		snprintf(name, sizeof(name), "k%d", i);
+		come(VIEW_SIDECAR, "127.0.0.1:1", "/tls", name);
+	}
+	printf("  %-32s %8.2f ms %8.1f KB each\n", "500 callers told of 10 "
+	    "services", (cpu_ms() - ms) / CALLERS, (memory_kb() - kb) /
+	    CALLERS);
 }
 
 /* ---- changes */
@@ -218,6 +252,8 @@ main(int argc, char **argv)
 	many("5,000 sidecars' listens", LISTENS, true);
 	changes();
 	many("250 sidecars' tls", FOLDERS, false);
+	changes();
+	callers(atoi(argv[1]));
 	changes();
 	return 0;
 }

@@ -30,6 +30,7 @@ struct intent {
 	const char	*name;
 	const void	*message;	/* Godwit__Ems__V1__...; of the arena */
 	struct load_arena *arena;
+	uint64_t	 number;	/* in a model: of its putting there */
 };
 
 const char *intent_word(enum intent_noun noun);

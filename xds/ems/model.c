@@ -269,6 +269,7 @@ intent_put(struct model *m, struct intent *i, struct intent **before)
 	bool found;
 	size_t at = intent_at(m, i->noun, i->name, &found);
 
+	i->number = ++m->puts_n;
 	*before = found ? m->intents[i->noun][at] : NULL;
 	if (!found && !insert((void ***)(void *)&m->intents[i->noun],
 	    &m->intents_n[i->noun], &m->intents_size[i->noun], at, i))

@@ -65,6 +65,7 @@ struct model {
 	size_t		 intents_n[INTENT_NOUNS], intents_size[INTENT_NOUNS];
 	struct model_service **services;	/* by name */
 	size_t		 services_n, services_size;
+	uint64_t	 puts_n;	/* of intents, so far */
 	bool		 dirty_all;	/* regions, gateways */
 	bool		 dirty_some;
 	bool		 dirty_names;	/* who answers which gRPC names, and who

@@ -2,8 +2,9 @@
  * xds/ems/view.c - see view.h: what is made anew when something changed.
  *
  *   regions, gateways            gateways' clusters, all routes
- *   callers, and who answers     a gateway's rules, which name paths; what a
- *   which names                  caller is told of
+ *   callers, and who answers     a gateway's rules, which name paths
+ *   which names
+ *   what a caller is told of     its clusters and routes, which are joined
  *   a service                    its clusters, endpoints and routes; then the
  *                                routes of all, which are joined, not made
  *   its endpoints                those; its routes if regions.order follows them
@@ -54,6 +55,9 @@ view_free(struct view *v)
 	if (v == NULL)
 		return;
 	catalog_fini(&v->catalog);
+	body_put(v->frame);
+	body_put(v->last);
+	free(v->sees);
 	text_free(v->key.region);
 	text_free(v->key.gateway);
 	text_free(v->key.listen);
@@ -125,28 +129,6 @@ follows_endpoints(const struct model_service *s)
 	return m != NULL && m->regions != NULL && m->regions->n_order > 0;
 }
 
-/* Named as it is, or by a gRPC name that it answers. */
-static bool
-names(const char *may, const struct model_service *s)
-{
-	size_t n = strcspn(may, "/");
-	bool found = strlen(s->name) == n && memcmp(s->name, may, n) == 0;
-
-	for (size_t i = 0; !found && i < model_grpc_n(s); i++)
-		found = strlen(model_grpc(s, i)) == n &&
-		    memcmp(model_grpc(s, i), may, n) == 0;
-	return found;
-}
-
-bool
-view_sees(const struct pass *p, const struct model_service *s)
-{
-	for (size_t i = 0; p->only != NULL && i < p->only->n_may; i++)
-		if (names(p->only->may[i], s))
-			return true;
-	return p->only == NULL;
-}
-
 static int
 service_listener(const struct pass *p, const struct model_service *s)
 {
@@ -191,22 +173,12 @@ has_news(const struct view *v, enum resource_kind kind)
 	    of->catalog.sequence;
 }
 
-/* Of a caller another service may be named, or another be what is named. */
-static bool
-is_anew(const struct pass *p)
-{
-	const struct view *v = p->view;
-
-	return !v->made || v->broken || (*v->key.caller != '\0' &&
-	    p->model->dirty_names);
-}
-
 static int
-services_compile(const struct pass *p, bool all)
+services_compile(const struct pass *p, bool anew)
 {
 	const struct model *m = p->model;
 	const struct view *base = p->view->base;
-	bool anew = is_anew(p), routes = all || (base != NULL &&
+	bool all = p->all, routes = all || (base != NULL &&
 	    has_news(base, RESOURCE_ROUTE));
 
 	for (size_t i = 0; i < m->services_n; i++) {
@@ -224,12 +196,12 @@ services_compile(const struct pass *p, bool all)
 
 /* The listener of a sidecar says nothing of the model. */
 static bool
-needs_listeners(const struct pass *p, bool all)
+needs_listeners(const struct pass *p)
 {
 	const struct view *v = p->view;
 
-	return !v->made || v->broken || (v->key.role == VIEW_GATEWAY && (all ||
-	    p->model->dirty_names));
+	return !v->made || v->broken || (v->key.role == VIEW_GATEWAY &&
+	    (p->all || p->model->dirty_names));
 }
 
 static bool
@@ -240,33 +212,27 @@ has_services(const struct view *v)
 }
 
 static int
-compile(const struct pass *p)
+compile(struct pass *p)
 {
 	struct view *v = p->view;
-	bool all = is_anew(p) || p->model->dirty_all;
+	bool anew = !v->made || v->broken;
 
-	if ((needs_listeners(p, all) && view_listeners(p) < 0) ||
-	    (all && view_owns(v, RESOURCE_CLUSTER) && view_gateways(p) < 0) ||
-	    (has_services(v) && services_compile(p, all) < 0))
+	if (view_told(p, &anew) < 0)
+		return -1;
+	p->all = anew || p->model->dirty_all;
+	if ((needs_listeners(p) && view_listeners(p) < 0) ||
+	    (p->all && view_owns(v, RESOURCE_CLUSTER) && view_gateways(p) < 0)
+	    || (has_services(v) && services_compile(p, anew) < 0))
 		return -1;
 	v->made = true;
 	return 0;
 }
 
-static const Caller *
-only_of(const struct view *v, const struct model *m)
-{
-	const struct intent *i = *v->key.caller == '\0' ? NULL :
-	    model_intent(m, INTENT_CALLER, v->key.caller);
-	const Caller *c = i == NULL ? NULL : i->message;
-
-	return c != NULL && c->only ? c : NULL;
-}
-
 int
 view_compile(struct view *v, const struct model *m, char *why, size_t why_len)
 {
-	const struct pass p = { v, m, only_of(v, m), why, why_len };
+	struct pass p = { .view = v, .model = m, .why = why,
+	    .why_len = why_len };
 	int rc;
 
 	catalog_begin(&v->catalog);

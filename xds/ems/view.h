@@ -76,6 +76,10 @@ struct view {
 	struct view	*of[RESOURCE_KINDS];	/* whose; mostly its own */
 	/* Of which it has the services that its caller is told of, or NULL. */
 	struct view	*base;
+	uint64_t	 told_by;	/* that intent's number; 0: told of all */
+	struct model_service **sees;	/* what it is told of then, by name */
+	size_t		 sees_n, sees_size;
+	struct body	*frame, *last;	/* view_route.c: around the services */
 	struct view	*twin;		/* admission_plan.c */
 	struct catalog	 catalog;
 	bool		 made;		/* all of the model is in it */

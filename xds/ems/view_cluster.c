@@ -131,7 +131,7 @@ view_clusters(const struct pass *p, const struct model_service *s)
 {
 	const Service *m = view_intent(s);
 	char name[VIEW_CLUSTER_BYTES];
-	bool gone = s->gone || !view_sees(p, s);
+	bool gone = s->gone || !view_sees(p->view, s);
 
 	if (p->view->made)
 		others_remove(p, s, gone, RESOURCE_CLUSTER);

@@ -24,13 +24,17 @@ typedef Godwit__Ems__V1__Caller Caller;
 struct pass {
 	struct view	*view;
 	const struct model *model;
-	const Caller	*only;		/* view_key.caller; NULL: all */
+	bool		 all;		/* all is made anew, but for services */
 	char		*why;
 	size_t		 why_len;
 };
 
+/* ---- view_told.c */
+/* What it is told of, as the model is now; anew: as if it had been nothing. -1:
+ * why. */
+int	view_told(const struct pass *p, bool *anew);
 /* Whether its proxies are told of it. */
-bool	view_sees(const struct pass *p, const struct model_service *s);
+bool	view_sees(const struct view *v, const struct model_service *s);
 
 /* ---- view_text.c. Text is begun, written to, and ended once. */
 struct text {

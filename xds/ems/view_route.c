@@ -293,7 +293,7 @@ view_service_routes(const struct pass *p, struct model_service *s)
 {
 	struct model_part *part = model_part(s, p->view->number);
 	struct model_part next = { 0 };
-	bool good, gone = s->gone || !view_sees(p, s);
+	bool good, gone = s->gone || !view_sees(p->view, s);
 
 	if (part == NULL)
 		return why_set(p->why, p->why_len, "no memory is left");
@@ -386,7 +386,7 @@ frame_new(const struct pass *p, bool last)
 		    "[\"*\"], routes: [");
 		if (!last)
 			regions_print(t.out, p);
-		else if (p->only != NULL) {
+		else if (p->view->told_by != 0) {
 			fprintf(t.out, "{name: \"not told of\", match: "
 			    "{prefix: \"/\"}, ");
 			refuse_print(t.out, 404, "caller %s is told only of "
@@ -399,15 +399,30 @@ frame_new(const struct pass *p, bool last)
 	return text_end(&t, p, ROUTES);
 }
 
-/* Of a service that is told of. */
-static const struct model_part *
-part_of(const struct pass *p, const struct model_service *s)
+/* They are kept: a service's change says nothing of them. */
+static bool
+frame_make(const struct pass *p, struct body **at, bool last)
 {
-	const struct view *v = p->view->base == NULL ? p->view :
-	    p->view->base->of[RESOURCE_ROUTE];
+	if (*at != NULL && !p->all)
+		return true;
+	body_put(*at);
+	return (*at = frame_new(p, last)) != NULL;
+}
 
-	return view_sees(p, s) && v->number < s->parts_n ?
-	    &s->parts[v->number] : NULL;
+/* Of the services that are told of, by name; NULL behind the last. */
+static const struct model_part *
+part_at(const struct pass *p, size_t i)
+{
+	static const struct model_part nothing;
+	const struct view *v = p->view, *of = v->base == NULL ? v :
+	    v->base->of[RESOURCE_ROUTE];
+	bool all = v->told_by == 0;
+	const struct model_service *s;
+
+	if (i == (all ? p->model->services_n : v->sees_n))
+		return NULL;
+	s = all ? p->model->services[i] : v->sees[i];
+	return of->number < s->parts_n ? &s->parts[of->number] : &nothing;
 }
 
 static void
@@ -416,18 +431,15 @@ mesh_join(struct joined *j, const struct pass *p, const struct body *frame,
 {
 	static const uint8_t names[] = { 1 << 3 | 2, 4, 'm', 'e', 's', 'h',
 	    2 << 3 | 2, 1, '*' };
-	const struct model *m = p->model;
 	const struct model_part *part;
 	struct joined host = { 0 };
 
 	join(&host, names, sizeof(names));
-	for (size_t i = 0; i < m->services_n; i++)
-		if ((part = part_of(p, m->services[i])) != NULL)
-			routes_join(&host, part->pins);
+	for (size_t i = 0; (part = part_at(p, i)) != NULL; i++)
+		routes_join(&host, part->pins);
 	routes_join(&host, frame);
-	for (size_t i = 0; i < m->services_n; i++)
-		if ((part = part_of(p, m->services[i])) != NULL)
-			routes_join(&host, part->routes);
+	for (size_t i = 0; (part = part_at(p, i)) != NULL; i++)
+		routes_join(&host, part->routes);
 	routes_join(&host, last);
 	head_join(j, WIRE_TAG(2), host.n);
 	join(j, host.bytes, host.n);
@@ -441,31 +453,23 @@ view_routes(const struct pass *p)
 	/* name: mesh. A host with a port is none of ours: a gateway's rules
 	 * name hosts, and must mean what the routes mean. */
 	static const uint8_t head[] = { 1 << 3 | 2, 4, 'm', 'e', 's', 'h' };
-	const struct model *m = p->model;
+	const struct model_part *part;
 	struct joined j = { 0 };
-	struct body *frame, *last, *b = NULL;
+	struct body *b = NULL;
 
 	if (p->view->key.role == VIEW_GRPC)
 		return 0;
-	if ((frame = frame_new(p, false)) == NULL)
+	if (!frame_make(p, &p->view->frame, false) ||
+	    !frame_make(p, &p->view->last, true))
 		return -1;
-	if ((last = frame_new(p, true)) == NULL) {
-		body_put(frame);
-		return -1;
-	}
 	join(&j, head, sizeof(head));
-	for (size_t i = 0; i < m->services_n; i++) {
-		const struct model_part *part = part_of(p, m->services[i]);
-
-		if (part != NULL && part->host != NULL)
+	for (size_t i = 0; (part = part_at(p, i)) != NULL; i++)
+		if (part->host != NULL)
 			join(&j, part->host->bytes, part->host->len);
-	}
-	mesh_join(&j, p, frame, last);
+	mesh_join(&j, p, p->view->frame, p->view->last);
 	if (!j.failed)
 		b = body_copy(j.bytes, j.n);
 	free(j.bytes);
-	body_put(frame);
-	body_put(last);
 	if (b == NULL || !catalog_put(&p->view->catalog, RESOURCE_ROUTE,
 	    "mesh", b))
 		why_set(p->why, p->why_len, "no memory is left");
