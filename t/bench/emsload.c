@@ -16,11 +16,13 @@
  *   a change    RegisterEndpoint is sent ──> EMS stores, pushes ──> each proxy
  *               has it, and its ACK is on the way
  *
- * Each change has a port of its own, by which it is known where it arrives.
+ * Each change has a port of its own, by which it is known where it arrives. One
+ * that is overtaken by the next of its service has arrived with that.
  * Prints "synced MS", then the delays' p50, p99 and max, of the last proxy and
  * of all, and how many changes did not come (0).
  */
 #include <arpa/inet.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +37,7 @@
 #include "xds/wire.h"
 
 enum { PATIENCE_MS = 120000, PORT_FIRST = 20000, PORTS = 40000,
-	TTL_MS = 600000 };
+	TTL_MS = 600000, NOTHING = INT_MIN };
 
 static void __attribute__((noreturn))
 die(const char *what)
@@ -115,7 +117,7 @@ struct proxy_client {
 	struct ads	*ads;
 	struct subscribe *subscribe;
 	int		 have;		/* assignments, the first time */
-	bool		*seen;		/* of each service */
+	int		*newest;	/* change of each service that it has */
 	bool		 is_broken;	/* its stream, which begins again */
 };
 
@@ -180,18 +182,20 @@ arrived(struct load *l, int change)
 static void
 assignment(struct proxy_client *p, const struct ads_item *item)
 {
-	int service = atoi(item->name + 1), port;
+	struct load *l = p->load;
+	int service = atoi(item->name + 1), port, *newest;
 
-	if (!p->seen[service]) {
-		p->seen[service] = true;
-		if (++p->have == p->load->services)
-			p->load->synced++;
+	newest = &p->newest[service];
+	if (*newest == NOTHING) {
+		*newest = service - l->services;
+		if (++p->have == l->services)
+			l->synced++;
 		return;
 	}
 	/* Only the newest change of it is in there. */
 	port = port_find(item->bytes, item->len);
-	if (port != 0)
-		arrived(p->load, port - PORT_FIRST);
+	while (port != 0 && *newest < port - PORT_FIRST)
+		arrived(l, *newest += l->services);
 }
 
 static bool
@@ -283,11 +287,13 @@ proxy_begin(struct load *l, int i)
 	where.region = us;
 	s.node_len = envoy__config__core__v3__node__pack(&node, bytes);
 	p->load = l;
-	p->seen = calloc((size_t)l->services, sizeof(*p->seen));
+	p->newest = calloc((size_t)l->services, sizeof(*p->newest));
+	for (int at = 0; p->newest != NULL && at < l->services; at++)
+		p->newest[at] = NOTHING;
 	p->ads = ads_new(&s, &events, p);
 	ads_wildcard(p->ads, RESOURCE_CLUSTER, true);
 	p->subscribe = subscribe_open(&l->io, p->ads, &to);
-	if (p->seen == NULL || p->subscribe == NULL)
+	if (p->newest == NULL || p->subscribe == NULL)
 		die("no memory");
 }
 
