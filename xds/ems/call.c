@@ -210,8 +210,9 @@ call_finish(struct call *c, enum call_status status, const char *message)
 /* ---- leaving (D5) */
 
 void
-call_leave(struct call *c)
+call_leave(void *state, struct call *c)
 {
+	(void)state;
 	call_finish(c, CALL_UNAVAILABLE, "the control plane is leaving");
 }
 
@@ -279,30 +280,12 @@ half_close(struct call *c)
 		c->method->handler->half_closed(c->state, c);
 }
 
-/* D6 */
-static bool
-rate_take(struct visitor *v)
-{
-	int64_t now_ms = v->conn.io->loop->now.ns / 1000000;
-	int64_t more = (now_ms - v->calls_ms) * CALLS_PER_S / 1000;
-
-	if (v->calls_ms == 0 || more >= CALLS_BURST - v->calls_left) {
-		v->calls_left = CALLS_BURST;
-		v->calls_ms = now_ms;
-	} else if (more > 0) {
-		v->calls_left += (uint32_t)more;
-		v->calls_ms += more * 1000 / CALLS_PER_S;
-	}
-	if (v->calls_left == 0)
-		return false;
-	v->calls_left--;
-	return true;
-}
-
 static void
 begin(struct call *c, const struct headers *h)
 {
+	static const struct rate rate = { CALLS_PER_S, CALLS_BURST };
 	const struct header *path = headers_find(h, HEADER_path);
+	struct visitor *v = c->visitor;
 	char why[256];
 
 	c->method = is_grpc(h) ? method_find(c, path) : NULL;
@@ -315,7 +298,8 @@ begin(struct call *c, const struct headers *h)
 		call_finish(c, CALL_UNIMPLEMENTED, why);
 		return;
 	}
-	if (!rate_take(c->visitor)) {
+	if (!rate_take(&v->begun, rate, 1, v->conn.io->loop->now.ns /
+	    1000000)) {
 		snprintf(why, sizeof(why), "this connection has begun %d calls "
 		    "and begins more than %d a second, come again later",
 		    CALLS_BURST, CALLS_PER_S);
@@ -324,7 +308,7 @@ begin(struct call *c, const struct headers *h)
 	}
 	framing_init(&c->framing, c->method->message_bytes_max);
 	c->state = c->method->handler->begin(c->method->arg, c);
-	if (door_drains(c->visitor->door))
+	if (door_drains(v->door))
 		leave(c);
 }
 

@@ -68,8 +68,9 @@ bool	call_has_room(const struct call *c);
 /* After what was sent. A second one changes nothing. */
 void	call_finish(struct call *c, enum call_status status,
 	    const char *message);
-/* The same, with what a caller is told of a door that drains. */
-void	call_leave(struct call *c);
+/* The same, with what a caller is told of a door that drains; the leave of
+ * handlers with nothing under way. */
+void	call_leave(void *state, struct call *c);
 /* Who calls: "127.0.0.1:4711"; the names that the mesh's CA vouches for, each
  * ending in NUL, then an empty one; NULL: none, or in clear text. */
 const char *call_address(const struct call *c);

@@ -3,6 +3,7 @@
 #define XDS_EMS_CALL_INSIDE_H
 
 #include "xds/ems/call.h"
+#include "xds/ems/rate.h"
 #include "xds/framing.h"
 
 struct visitor {			/* a connection */
@@ -11,8 +12,7 @@ struct visitor {			/* a connection */
 	struct door	*door;
 	struct tls_context *tls;	/* counted, or NULL */
 	LIST_HEAD(, call) calls;
-	uint32_t	 calls_left;	/* that it may begin (call.h D6), as */
-	int64_t		 calls_ms;	/* of then */
+	struct rate_bucket begun;	/* calls (call.h D6) */
 	char		 address[64];
 };
 

@@ -295,15 +295,8 @@ on_closed(void *state, struct call *c)
 	free(p);
 }
 
-static void
-on_leave(void *state, struct call *c)
-{
-	(void)state;
-	call_leave(c);
-}
-
 static const struct call_handler handler = { on_begin, on_message,
-    on_half_closed, on_room, on_closed, on_leave };
+    on_half_closed, on_room, on_closed, call_leave };
 
 void
 proxy_door_init(struct proxy_door *d, struct ems *e)

@@ -63,13 +63,6 @@ registry_no_room(void *state, struct call *c)
 }
 
 void
-registry_leave(void *state, struct call *c)
-{
-	(void)state;
-	call_leave(c);
-}
-
-void
 registry_methods(struct registry *r, struct call_method to[REGISTRY_METHODS])
 {
 	static const struct {

@@ -103,4 +103,4 @@ on_nothing(void *state, struct call *c)
 const struct call_handler registry_check = { on_begin, on_check, on_no_message,
 	registry_no_room, on_nothing, NULL };
 const struct call_handler registry_watch = { on_begin, on_watch, on_nothing,
-	registry_no_room, on_nothing, registry_leave };
+	registry_no_room, on_nothing, call_leave };

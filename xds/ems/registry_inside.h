@@ -21,7 +21,5 @@ const void *registry_read(struct call *c, struct load_arena *a,
 bool	registry_send(struct call *c, const ProtobufCMessage *m);
 /* For handlers that send little: nothing waits for room. */
 void	registry_no_room(void *state, struct call *c);
-/* For handlers with nothing under way. */
-void	registry_leave(void *state, struct call *c);
 
 #endif

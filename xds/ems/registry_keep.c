@@ -117,7 +117,7 @@ on_registered(void *arg, const struct lease_answer *a)
 	else if (k->said_all)
 		finish(k, CALL_OK, "");
 	else if (k->drains && k->call != NULL)
-		call_leave(k->call);
+		call_leave(k, k->call);
 	keep_put(k);
 }
 
@@ -237,7 +237,7 @@ on_leave(void *state, struct call *c)
 
 	k->drains = true;
 	if (!k->waits)
-		call_leave(c);
+		call_leave(k, c);
 }
 
 const struct call_handler registry_keep = { on_begin, on_message,

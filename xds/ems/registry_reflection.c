@@ -268,4 +268,4 @@ on_closed(void *state, struct call *c)
 }
 
 const struct call_handler registry_reflection = { on_begin, on_message,
-	on_half_closed, registry_no_room, on_closed, registry_leave };
+	on_half_closed, registry_no_room, on_closed, call_leave };

@@ -140,7 +140,7 @@ rest_may(struct request *q)
 	if (!rest_rates_take(&r->rates, key, strlen(key), 1,
 	    r->loop->now.ns / 1000000)) {
 		answer_refuse(q, 429, "%s asks more often than %u times a "
-		    "second, come again later", key, r->rates.per_s);
+		    "second, come again later", key, r->rates.rate.per_s);
 		return false;
 	}
 	if (!q->door->local && (!browser_check(q) || !rest_who(q, key)))

@@ -13,15 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "xds/ems/rate.h"
+
 enum { REST_BUCKETS = 4096 };
 
 struct rest_rates {
-	uint32_t	 per_s, burst;
+	struct rate	 rate;
 	uint64_t	 seed;
-	struct {
-		int64_t	 at_ms;		/* when it was counted */
-		uint32_t spent_milli;	/* thousandths of a token; 0: full */
-	} buckets[REST_BUCKETS];
+	struct rate_bucket buckets[REST_BUCKETS];
 };
 
 void	rest_rates_init(struct rest_rates *r, uint32_t per_s, uint32_t burst,
