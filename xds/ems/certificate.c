@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <xxhash.h>
 
 #include "shm/log.h"
 
@@ -63,21 +61,4 @@ certificate_context(const struct certificate_files *f, struct tls_settings t,
 	free(key);
 	free(ca);
 	return c;
-}
-
-uint64_t
-certificate_stamp(const struct certificate_files *f)
-{
-	const char *const files[] = { f->certificate, f->key, f->ca };
-	uint64_t seen[3][4] = { { 0 } };
-	struct stat s;
-
-	for (int i = 0; i < 3; i++)
-		if (stat(files[i], &s) == 0) {
-			seen[i][0] = (uint64_t)s.st_ino;
-			seen[i][1] = (uint64_t)s.st_size;
-			seen[i][2] = (uint64_t)s.st_mtim.tv_sec;
-			seen[i][3] = (uint64_t)s.st_mtim.tv_nsec;
-		}
-	return XXH3_64bits(seen, sizeof(seen));
 }

@@ -16,7 +16,4 @@ struct certificate_files {		/* "": none */
 struct tls_context *certificate_context(const struct certificate_files *f,
 	    struct tls_settings t, char *why, size_t why_len);
 
-/* Another number when one of them was written or replaced, or is there again. */
-uint64_t certificate_stamp(const struct certificate_files *f);
-
 #endif

@@ -26,6 +26,7 @@
 #include "xds/ems/registry.h"
 #include "xds/ems/rest.h"
 #include "xds/ems/settings.h"
+#include "xds/ems/stamp.h"
 
 enum {
 	WHY_BYTES = 1024, KEEPALIVE_MS = 30000, KEEPALIVE_TIMEOUT_MS = 20000,
@@ -57,23 +58,10 @@ struct program {
 
 /* ---- certificates */
 
-static struct certificate_files
-door_files(const struct settings *s)
-{
-	return (struct certificate_files){ s->certificate, s->key, s->ca };
-}
-
-static struct certificate_files
-rest_files(const struct settings *s)
-{
-	return (struct certificate_files){ s->rest_certificate, s->rest_key,
-	    s->rest_ca };
-}
-
 static struct tls_context *
 tls_new_context(const struct settings *s, char *why, size_t why_len)
 {
-	const struct certificate_files f = door_files(s);
+	const struct certificate_files f = { s->certificate, s->key, s->ca };
 	const struct tls_settings t = { .server = true,
 	    .require_peer_certificate = true };
 
@@ -83,7 +71,8 @@ tls_new_context(const struct settings *s, char *why, size_t why_len)
 static struct tls_context *
 rest_context(const struct settings *s, char *why, size_t why_len)
 {
-	const struct certificate_files f = rest_files(s);
+	const struct certificate_files f = { s->rest_certificate, s->rest_key,
+	    s->rest_ca };
 	const struct tls_settings t = { .server = true, .http1 = true };
 
 	return certificate_context(&f, t, why, why_len);
@@ -127,13 +116,17 @@ certificates_again(struct program *p)
 	log_info("the certificates were read anew");
 }
 
+/* Of all files together. */
 static uint64_t
-stamp_of(const struct settings *s)
+certificates_stamp(const struct settings *s)
 {
-	const struct certificate_files door = door_files(s),
-	    rest = rest_files(s);
+	const char *const files[] = { s->certificate, s->key, s->ca,
+		s->rest_certificate, s->rest_key, s->rest_ca };
+	uint64_t sum = 0;
 
-	return certificate_stamp(&door) * 31 + certificate_stamp(&rest);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		sum = sum * 31 + stamp_of(files[i]);
+	return sum;
 }
 
 static void
@@ -149,7 +142,7 @@ static void
 look(struct timer *t)
 {
 	struct program *p = CONTAINER(t, struct program, look);
-	uint64_t stamp = stamp_of(&p->settings);
+	uint64_t stamp = certificates_stamp(&p->settings);
 
 	if (stamp != p->stamp)
 		certificates_again(p);
@@ -357,7 +350,7 @@ program_open(struct program *p, char *why, size_t why_len)
 	    .who = { s->mesh, *s->certificate == '\0' ||
 		s->any_certificate } };
 
-	p->stamp = stamp_of(s);
+	p->stamp = certificates_stamp(s);
 	if (*s->certificate != '\0' &&
 	    (p->tls = tls_new_context(s, why, why_len)) == NULL)
 		return -1;

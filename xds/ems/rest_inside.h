@@ -52,8 +52,7 @@ struct rest_route {
 struct rest_token {			/* of a file */
 	char		*file;		/* NULL: none is asked for */
 	char		 text[REST_TOKEN_MAX + 1];
-	int64_t		 changed_ns;	/* of the file that it is from */
-	uint64_t	 inode;
+	uint64_t	 stamp;		/* of the file that it is from */
 };
 
 struct rest_door {

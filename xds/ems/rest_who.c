@@ -18,10 +18,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shm/log.h"
+#include "xds/ems/stamp.h"
 
 enum { NAMES_BYTES = 400 };
 
@@ -59,23 +59,16 @@ token_set(struct rest_token *t, char *text, size_t n, char *why,
 	return 0;
 }
 
-static int64_t
-changed_ns(const struct stat *s)
-{
-	return (int64_t)s->st_mtim.tv_sec * 1000000000 + s->st_mtim.tv_nsec;
-}
-
 int
 rest_token_read(struct rest_token *t, char *why, size_t why_len)
 {
 	char text[REST_TOKEN_MAX + 64];
+	uint64_t stamp = stamp_of(t->file);
 	int fd = open(t->file, O_RDONLY | O_CLOEXEC), rc;
 	ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof(text) - 1);
-	struct stat s;
 
-	if (n >= 0 && fstat(fd, &s) == 0) {
-		t->changed_ns = changed_ns(&s);
-		t->inode = s.st_ino;
+	if (n >= 0) {
+		t->stamp = stamp;
 		rc = token_set(t, text, (size_t)n, why, why_len);
 	} else
 		rc = why_set(why, why_len, "can't read \"%s\": %s", t->file,
@@ -90,11 +83,10 @@ rest_token_read(struct rest_token *t, char *why, size_t why_len)
 static void
 token_follow(struct rest_token *t)
 {
+	uint64_t stamp = stamp_of(t->file);
 	char why[REST_WHY_BYTES];
-	struct stat s;
 
-	if (stat(t->file, &s) == -1 || (changed_ns(&s) == t->changed_ns &&
-	    s.st_ino == t->inode))
+	if (stamp == 0 || stamp == t->stamp)
 		return;
 	if (rest_token_read(t, why, sizeof(why)) == -1)
 		log_error("REST's token stays as it was: %s", why);
