@@ -101,11 +101,7 @@ role_of(const struct ems *e, const struct push_node *n)
 const char *
 ems_caller(const struct ems *e, const char *cluster)
 {
-	const struct intent *i = model_intent(&e->model, INTENT_CALLER,
-	    cluster);
-
-	return i != NULL && ((const Godwit__Ems__V1__Caller *)i->message)->
-	    only ? cluster : "";
+	return model_only(&e->model, cluster) != NULL ? cluster : "";
 }
 
 /* Where it says it listens; "" when it does not say. False: it is no

@@ -40,10 +40,17 @@ service_name(const void *list, size_t i)
 	return ((struct model_service *const *)list)[i]->name;
 }
 
+size_t
+model_place(struct model_service *const *list, size_t n, const char *name,
+    bool *found)
+{
+	return search(list, n, service_name, name, found);
+}
+
 static size_t
 service_at(const struct model *m, const char *name, bool *found)
 {
-	return search(m->services, m->services_n, service_name, name, found);
+	return model_place(m->services, m->services_n, name, found);
 }
 
 static const char *
@@ -79,6 +86,13 @@ insert(void ***list, size_t *n, size_t *size, size_t i, void *p)
 	return true;
 }
 
+bool
+model_insert(struct model_service ***list, size_t *n, size_t *size, size_t i,
+    struct model_service *s)
+{
+	return insert((void ***)(void *)list, n, size, i, s);
+}
+
 /* ---- questions */
 
 struct intent *
@@ -97,6 +111,14 @@ model_service(const struct model *m, const char *name)
 	size_t i = service_at(m, name, &found);
 
 	return found ? m->services[i] : NULL;
+}
+
+const struct intent *
+model_only(const struct model *m, const char *caller)
+{
+	const struct intent *i = model_intent(m, INTENT_CALLER, caller);
+
+	return i != NULL && ((const Caller *)i->message)->only ? i : NULL;
 }
 
 static const Service *

@@ -78,6 +78,15 @@ void	model_fini(struct model *m);
 struct intent *model_intent(const struct model *m, enum intent_noun noun,
 	    const char *name);
 struct model_service *model_service(const struct model *m, const char *name);
+/* The caller's intent, if its sidecars are told only of what it may call. */
+const struct intent *model_only(const struct model *m, const char *caller);
+
+/* A list of services by name: where name is, or would be; and s put there, in
+ * memory of realloc. False: no memory. */
+size_t	model_place(struct model_service *const *list, size_t n,
+	    const char *name, bool *found);
+bool	model_insert(struct model_service ***list, size_t *n, size_t *size,
+	    size_t i, struct model_service *s);
 
 /* i, or nothing (NULL), in the place of the one of that name, which is the
  * caller's now, or NULL. False: no memory, nothing is changed. */

@@ -386,7 +386,7 @@ frame_new(const struct pass *p, bool last)
 		    "[\"*\"], routes: [");
 		if (!last)
 			regions_print(t.out, p);
-		else if (p->view->told_by != 0) {
+		else {
 			fprintf(t.out, "{name: \"not told of\", match: "
 			    "{prefix: \"/\"}, ");
 			refuse_print(t.out, 404, "caller %s is told only of "
@@ -460,13 +460,14 @@ view_routes(const struct pass *p)
 	if (p->view->key.role == VIEW_GRPC)
 		return 0;
 	if (!frame_make(p, &p->view->frame, false) ||
-	    !frame_make(p, &p->view->last, true))
+	    (p->view->told_by != 0 && !frame_make(p, &p->view->last, true)))
 		return -1;
 	join(&j, head, sizeof(head));
 	for (size_t i = 0; (part = part_at(p, i)) != NULL; i++)
 		if (part->host != NULL)
 			join(&j, part->host->bytes, part->host->len);
-	mesh_join(&j, p, p->view->frame, p->view->last);
+	mesh_join(&j, p, p->view->frame, p->view->told_by != 0 ?
+	    p->view->last : NULL);
 	if (!j.failed)
 		b = body_copy(j.bytes, j.n);
 	free(j.bytes);

@@ -61,85 +61,55 @@ is_named(const struct names *n, const struct model_service *s)
 
 /* ---- the list, by name */
 
-static size_t
-place(const struct view *v, const char *name, bool *found)
-{
-	size_t low = 0, high = v->sees_n;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (strcmp(v->sees[middle]->name, name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*found = low < v->sees_n && strcmp(v->sees[low]->name, name) == 0;
-	return low;
-}
-
 static bool
 put(struct view *v, struct model_service *s, bool is_seen)
 {
-	struct model_service **to;
-	size_t size = v->sees_size == 0 ? 16 : 2 * v->sees_size;
 	bool found;
-	size_t at = place(v, s->name, &found);
+	size_t at = model_place(v->sees, v->sees_n, s->name, &found);
 
-	if (found != is_seen && v->sees_n == v->sees_size && is_seen) {
-		to = realloc(v->sees, size * sizeof(struct model_service *));
-		if (to == NULL)
-			return false;
-		v->sees = to;
-		v->sees_size = size;
-	}
-	if (found && !is_seen) {
-		v->sees_n--;
-		memmove(v->sees + at, v->sees + at + 1, (v->sees_n - at) *
-		    sizeof(struct model_service *));
-	} else if (!found && is_seen) {
-		memmove(v->sees + at + 1, v->sees + at, (v->sees_n - at) *
-		    sizeof(struct model_service *));
-		v->sees_n++;
-	}
+	if (found == is_seen)
+		return true;
 	if (is_seen)
-		v->sees[at] = s;
+		return model_insert(&v->sees, &v->sees_n, &v->sees_size, at,
+		    s);
+	v->sees_n--;
+	memmove(v->sees + at, v->sees + at + 1, (v->sees_n - at) *
+	    sizeof(struct model_service *));
 	return true;
 }
 
-/* NULL: it is told of all. */
-static const struct intent *
-teller(const struct view *v, const struct model *m)
+static int
+look(const struct pass *p, const Caller *c, bool anew)
 {
-	const struct intent *i = *v->key.caller == '\0' ? NULL :
-	    model_intent(m, INTENT_CALLER, v->key.caller);
+	struct names n = { 0 };
+	bool good = names_read(&n, c);
 
-	return i != NULL && ((const Caller *)i->message)->only ? i : NULL;
+	for (size_t i = 0; good && i < p->model->services_n; i++) {
+		struct model_service *s = p->model->services[i];
+
+		if (anew || s->dirty)
+			good = put(p->view, s, !s->gone && is_named(&n, s));
+	}
+	free(n.at);
+	return good ? 0 : why_set(p->why, p->why_len, "no memory is left");
 }
 
 int
 view_told(const struct pass *p, bool *anew)
 {
 	struct view *v = p->view;
-	const struct model *m = p->model;
-	const struct intent *by = teller(v, m);
+	const struct intent *by = *v->key.caller == '\0' ? NULL :
+	    model_only(p->model, v->key.caller);
 	uint64_t number = by == NULL ? 0 : by->number;
-	struct names n = { 0 };
-	bool good = true;
 
 	*anew = *anew || number != v->told_by;
 	v->told_by = number;
 	if (*anew)
 		v->sees_n = 0;
-	if (by == NULL)
+	/* Which services there are, and what they are called. */
+	if (by == NULL || (!*anew && !p->model->dirty_names))
 		return 0;
-	good = names_read(&n, by->message);
-	for (size_t i = 0; good && i < m->services_n; i++)
-		if (*anew || m->services[i]->dirty)
-			good = put(v, m->services[i], !m->services[i]->gone &&
-			    is_named(&n, m->services[i]));
-	free(n.at);
-	return good ? 0 : why_set(p->why, p->why_len, "no memory is left");
+	return look(p, by->message, *anew);
 }
 
 bool
@@ -148,6 +118,6 @@ view_sees(const struct view *v, const struct model_service *s)
 	bool found = true;
 
 	if (v->told_by != 0)
-		(void)place(v, s->name, &found);
+		(void)model_place(v->sees, v->sees_n, s->name, &found);
 	return found;
 }
