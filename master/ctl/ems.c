@@ -67,11 +67,7 @@ ems_usage(const char *what, const char *word)
 /* ---- options, before and behind the word */
 
 static const struct option longs[] = {
-	{ "ems", required_argument, NULL, 'e' },
-	{ "token-file", required_argument, NULL, 't' },
-	{ "ca", required_argument, NULL, 'A' },
-	{ "cert", required_argument, NULL, 'C' },
-	{ "key", required_argument, NULL, 'K' },
+	EMS_WHERE_OPTIONS,
 	{ "why", required_argument, NULL, 'w' },
 	{ "plan", required_argument, NULL, 'p' },
 	{ "version", required_argument, NULL, 'v' },
@@ -89,8 +85,8 @@ static const struct option longs[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int
-option_take(struct ems_ctl *c, int found, const char *word)
+bool
+ems_text_take(struct ems_ctl *c, int letter, const char *value)
 {
 	const struct { int letter; const char **to; } texts[] = {
 		{ 'e', &c->where }, { 't', &c->token_file }, { 'A', &c->ca },
@@ -99,16 +95,25 @@ option_take(struct ems_ctl *c, int found, const char *word)
 		{ 'l', &c->limit }, { 'i', &c->id }, { 'z', &c->zone },
 		{ 'W', &c->weight }, { 'L', &c->label }, { 'T', &c->ttl },
 	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].letter == letter) {
+			*texts[i].to = value;
+			return true;
+		}
+	return false;
+}
+
+static int
+option_take(struct ems_ctl *c, int found, const char *word)
+{
 	const struct { int letter; bool *to; } flags[] = {
 		{ 'f', &c->force }, { 'c', &c->confirm }, { 'n', &c->now },
 		{ 'k', &c->keep },
 	};
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (texts[i].letter == found) {
-			*texts[i].to = optarg;
-			return 0;
-		}
+	if (ems_text_take(c, found, optarg))
+		return 0;
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		if (flags[i].letter == found) {
 			*flags[i].to = true;

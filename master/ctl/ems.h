@@ -31,6 +31,17 @@ struct ems_ctl {
 	char		 socket_path[108], host[300], token[300], who[101];
 };
 
+/* Whom to ask, which may stand before the word too: rows of struct option. */
+#define EMS_WHERE_OPTIONS						\
+	{ "ems", required_argument, NULL, 'e' },			\
+	{ "token-file", required_argument, NULL, 't' },		\
+	{ "ca", required_argument, NULL, 'A' },			\
+	{ "cert", required_argument, NULL, 'C' },			\
+	{ "key", required_argument, NULL, 'K' }
+
+/* The value of an option that is a text. False: it is none. */
+bool	ems_text_take(struct ems_ctl *c, int letter, const char *value);
+
 /* Whether godwit-ems answers this word. */
 bool	ems_word(const char *word);
 void	ems_help(void);

@@ -254,27 +254,14 @@ option_take(struct options *o, struct ems_ctl *e, int found, const char *word)
 		else if ((rc = setting_add(o, optarg)) != 0)
 			return rc;
 		return GO_ON;
-	case 'e':
-		e->where = optarg;
-		return GO_ON;
-	case 't':
-		e->token_file = optarg;
-		return GO_ON;
-	case 'A':
-		e->ca = optarg;
-		return GO_ON;
-	case 'C':
-		e->cert = optarg;
-		return GO_ON;
-	case 'K':
-		e->key = optarg;
-		return GO_ON;
 	case 'h':
 		return help_print();
 	case 'V':
 		printf("godwitctl %s\n", GODWIT_VERSION);
 		return 0;
 	default:
+		if (ems_text_take(e, found, optarg))
+			return GO_ON;
 		return usage(found == ':' ? "a value is missing: " :
 		    "no such option: ", word);
 	}
@@ -284,11 +271,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "ems", required_argument, NULL, 'e' },
-		{ "token-file", required_argument, NULL, 't' },
-		{ "ca", required_argument, NULL, 'A' },
-		{ "cert", required_argument, NULL, 'C' },
-		{ "key", required_argument, NULL, 'K' },
+		EMS_WHERE_OPTIONS,
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};

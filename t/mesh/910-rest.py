@@ -792,7 +792,7 @@ def test_the_manual_has_all_words(m):
     rest = read("conf/man/godwit-ems.8").replace("\\", "")
     words = re.findall(r'^WORD\("(\w+)"', read("master/ctl/ems.def"), re.M)
     options = re.findall(r'{ "([a-z-]+)", \w+_argument',
-                         read("master/ctl/ems.c"))
+                         read("master/ctl/ems.h") + read("master/ctl/ems.c"))
     assert len(words) >= 13 and len(options) >= 16
     for word in words + ["status", "config", "certs", "stats", "generations"]:
         assert re.search(rf"^\.(B|BR) {word}( |$)", manual, re.M), word
@@ -829,7 +829,7 @@ def test_completion(m):
     ems.rest("POST", "/v1/register", ENDPOINT)
     words = re.findall(r'^WORD\("(\w+)"', read("master/ctl/ems.def"), re.M)
     options = re.findall(r'{ "([a-z-]+)", \w+_argument',
-                         read("master/ctl/ems.c"))
+                         read("master/ctl/ems.h") + read("master/ctl/ems.c"))
     assert set(completed(m, "godwitctl ")) == {
         *words, "status", "ready", "config", "certs", "stats",
         "generations"}
