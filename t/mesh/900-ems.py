@@ -132,13 +132,19 @@ def test_versions(m):
     load.is_well()
 
 
-def test_deadline(m):
+def one_service(m, says):
+    """A sidecar, its caller, and one service whose intent says so."""
     w = EmsMesh(m)
     service = w.service("us1", "us")
-    w.apply(f"service: {GREETER}\nmethods: {{Wait: {{deadline: 0.2s}}}}")
+    w.apply(f"service: {GREETER}\n{says}")
     w.sidecar()
     c = w.caller()
     until_from(c, "us1")
+    return w, service, c
+
+
+def test_deadline(m):
+    w, service, c = one_service(m, "methods: {Wait: {deadline: 0.2s}}")
     start = time.monotonic()
     answer = c.call(method=f"/{GREETER}/Wait", timeout=None)
     took = time.monotonic() - start
@@ -156,12 +162,7 @@ def test_deadline(m):
 
 def test_in_flight(m):
     """So many calls at a time, and as many again when they are over."""
-    w = EmsMesh(m)
-    service = w.service("us1", "us")
-    w.apply(f"service: {GREETER}\nlimits: {{in_flight: 2}}")
-    w.sidecar()
-    c = w.caller()
-    until_from(c, "us1")
+    _, service, c = one_service(m, "limits: {in_flight: 2}")
     for _ in range(2):
         held = [c.start(method=f"/{GREETER}/Wait", timeout=None)
                 for _ in range(2)]
