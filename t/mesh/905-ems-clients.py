@@ -217,16 +217,24 @@ def test_grpc_go(m):
 
 
 def versions(m, library):
+    """Each new version gets its first calls, and none fails: all were loaded
+    while they had a weight of 0."""
     w = EmsMesh(m)
-    w.apply(f"service: {GREETER}\nversions: {{stable: {{weight: 1}}, "
-            f"canary: {{weight: 0}}}}")
-    w.service("old", "us", version="stable")
-    w.service("new", "us", version="canary")
+    new = [f"new{i}" for i in range(5)]
+
+    def apply(begun):
+        weights = ", ".join(f"{v}: {{weight: {int(v in begun)}}}"
+                            for v in ["old"] + new)
+        w.apply(f"service: {GREETER}\nversions: {{{weights}}}")
+
+    apply(["old"])
+    for v in ["old"] + new:
+        w.service(v, "us", version=v)
     p = Proxyless(w, library=library)
     p.until_from("old", times=100)
-    w.apply(f"service: {GREETER}\nversions: {{stable: {{weight: 1}}, "
-            f"canary: {{weight: 1}}}}")
-    p.until_from("old", "new")
+    for i in range(len(new)):
+        apply(["old"] + new[:i + 1])
+        p.until_from("old", *new[:i + 1], times=60)
     assert not p.failures, p.failures[:10]
 
 

@@ -227,6 +227,27 @@ api_listener_new(const char *name, const struct body *hcm)
 	return b;
 }
 
+/* No call has this path. It makes gRPC clients load every version, those of
+ * weight 0 too: grpc-go (1.85) takes new routes a moment before it takes the
+ * clusters that they name, and fails the calls between. */
+static void
+versions_load_print(FILE *f, const struct model_service *s)
+{
+	const Service *m = view_intent(s);
+	char name[VIEW_CLUSTER_BYTES];
+
+	if (m == NULL || m->n_versions == 0)
+		return;
+	fprintf(f, "{name: \"all versions\", match: {path: \"/\"}, route: "
+	    "{weighted_clusters: {clusters: [");
+	for (size_t i = 0; i < m->n_versions; i++) {
+		view_cluster_name(name, s, m->versions[i]->key);
+		fprintf(f, "%s{name: \"%s\", weight: 1}", i == 0 ? "" : ", ",
+		    name);
+	}
+	fprintf(f, "]}}}, ");
+}
+
 int
 view_api_listener(const struct pass *p, const struct model_service *s)
 {
@@ -239,7 +260,9 @@ view_api_listener(const struct pass *p, const struct model_service *s)
 	if (t.out != NULL) {
 		fprintf(t.out, "{stat_prefix: mesh, route_config: {name: "
 		    "\"%s\", virtual_hosts: [{name: \"%s\", domains: [\"*\"], "
-		    "routes: [{match: {prefix: \"\"}, ", s->name, s->name);
+		    "routes: [", s->name, s->name);
+		versions_load_print(t.out, s);
+		fprintf(t.out, "{match: {prefix: \"\"}, ");
 		view_route_print(t.out, p->view, s, m == NULL ? NULL :
 		    m->defaults);
 		fprintf(t.out, "}]}]}, http_filters: [" ROUTER "]}");
