@@ -45,7 +45,7 @@ _godwitctl()
 	*,0) found=$words ;;
 	*,config,1) found='cluster endpoints secret listener routes' ;;
 	*,get,1|*,list,1|*,delete,1|*,diff,1|*,history,1)
-		found='region gateway service caller' ;;
+		found='region gateway service limit caller' ;;
 	*,get,2|*,delete,2|*,diff,2|*,history,2)
 		found=$(_godwitctl_column NAME list "${said[1]}") ;;
 	*,services,1|*,register,1)

@@ -97,7 +97,7 @@ publish(void)
 	char why[512];
 	struct view *v;
 
-	if (model.dirty_names && model_check(&model, why, sizeof(why)) == -1)
+	if (model.unchecked && model_check(&model, why, sizeof(why)) == -1)
 		die(why);
 	TAILQ_FOREACH(v, &views.all, link)
 		if (view_compile(v, &model, why, sizeof(why)) == -1)

@@ -126,14 +126,20 @@ mesh_change(struct model *m)
 	    "addresses: ['1.1.1.1:1']", "caller: c\nmay: [s0, s1/M]",
 	    "caller: c\nmay: [s0, s2, x.Shared]\nonly: true",
 	    "caller: d\nmay: [s1/M, s3, b]\nonly: true",
-	    "caller: d\nmay: [s4]\nonly: true" };
+	    "caller: d\nmay: [s4]\nonly: true", "limit: l\nservices: [s0, "
+	    "s3]\nin_flight: 3", "limit: m\nin_flight: 5" };
+	static const struct { enum intent_noun noun; const char *name; }
+	    going[] = { { INTENT_GATEWAY, "g" }, { INTENT_LIMIT, "l" },
+	    { INTENT_LIMIT, "m" } };
+	uint32_t which = below(3);
 	struct intent *before;
 
 	if (below(2) == 0) {
-		model_swap(m, INTENT_GATEWAY, "g", NULL, &before);
+		model_swap(m, going[which].noun, going[which].name, NULL,
+		    &before);
 		intent_free(before);
 	} else
-		intent_take(m, texts[below(5)], "chance.yaml");
+		intent_take(m, texts[below(7)], "chance.yaml");
 }
 
 static void

@@ -177,6 +177,38 @@ def test_in_flight(m):
         service.waiting = 0
 
 
+def test_limit(m):
+    """Of each service: what it says, else what names it, else what is of all."""
+    w, service, c = one_service(m, "")
+
+    def holds(n):
+        def fact():
+            held = [c.start(method=f"/{GREETER}/Wait", timeout=None)
+                    for _ in range(n)]
+            until(lambda: service.waiting == n, "they are there")
+            over = c.call()
+            service.release()
+            assert all(c.answer(h).body == b"waited" for h in held)
+            service.gate.clear()
+            service.waiting = 0
+            return over.code == "UNAVAILABLE" and \
+                over.meta("godwit-cause") == "overflow"
+        until(fact, f"{n} calls at a time")
+
+    w.apply("limit: all\nin_flight: 3")
+    holds(3)
+    w.apply(f"limit: these\nservices: [{GREETER}, not.There]\nin_flight: 2")
+    holds(2)
+    w.apply(f"service: {GREETER}\nlimits: {{in_flight: 1}}")
+    holds(1)
+    w.apply(f"service: {GREETER}")
+    holds(2)
+    said = w.ems.ctl("apply", m.write("too.yaml", "limit: too\nservices: "
+                                      f"[{GREETER}]\nin_flight: 9"))
+    assert said.rc != 0 and f"limits these and too both say in_flight of " \
+        f"service {GREETER}, expected one of them" in said.err, said
+
+
 def test_callers(m):
     """The gateway asks the certificate."""
     w = two_regions(m)

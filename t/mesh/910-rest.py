@@ -644,7 +644,7 @@ def test_probes_and_metrics(m):
 def everything(ems):
     leases = ems.rest("GET", "/v1/leases")["leases"]
     return ([ems.rest("GET", f"/v1/{noun}").json for noun in
-             ("region", "gateway", "service", "caller")], history(ems),
+             ("region", "gateway", "service", "limit", "caller")], history(ems),
             [{k: v for k, v in x.items() if k not in ("silent_ms", "state")}
              for x in leases])
 
@@ -834,7 +834,7 @@ def test_completion(m):
         *words, "status", "ready", "config", "certs", "stats",
         "generations"}
     assert {f"--{o}" for o in options} <= set(completed(m, "godwitctl get -"))
-    nouns = ["region", "gateway", "service", "caller"]
+    nouns = ["region", "gateway", "service", "limit", "caller"]
     asked = f"godwitctl --ems unix:{ems.socket} "
     env = {"GODWIT_EMS": f"unix:{ems.socket}"}
     m.write("tasks.yaml", "")

@@ -21,8 +21,8 @@ Test(admission, plays)
 		    "region/us:1:1: is of region \"eu\", expected one of that "
 		    "name" },
 		{ "planet", "us", 0, "planet: us", STORE_INVALID, "\"planet\" "
-		    "is no noun, expected region, gateway, service or "
-		    "caller" },
+		    "is no noun, expected one of region, gateway, service, "
+		    "limit, caller" },
 		{ "gateway", "g", 0, GATEWAY, STORE_INVALID, "gateway g names "
 		    "region \"eu\", and there is no such region" },
 		{ "region", "eu", 0, "region: eu", STORE_OK, "" },

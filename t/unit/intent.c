@@ -20,12 +20,12 @@ static const struct {
 	{ "service: s\nversions: {a: {weight: 0}, b: {weight: 1}}", NULL },
 	{ "gateway: g\nregion: us\naddresses: ['[::1]:1']", NULL },
 	{ "caller: c\nmay: [a, a/M]", NULL },
-	{ "", "x.yaml:1:1: an intent begins with its noun, expected region, "
-	    "gateway, service or caller" },
-	{ "[a]", "x.yaml:1:1: an intent begins with its noun, expected region, "
-	    "gateway, service or caller" },
+	{ "", "x.yaml:1:1: an intent begins with its noun, expected one of "
+	    "region, gateway, service, limit, caller" },
+	{ "[a]", "x.yaml:1:1: an intent begins with its noun, expected one of "
+	    "region, gateway, service, limit, caller" },
 	{ "planet: mars", "x.yaml:1:1: an intent begins with its noun, "
-	    "expected region, gateway, service or caller" },
+	    "expected one of region, gateway, service, limit, caller" },
 	{ "region: a b", "x.yaml:1:9: region: \"a b\" is no name, expected "
 	    "1..128 letters, digits, and \".\", \"_\", \"-\"" },
 	{ "service: ''", "x.yaml:1:10: service: \"\" is no name, expected "
@@ -51,6 +51,13 @@ static const struct {
 	{ "service: s\nlimits: {in_flight: 0}", "x.yaml:2:9: limits: "
 	    "in_flight is 0, expected 1 or more" },
 	{ "service: s\nlimits: {in_flight: 1}", NULL },
+	{ "limit: l\nservices: [a, b]\nin_flight: 1", NULL },
+	{ "limit: l", "x.yaml:1:8: limit: limits nothing, expected "
+	    "in_flight" },
+	{ "limit: l\nin_flight: 0", "x.yaml:2:12: in_flight: is 0, expected 1 "
+	    "or more" },
+	{ "limit: l\nin_flight: 1\nservices: [a, a]", "x.yaml:3:15: "
+	    "services[1]: \"a\" stands there twice" },
 	{ "caller: c\nonly: true", NULL },
 	{ "caller: c\nmay: [a/b/c]", "x.yaml:2:7: may[0]: \"a/b/c\" is neither "
 	    "SERVICE nor SERVICE/METHOD" },

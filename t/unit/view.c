@@ -201,9 +201,61 @@ static const struct {
 	{ "region: eu\n---\ngateway: g\nregion: eu\naddresses: ['1.1.1.1:1']"
 	    "\n---\nservice: g", "gateway g has the name of a service, "
 	    "expected one of its own: a proxy says by it what it is" },
+	{ "limit: l\nin_flight: 1\nservices: [a, s]\n---\nlimit: k\n"
+	    "in_flight: 1\nservices: [b, s]", "limits k and l both say "
+	    "in_flight of service s, expected one of them" },
+	{ "limit: l\nin_flight: 1\n---\nlimit: k\nin_flight: 1", "limits k and "
+	    "l both say in_flight of all services, expected one of them" },
+	{ "limit: l\nin_flight: 1\nservices: [s]\n---\nlimit: k\nin_flight: 1",
+	    NULL },
 	{ "service: a\ngrpc: [x]\n---\nservice: b\ngrpc: [x]", NULL },
 	{ "service: a\nregions: {allow: [us]}\n---\nregion: us", NULL },
 };
+
+static uint32_t
+in_flight(struct model *m, const char *service)
+{
+	char why[1024] = "";
+
+	cr_assert_eq(model_check(m, why, sizeof(why)), 0, "%s", why);
+	return model_service(m, service)->in_flight;
+}
+
+/* The more specific limit counts, in whatever order they came. */
+Test(view, limits)
+{
+	static const char *const texts[] = { "service: a\nlimits: {in_flight: 1}",
+	    "service: b", "service: c", "limit: some\nin_flight: 2\n"
+	    "services: [b, a, later]", "limit: all\nin_flight: 3" };
+	enum { N = sizeof(texts) / sizeof(texts[0]) };
+	const struct model_endpoint e = { .id = "e", .region = "us" };
+	struct intent *before;
+
+	for (size_t first = 0; first < N; first++) {
+		struct model m;
+
+		model_init(&m);
+		for (size_t i = 0; i < N; i++)
+			intent_take(&m, texts[(first + i) % N], "x.yaml");
+		cr_expect_eq(in_flight(&m, "a"), 1);
+		cr_expect_eq(in_flight(&m, "b"), 2);
+		cr_expect_eq(in_flight(&m, "c"), 3);
+		model_clean(&m);
+		cr_assert(model_endpoint_put(&m, "later", &e));
+		cr_expect(m.unchecked, "it is found out by whoever publishes");
+		cr_expect_eq(in_flight(&m, "later"), 2);
+		model_clean(&m);
+		model_swap(&m, INTENT_LIMIT, "some", NULL, &before);
+		intent_free(before);
+		cr_expect_eq(in_flight(&m, "b"), 3);
+		cr_expect(model_service(&m, "b")->recast);
+		cr_expect(!model_service(&m, "a")->dirty, "nothing new of it");
+		model_swap(&m, INTENT_LIMIT, "all", NULL, &before);
+		intent_free(before);
+		cr_expect_eq(in_flight(&m, "c"), 0);
+		model_fini(&m);
+	}
+}
 
 Test(view, what_does_not_go_together)
 {

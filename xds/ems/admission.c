@@ -78,8 +78,8 @@ names_of(const struct store_change *c, enum intent_noun *noun,
 
 	if (found == -1)
 		return why_set(why, why_len, "\"%.*s\" is no noun, expected "
-		    "region, gateway, service or caller", (int)(c->noun.n <
-		    64 ? c->noun.n : 64), c->noun.p);
+		    "one of %s", (int)(c->noun.n < 64 ? c->noun.n : 64),
+		    c->noun.p, intent_words());
 	*noun = (enum intent_noun)found;
 	return text_copy(c->name, name, INTENT_NAME_MAX + 1) &&
 	    intent_name_is_good(name) ? 0 : why_set(why, why_len, "%s: "

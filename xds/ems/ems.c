@@ -31,8 +31,8 @@ ems_publish(struct ems *e)
 
 	if (!e->model.dirty_all && !e->model.dirty_some)
 		return;
-	/* Intents were checked; this finds out who shares names now. */
-	if (e->model.dirty_names &&
+	/* Intents were checked; this finds out what services are by them. */
+	if (e->model.unchecked &&
 	    model_check(&e->model, why, sizeof(why)) == -1)
 		log_error("the mesh contradicts itself: %s", why);
 	if (e->model.dirty_all || e->model.dirty_names)

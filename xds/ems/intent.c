@@ -18,6 +18,7 @@ typedef Godwit__Ems__V1__Region Region;
 typedef Godwit__Ems__V1__Gateway Gateway;
 typedef Godwit__Ems__V1__Service Service;
 typedef Godwit__Ems__V1__Service__Method Method;
+typedef Godwit__Ems__V1__Limit Limit;
 typedef Godwit__Ems__V1__Caller Caller;
 
 enum { MESSAGE_BYTES_MAX = 16 << 20 };
@@ -39,6 +40,18 @@ const char *
 intent_word(enum intent_noun noun)
 {
 	return words[noun];
+}
+
+const char *
+intent_words(void)
+{
+	static const char all[] =
+#define NOUN(id, noun, message) ", " noun
+#include "xds/ems/noun.def"
+#undef NOUN
+	    ;
+
+	return all + 2;
 }
 
 int
@@ -218,6 +231,16 @@ service_check(const struct check *c, const Service *m)
 }
 
 static int
+limit_check(const struct check *c, const Limit *m)
+{
+	if (m->in_flight == NULL)
+		return fail(c, "limit", "limits nothing, expected in_flight");
+	if (m->in_flight->value == 0)
+		return fail(c, "in_flight", "is 0, expected 1 or more");
+	return names_check(c, "services", m->services, m->n_services);
+}
+
+static int
 caller_check(const struct check *c, const Caller *m)
 {
 	char path[64], name[2 * INTENT_NAME_MAX + 2];
@@ -247,6 +270,8 @@ check(const struct check *c, const struct intent *i)
 		return gateway_check(c, i->message);
 	case INTENT_SERVICE:
 		return service_check(c, i->message);
+	case INTENT_LIMIT:
+		return limit_check(c, i->message);
 	case INTENT_CALLER:
 		return caller_check(c, i->message);
 	case INTENT_REGION:
@@ -269,8 +294,8 @@ noun_read(const struct yaml *y, enum intent_noun *noun, char *why,
 
 	if (found == -1)
 		return why_set(why, why_len, "%s:%u:%u: an intent begins with "
-		    "its noun, expected region, gateway, service or caller",
-		    yaml_file(y), root->line, root->col);
+		    "its noun, expected one of %s", yaml_file(y), root->line,
+		    root->col, intent_words());
 	*noun = (enum intent_noun)found;
 	return 0;
 }

@@ -34,6 +34,8 @@ struct intent {
 };
 
 const char *intent_word(enum intent_noun noun);
+/* All of them, "region, gateway, ...". */
+const char *intent_words(void);
 /* -1: no noun of ours. */
 int	intent_noun_find(const char *word);
 bool	intent_name_is_good(const char *name);

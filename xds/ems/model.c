@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "shm/log.h"
-#include "xds/proto/godwit/ems/intent.pb-c.h"
 
 typedef Godwit__Ems__V1__Gateway Gateway;
 typedef Godwit__Ems__V1__Service Service;
@@ -121,16 +120,10 @@ model_only(const struct model *m, const char *caller)
 	return i != NULL && ((const Caller *)i->message)->only ? i : NULL;
 }
 
-static const Service *
-message(const struct model_service *s)
-{
-	return s->intent == NULL ? NULL : s->intent->message;
-}
-
 size_t
 model_grpc_n(const struct model_service *s)
 {
-	const Service *m = message(s);
+	const Service *m = model_message(s);
 
 	return m == NULL || m->n_grpc == 0 ? 1 : m->n_grpc;
 }
@@ -138,7 +131,7 @@ model_grpc_n(const struct model_service *s)
 const char *
 model_grpc(const struct model_service *s, size_t i)
 {
-	const Service *m = message(s);
+	const Service *m = model_message(s);
 
 	return m == NULL || m->n_grpc == 0 ? s->name : m->grpc[i];
 }
@@ -146,7 +139,7 @@ model_grpc(const struct model_service *s, size_t i)
 bool
 model_allows(const struct model_service *s, const char *region)
 {
-	const Service *m = message(s);
+	const Service *m = model_message(s);
 
 	if (m == NULL || m->regions == NULL || m->regions->n_allow == 0)
 		return true;
@@ -182,6 +175,12 @@ model_has_gateway(const struct model *m, const char *region)
 
 /* ---- services */
 
+static void
+names_dirty(struct model *m)
+{
+	m->dirty_names = m->unchecked = true;
+}
+
 static struct model_service *
 service_get(struct model *m, const char *name)
 {
@@ -197,7 +196,8 @@ service_get(struct model *m, const char *name)
 		return NULL;
 	}
 	TAILQ_INIT(&s->endpoints);
-	m->dirty_names = s->recast = true;
+	names_dirty(m);
+	s->recast = true;
 	if (insert((void ***)(void *)&m->services, &m->services_n,
 	    &m->services_size, i, s))
 		return s;
@@ -211,10 +211,19 @@ service_dirty(struct model *m, struct model_service *s)
 {
 	bool gone = s->intent == NULL && TAILQ_EMPTY(&s->endpoints);
 
-	m->dirty_names = m->dirty_names || gone != s->gone;
-	s->recast = s->recast || gone != s->gone;
+	if (gone != s->gone) {
+		names_dirty(m);
+		s->recast = true;
+	}
 	s->dirty = m->dirty_some = true;
 	s->gone = gone;
+}
+
+void
+model_recast(struct model *m, struct model_service *s)
+{
+	s->recast = true;
+	service_dirty(m, s);
 }
 
 static void
@@ -330,14 +339,14 @@ model_swap(struct model *m, enum intent_noun noun, const char *name,
 			service_dirty(m, s);
 		return false;
 	}
-	if (noun == INTENT_CALLER)
-		m->dirty_names = m->dirty_some = true;
-	else if (noun != INTENT_SERVICE)
+	if (noun == INTENT_CALLER || noun == INTENT_SERVICE)
+		names_dirty(m);
+	else if (noun != INTENT_LIMIT)
 		m->dirty_all = true;
-	else if (s != NULL) {
-		m->dirty_names = s->recast = true;
+	m->dirty_some = m->unchecked = true;
+	if (s != NULL) {
 		s->intent = i;
-		service_dirty(m, s);
+		model_recast(m, s);
 	}
 	return true;
 }
@@ -405,145 +414,6 @@ model_endpoint_remove(struct model *m, const char *service, const char *id)
 	s->endpoints_n--;
 	free(e);
 	service_dirty(m, s);
-}
-
-/* ---- whether they go together (M1) */
-
-static int
-region_check(const struct model *m, const struct intent *i, const char *region,
-    char *why, size_t why_len)
-{
-	return model_intent(m, INTENT_REGION, region) != NULL ? 0 :
-	    why_set(why, why_len, "%s %s names region \"%s\", and there is no "
-	    "such region", intent_word(i->noun), i->name, region);
-}
-
-static int
-service_check(const struct model *m, const struct model_service *s, char *why,
-    size_t why_len)
-{
-	const Service *x = message(s);
-
-	for (size_t i = 0; x != NULL && x->regions != NULL &&
-	    i < x->regions->n_allow; i++)
-		if (region_check(m, s->intent, x->regions->allow[i], why,
-		    why_len) == -1)
-			return -1;
-	for (size_t i = 0; x != NULL && x->regions != NULL &&
-	    i < x->regions->n_order; i++) {
-		const char *region = x->regions->order[i];
-
-		if (region_check(m, s->intent, region, why, why_len) == -1)
-			return -1;
-		if (!model_allows(s, region))
-			return why_set(why, why_len, "service %s: "
-			    "regions.order sends calls to \"%s\", which "
-			    "regions.allow forbids", s->name, region);
-	}
-	return 0;
-}
-
-struct claim {				/* a gRPC name, and who answers it */
-	const char	*name;
-	struct model_service *service;
-	bool		 was_shared;
-};
-
-static int
-claim_compare(const void *a, const void *b)
-{
-	const struct claim *x = a, *y = b;
-	int rc = strcmp(x->name, y->name);
-
-	return rc != 0 ? rc : strcmp(x->service->name, y->service->name);
-}
-
-/* All claims, those of one name together; NULL: no memory. */
-static struct claim *
-claims_new(const struct model *m, size_t *n)
-{
-	struct claim *all;
-
-	*n = 0;
-	for (size_t i = 0; i < m->services_n; i++)
-		*n += model_grpc_n(m->services[i]);
-	if ((all = calloc(*n + 1, sizeof(*all))) == NULL)
-		return NULL;
-	*n = 0;
-	for (size_t i = 0; i < m->services_n; i++)
-		for (size_t j = 0; j < model_grpc_n(m->services[i]); j++)
-			all[(*n)++] = (struct claim){ model_grpc(
-			    m->services[i], j), m->services[i],
-			    m->services[i]->shared };
-	if (*n > 0)
-		qsort(all, *n, sizeof(*all), claim_compare);
-	return all;
-}
-
-static void
-shared_mark(struct model *m, const struct claim *all, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		all[i].service->shared = false;
-	for (size_t i = 1; i < n; i++)
-		if (strcmp(all[i - 1].name, all[i].name) == 0)
-			all[i - 1].service->shared =
-			    all[i].service->shared = true;
-	for (size_t i = 0; i < n; i++)
-		if (all[i].service->shared != all[i].was_shared &&
-		    !all[i].service->gone) {
-			m->dirty_names = all[i].service->recast = true;
-			service_dirty(m, all[i].service);
-		}
-}
-
-/* One service's own name is no other's gRPC name: a call by path would be
- * either's. Several may share one that is nobody's own: their callers say by
- * :authority whom they mean. */
-static int
-claims_check(struct model *m, char *why, size_t why_len)
-{
-	size_t n;
-	struct claim *all = claims_new(m, &n);
-	int rc = 0;
-
-	if (all == NULL)
-		return why_set(why, why_len, "no memory is left");
-	for (size_t i = 1; i < n && rc == 0; i++) {
-		const struct claim *a = &all[i - 1], *b = &all[i];
-		bool own = strcmp(a->name, a->service->name) == 0 ||
-		    strcmp(b->name, b->service->name) == 0;
-
-		if (own && strcmp(a->name, b->name) == 0)
-			rc = why_set(why, why_len, "services %s and %s both "
-			    "answer gRPC service %s, which is the name of one "
-			    "of them", a->service->name, b->service->name,
-			    a->name);
-	}
-	if (rc == 0)
-		shared_mark(m, all, n);
-	free(all);
-	return rc;
-}
-
-int
-model_check(struct model *m, char *why, size_t why_len)
-{
-	for (size_t i = 0; i < m->intents_n[INTENT_GATEWAY]; i++) {
-		const struct intent *at = m->intents[INTENT_GATEWAY][i];
-		const Gateway *g = at->message;
-
-		if (region_check(m, at, g->region, why, why_len) == -1)
-			return -1;
-		if (model_service(m, at->name) != NULL)
-			return why_set(why, why_len, "gateway %s has the name "
-			    "of a service, expected one of its own: a proxy "
-			    "says by it what it is", at->name);
-	}
-	for (size_t i = 0; i < m->services_n; i++)
-		if (service_check(m, m->services[i], why, why_len) == -1)
-			return -1;
-	return claims_check(m, why, why_len);
 }
 
 /* ---- life */

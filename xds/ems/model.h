@@ -11,7 +11,8 @@
  * Invariants
  *   M1  model_check says whether a set of intents goes together, before any of
  *       it is put: a region that is named is there, a service that is pinned is
- *       not sent elsewhere, nobody answers for a name that another has.
+ *       not sent elsewhere, nobody answers for a name that another has, no two
+ *       limits say the same of one service.
  *   M2  What is put is marked: model_dirty tells what a compilation has to look
  *       at.
  *
@@ -24,6 +25,7 @@
 
 #include "xds/ems/catalog.h"
 #include "xds/ems/intent.h"
+#include "xds/proto/godwit/ems/intent.pb-c.h"
 
 enum model_health { MODEL_LIVE, MODEL_SUSPECT, MODEL_DRAINING };
 
@@ -57,7 +59,10 @@ struct model_service {
 	/* Since model_clean: it is looked at; it says something else than where
 	 * its endpoints are; it is no more. */
 	bool		 dirty, recast, gone;
-	bool		 shared;	/* others answer its gRPC names too */
+	/* model_check: others answer its gRPC names too; calls at a time, 0: by
+	 * default. */
+	bool		 shared;
+	uint32_t	 in_flight;
 };
 
 struct model {
@@ -68,6 +73,7 @@ struct model {
 	uint64_t	 puts_n;	/* of intents, so far */
 	bool		 dirty_all;	/* regions, gateways */
 	bool		 dirty_some;
+	bool		 unchecked;	/* since model_check: it may find another */
 	bool		 dirty_names;	/* who answers which gRPC names, and who
 					 * may call them */
 };
@@ -106,7 +112,17 @@ struct model_part *model_part(struct model_service *s, uint32_t view);
 /* Of all services those of a view, whose number may be another's then. */
 void	model_parts_drop(struct model *m, uint32_t view);
 
-/* M1, and who shares names; -1: why names both sides. */
+/* What is said of it, or NULL: all defaults. */
+static inline const Godwit__Ems__V1__Service *
+model_message(const struct model_service *s)
+{
+	return s->intent == NULL ? NULL : s->intent->message;
+}
+
+/* It says something else now, as of itself. */
+void	model_recast(struct model *m, struct model_service *s);
+
+/* M1, and what services are by all of it; -1: why names both sides. */
 int	model_check(struct model *m, char *why, size_t why_len);
 /* All is compiled; services that are gone are forgotten. */
 void	model_clean(struct model *m);

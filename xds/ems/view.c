@@ -124,7 +124,7 @@ view_share(struct view *v, struct view *from, enum resource_kind kind)
 static bool
 follows_endpoints(const struct model_service *s)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 
 	return m != NULL && m->regions != NULL && m->regions->n_order > 0;
 }

@@ -70,12 +70,10 @@ limits_print(FILE *f, uint32_t in_flight)
  * it is replaced, and be gone: by Envoy's default (50 percent) calls would go to
  * all then. Those that drain get calls only when there is nobody else. */
 static int
-cluster_put(const struct pass *p, const char *name, const Service *m)
+cluster_put(const struct pass *p, const char *name,
+    const struct model_service *s)
 {
 	struct body *same = cluster_find(p, name);
-	uint32_t in_flight = m == NULL || m->limits == NULL ||
-	    m->limits->in_flight == NULL ? VIEW_IN_FLIGHT :
-	    m->limits->in_flight->value;
 	struct text t;
 
 	if (same != NULL)
@@ -90,7 +88,8 @@ cluster_put(const struct pass *p, const char *name, const Service *m)
 		    p->view->key.role == VIEW_GRPC ? "ROUND_ROBIN" :
 		    "LEAST_REQUEST, common_lb_config: "
 		    "{healthy_panic_threshold: {value: 1}}");
-		limits_print(t.out, in_flight);
+		limits_print(t.out, s->in_flight == 0 ? VIEW_IN_FLIGHT :
+		    s->in_flight);
 		fprintf(t.out, "}");
 	}
 	return text_put(&t, p, RESOURCE_CLUSTER, name);
@@ -102,7 +101,7 @@ others_remove(const struct pass *p, const struct model_service *s, bool gone,
     enum resource_kind kind)
 {
 	const struct catalog_kind *k = p->view->catalog.kinds[kind];
-	const Service *m = gone ? NULL : view_intent(s);
+	const Service *m = gone ? NULL : model_message(s);
 	size_t n = strlen(s->name);
 
 	for (uint32_t i = 0; i < k->at_n; i++) {
@@ -129,7 +128,7 @@ others_remove(const struct pass *p, const struct model_service *s, bool gone,
 int
 view_clusters(const struct pass *p, const struct model_service *s)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	char name[VIEW_CLUSTER_BYTES];
 	bool gone = s->gone || !view_sees(p->view, s);
 
@@ -138,10 +137,10 @@ view_clusters(const struct pass *p, const struct model_service *s)
 	if (gone)
 		return 0;
 	if (m == NULL || m->n_versions == 0)
-		return cluster_put(p, s->name, m);
+		return cluster_put(p, s->name, s);
 	for (size_t i = 0; i < m->n_versions; i++) {
 		view_cluster_name(name, s, m->versions[i]->key);
-		if (cluster_put(p, name, m) < 0)
+		if (cluster_put(p, name, s) < 0)
 			return -1;
 	}
 	return 0;
@@ -295,7 +294,7 @@ int
 view_endpoints(const struct pass *p, const struct model_service *s,
     bool recast)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	char name[VIEW_CLUSTER_BYTES];
 
 	if (recast && p->view->made)

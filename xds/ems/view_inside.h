@@ -13,7 +13,6 @@
 #include <stdio.h>
 
 #include "xds/ems/view.h"
-#include "xds/proto/godwit/ems/intent.pb-c.h"
 
 typedef Godwit__Ems__V1__Gateway Gateway;
 typedef Godwit__Ems__V1__Service Service;
@@ -79,11 +78,5 @@ int	view_endpoints(const struct pass *p, const struct model_service *s,
 enum { VIEW_CLUSTER_BYTES = 2 * (INTENT_NAME_MAX + 1) };
 void	view_cluster_name(char *to, const struct model_service *s,
 	    const char *version);
-
-static inline const Service *
-view_intent(const struct model_service *s)
-{
-	return s->intent == NULL ? NULL : s->intent->message;
-}
 
 #endif

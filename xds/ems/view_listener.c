@@ -233,7 +233,7 @@ api_listener_new(const char *name, const struct body *hcm)
 static void
 versions_load_print(FILE *f, const struct model_service *s)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	char name[VIEW_CLUSTER_BYTES];
 
 	if (m == NULL || m->n_versions == 0)
@@ -251,7 +251,7 @@ versions_load_print(FILE *f, const struct model_service *s)
 int
 view_api_listener(const struct pass *p, const struct model_service *s)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	struct body *hcm, *b;
 	struct text t;
 	bool good;

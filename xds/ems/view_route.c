@@ -39,7 +39,7 @@ retry_print(FILE *f, const Godwit__Ems__V1__Service__Retry *r)
 static void
 target_print(FILE *f, const struct model_service *s)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	char name[VIEW_CLUSTER_BYTES];
 
 	if (m == NULL || m->n_versions == 0) {
@@ -61,7 +61,7 @@ void
 view_route_print(FILE *f, const struct view *v, const struct model_service *s,
     const Method *method)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	const Method *all = m == NULL ? NULL : m->defaults;
 	const Google__Protobuf__Duration *d = method != NULL &&
 	    method->deadline != NULL ? method->deadline : all == NULL ? NULL :
@@ -86,7 +86,7 @@ view_route_print(FILE *f, const struct view *v, const struct model_service *s,
 static const char *
 elsewhere(const struct pass *p, const struct model_service *s)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	const char *own = p->view->key.region;
 
 	if (p->view->key.role != VIEW_SIDECAR || m == NULL || m->regions == NULL ||
@@ -214,7 +214,7 @@ static void
 methods_print(FILE *f, const struct pass *p, const struct model_service *s,
     const char *grpc)
 {
-	const Service *m = view_intent(s);
+	const Service *m = model_message(s);
 	char match[3 * INTENT_NAME_MAX], name[2 * INTENT_NAME_MAX + 2];
 
 	for (size_t i = 0; m != NULL && i < m->n_methods; i++) {
