@@ -25,6 +25,7 @@ struct grpc {
 	struct framing	 framing;
 	struct buf	 held;		/* G2 */
 	bool		 opened, begun, stream_open, ended, dropped, calm;
+	bool		 connection_held;
 	const char	*peer;		/* what it is called in sentences */
 	char		 address[64], why[WHY_BYTES];
 };
@@ -198,6 +199,8 @@ status_end(struct grpc *g, const struct header *status,
 	if (number[0] >= '0' && number[0] <= '9' &&
 	    code < sizeof(statuses) / sizeof(statuses[0]))
 		name = statuses[code];
+	if (g->connection_held && name == statuses[0])
+		return;
 	if (message != NULL)
 		percent_decode(message->value, message->value_len, text,
 		    sizeof(text));
@@ -404,6 +407,7 @@ grpc_open(struct io *io, const struct grpc_settings *s,
 	g->io = io;
 	g->events = e;
 	g->arg = arg;
+	g->connection_held = s->held;
 	g->peer = s->peer == NULL ? "the control plane" : s->peer;
 	g->timer.fire = on_late;
 	framing_init(&g->framing, s->message_bytes_max);

@@ -52,6 +52,9 @@ struct grpc_settings {			/* good until grpc_open returns */
 	uint32_t	 connect_timeout_ms;
 	uint32_t	 keepalive_ms, keepalive_timeout_ms;
 	uint32_t	 message_bytes_max;
+	/* The connection is held when the call ended well: ended tells when
+	 * the server ends it. */
+	bool		 held;
 	/* What it is called in sentences, for ever good; NULL: the control
 	 * plane. */
 	const char	*peer;

@@ -3,8 +3,16 @@
  * again, over TCP or by gRPC's health service.
  *
  *   ask ──> yes | no, and why ──> healthy_n or unhealthy_n in a row ──changed──>
- *    ^         late: no                        │
- *    └──────────── interval_ms ────────────────┘
+ *    ^         late: no   │
+ *    ├──── interval_ms ───┤
+ *    └── soon ── lost <───┘ yes: its connection is held until the next answer
+ *
+ * Of gRPC the connection is held, not a call: an app that ends by waiting for
+ * its calls (go-grpc's GracefulStop) is not kept waiting.
+ *
+ * An app that dies, is killed or restarted ends its connections: that is asked
+ * about soon, and one "no" is enough then. Who ends each connection is asked
+ * after 10 ms, 20, 40 ..., interval_ms.
  *
  * Source: gRPC's doc/health-checking.md. Test: t/unit/register.c.
  */

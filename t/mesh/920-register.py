@@ -113,6 +113,26 @@ def test_when_it_is_well(m):
     assert "is not well" in side.godwit.log()
 
 
+def test_who_goes_is_noticed(m):
+    """By the connection that is held: the next check is a minute away."""
+    ems = Ems(m)
+    slow = {"interval": "60s", "timeout": "2s"}
+    apps = [(App(m, "killed"), {"tcp": {}}, signal.SIGKILL),
+            (App(m, "killed-grpc"), {"grpc": ""}, signal.SIGKILL),
+            (App(m, "ended-grpc"), {"grpc": ""}, signal.SIGTERM)]
+    for app, _, _ in apps:
+        until(lambda: m.caller(app.port).call().code == "OK", "it is there")
+    side = Side(m, ems, *(app.item(id=app.name, check={**check, **slow})
+                          for app, check, _ in apps))
+    side.until_log(": registered, epoch", 3)
+    for n, (app, _, number) in enumerate(apps, 1):
+        app.process.send_signal(number)
+        side.until_log("deregistered\n", n)
+    log = side.godwit.log()
+    assert log.count("the app is not well, it is deregistered: could not "
+                     "connect: Connection refused") == 3, log
+
+
 def test_the_control_plane_dies(m):
     """It comes back with its leases; godwit goes on with the same id."""
     ems = Ems(m)

@@ -261,6 +261,7 @@ health_says(const char *bytes, size_t n)
 	    ":path=/grpc.health.v1.Health/Check\n:authority=app.test\n"));
 	server_answer(app());
 	server_send(app(), bytes, n);
+	server_block(app(), NULL, NULL, "0", NULL, true);
 }
 #define HEALTH_SAYS(bytes) health_says(bytes, sizeof(bytes) - 1)
 
@@ -285,6 +286,113 @@ Test(register, health_by_grpc)
 	cr_assert_eq(status().state, REGISTRATION_WAITING);
 	HEALTH_SAYS("\0\0\0\0\002\010\001");
 	until_held();
+	tear_down();
+}
+
+/* ---- its connection is held */
+
+static void
+connections_end(void)
+{
+	struct server *s = app();
+
+	for (int i = 0; i < s->accepted_n; i++)
+		close(s->deaf_fds[i]);
+	s->accepted_n = 0;
+	if (s->call != NULL)
+		conn_end(&s->call->conn, CONN_END_LOCAL, NULL);
+	turns(8);
+}
+
+/* Time goes by, and the control plane answers. */
+static void
+pass_held_ms(int64_t ms)
+{
+	pass_ms(ms);
+	while (plane()->call != NULL && plane()->call->got_n > own.heard) {
+		HEARS(beat);
+		SAYS(registered);
+		turns(4);
+	}
+}
+
+Test(register, who_dies_is_noticed)
+{
+	begin_held();
+	app_dies();
+	connections_end();
+	cr_assert_eq(status().state, REGISTRATION_HELD);
+	pass_ms(10);
+	until_state(REGISTRATION_LEAVING);
+	HEARS(leave);
+	SAYS(left_word);
+	until_state(REGISTRATION_WAITING);
+	cr_assert_not_null(strstr(status().why, "refused"));
+	tear_down();
+}
+
+Test(register, who_dies_is_noticed_by_grpc)
+{
+	set_up(true, true);
+	HEALTH_SAYS("\0\0\0\0\002\010\001");
+	until_held();
+	cr_assert_not_null(app()->call, "it is held");
+	app_dies();
+	connections_end();
+	pass_ms(10);
+	until_state(REGISTRATION_LEAVING);
+	tear_down();
+}
+
+/* It has several processes, or sends idle connections away: what is asked then
+ * is answered. Asked at 10 ms, 20, 40 ..., and no more often than before. */
+Test(register, who_ends_connections_stays)
+{
+	int asked_n = 0;
+
+	begin_held();
+	for (int64_t ms = 0; ms < 20 * INTERVAL_MS; ms += 10) {
+		if (app()->accepted_n > 0) {
+			asked_n++;
+			connections_end();
+		}
+		pass_held_ms(10);
+	}
+	cr_assert_eq(status().state, REGISTRATION_HELD);
+	cr_assert_geq(asked_n, 20);
+	cr_assert_leq(asked_n, 30);
+	tear_down();
+}
+
+/* The time between two asks is short again after one that was held. */
+Test(register, who_ended_connections_is_believed_again)
+{
+	begin_held();
+	for (int i = 0; i < 12; i++) {
+		connections_end();
+		pass_held_ms(INTERVAL_MS);
+	}
+	UNTIL(app()->accepted_n == 1);
+	for (int i = 0; i < 2; i++)
+		pass_held_ms(INTERVAL_MS);
+	app_dies();
+	connections_end();
+	pass_ms(10);
+	until_state(REGISTRATION_LEAVING);
+	tear_down();
+}
+
+/* What a TCP server says of itself is no matter. */
+Test(register, who_greets_is_well)
+{
+	begin_held();
+	cr_assert_eq(app()->accepted_n, 1);
+	cr_assert_eq(write(app()->deaf_fds[0], "hello", 5), 5);
+	turns(8);
+	app_dies();
+	connections_end();
+	pass_ms(10);
+	until_state(REGISTRATION_LEAVING);
 	tear_down();
 }
 
@@ -466,8 +574,11 @@ static const char withdrawn_why[] = "it was withdrawn, and comes back once "
 static void
 health_again(bool serves)
 {
-	UNTIL(app()->call == NULL);
+	uint32_t n = app()->streams_n;
+
+	turns(4);
 	pass_ms(INTERVAL_MS);
+	UNTIL(app()->streams_n > n);
 	if (serves)
 		HEALTH_SAYS("\0\0\0\0\002\010\001");
 	else
