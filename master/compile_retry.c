@@ -13,6 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "xds/proto/envoy/extensions/previous_hosts.pb-c.h"
+
+typedef Envoy__Config__Route__V3__RetryPolicy__RetryHostPredicate Predicate;
+
+#define PREDICATE_TYPED	\
+	ENVOY__CONFIG__ROUTE__V3__RETRY_POLICY__RETRY_HOST_PREDICATE__CONFIG_TYPE_TYPED_CONFIG
+#define PREVIOUS_HOSTS	\
+	(&envoy__extensions__retry__host__previous_hosts__v3__previous_hosts_predicate__descriptor)
+
 enum {
 	BACK_OFF_BASE_MS = 25, BACK_OFF_TIMES = 10,
 	BREAKER_MAX = 1024, RETRIES_MAX = 3,
@@ -106,6 +115,32 @@ codes_read(struct compiler *c, const struct at *up, const RetryPolicy *m,
 	return 0;
 }
 
+/* Whatever host_selection_retry_max_attempts says: one pick finds it. */
+static int
+predicates_read(struct compiler *c, const struct at *up, const RetryPolicy *m,
+    struct block_plan *plan)
+{
+	plan->flags &= (uint16_t)~PLAN_PREVIOUS_HOSTS;
+	for (size_t i = 0; i < m->n_retry_host_predicate; i++) {
+		const struct at at = AT_ITEM(up, "retry_host_predicate", i);
+		const struct at typed = AT(&at, "typed_config");
+		const Predicate *p = m->retry_host_predicate[i];
+		const ProtobufCMessage *any = any_open(c, &typed,
+		    p->config_type_case == PREDICATE_TYPED ? p->typed_config :
+		    NULL);
+
+		if (any == NULL)
+			return -1;
+		if (any->descriptor != PREVIOUS_HOSTS)
+			return refuse(c, &typed, "%s says of no endpoint "
+			    "whether it is tried, expected "
+			    "PreviousHostsPredicate",
+			    any->descriptor->short_name);
+		plan->flags |= PLAN_PREVIOUS_HOSTS;
+	}
+	return 0;
+}
+
 static int
 back_off_read(struct compiler *c, const struct at *up, const RetryPolicy *m,
     struct block_plan *plan)
@@ -152,6 +187,7 @@ compile_retry(struct compiler *c, const struct at *at, const RetryPolicy *m,
 	return rule_check(c, at, &m->base, rules) < 0 ||
 	    words_read(c, at, m->retry_on, &plan->retry_on) < 0 ||
 	    codes_read(c, at, m, plan) < 0 ||
+	    predicates_read(c, at, m, plan) < 0 ||
 	    back_off_read(c, at, m, plan) < 0 ||
 	    duration_ms(c, &try, m->per_try_timeout, 0,
 	    &plan->per_try_timeout_ms) < 0 ? -1 : 0;

@@ -166,6 +166,8 @@ dump_retry(FILE *out, const struct block_plan *p)
 	for (int i = 0; i < RETRIABLE_CODES_MAX; i++)
 		if (p->retriable_codes[i] != 0)
 			fprintf(out, " %u", p->retriable_codes[i]);
+	if (p->flags & PLAN_PREVIOUS_HOSTS)
+		fprintf(out, " elsewhere");
 }
 
 static void

@@ -356,6 +356,7 @@ enum plan_flag {
 	PLAN_ADDRESS = 16,		/* a value has the caller's address */
 	PLAN_HOST_TOLD = 32,		/* the old authority goes into
 					   x-envoy-original-host */
+	PLAN_PREVIOUS_HOSTS = 64,	/* a retry goes to one not tried */
 };
 
 /* RetryPolicy.retry_on: worker/retry.h says what each means. */

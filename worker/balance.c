@@ -1,6 +1,7 @@
 /* worker/balance.c - see balance.h. */
 #include "worker/balance.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* 2^64 divided by the golden ratio. */
@@ -57,19 +58,49 @@ least_request(const struct block_balance *b, const struct balance_view *v)
 	return v->active(v->arg, one) <= v->active(v->arg, two) ? one : two;
 }
 
-const struct block_endpoint *
-balance_pick(const struct block_balance *b, enum lb_policy policy,
+static bool
+is_tried(const struct block_endpoint *e, const struct balance_view *v)
+{
+	for (uint32_t i = 0; i < v->tried_n; i++)
+		if (v->tried[i].id == e->id && v->tried[i].tag == e->tag)
+			return true;
+	return false;
+}
+
+/* e, or the next one that was not tried, or e when all were. */
+static const struct block_endpoint *
+other(const struct block_balance *b, const struct block_endpoint *e,
     const struct balance_view *v)
 {
-	if (b->endpoints_n == 0)
-		return NULL;
+	const struct block_endpoint *at = e;
+
+	while (is_tried(at, v)) {
+		at = at + 1 == b->endpoints + b->endpoints_n ? b->endpoints :
+		    at + 1;
+		if (at == e)
+			break;
+	}
+	return at;
+}
+
+static const struct block_endpoint *
+pick(const struct block_balance *b, enum lb_policy policy,
+    const struct balance_view *v)
+{
 	switch (policy) {
 	case LB_ROUND_ROBIN:
 		return round_robin(b, v->turn);
 	case LB_LEAST_REQUEST:
 		return least_request(b, v);
 	case LB_RANDOM:
-		return spread(b, v->random);
+		break;
 	}
-	return NULL;
+	return spread(b, v->random);
+}
+
+const struct block_endpoint *
+balance_pick(const struct block_balance *b, enum lb_policy policy,
+    const struct balance_view *v)
+{
+	return b->endpoints_n == 0 ? NULL : other(b, pick(b, policy, v), v);
 }

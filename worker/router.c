@@ -38,10 +38,22 @@ active(void *arg, const struct block_endpoint *e)
 	return word_get(w->words, WORD_active, e->id, e->tag);
 }
 
-static const struct block_endpoint *
-endpoint_pick(struct worker *w, const struct block_cluster *cluster)
+/* The oldest is forgotten. */
+static void
+tried_put(struct retry *r, const struct block_endpoint *e)
 {
-	struct balance_view view = { .active = active, .arg = w };
+	if (r->tried_n == TRIED_MAX)
+		memmove(r->tried, r->tried + 1, --r->tried_n *
+		    sizeof(r->tried[0]));
+	r->tried[r->tried_n++] = (struct balance_tried){ e->id, e->tag };
+}
+
+static const struct block_endpoint *
+endpoint_pick(struct stream *s, const struct block_cluster *cluster)
+{
+	struct worker *w = s->down->worker;
+	struct balance_view view = { .active = active, .arg = w,
+	    .tried = s->retry.tried, .tried_n = s->retry.tried_n };
 
 	if (cluster->balance == 0)
 		return NULL;
@@ -58,13 +70,15 @@ static enum cause
 start(struct stream *s, const struct block_cluster *cluster)
 {
 	struct worker *w = s->down->worker;
-	const struct block_endpoint *e = endpoint_pick(w, cluster);
+	const struct block_endpoint *e = endpoint_pick(s, cluster);
 
 	if (e == NULL) {
 		count_one(row_cluster(w->row, cluster->slot)->cluster,
 		    COUNT_CLUSTER_upstream_cx_none_healthy);
 		return CAUSE_no_endpoint;
 	}
+	if (s->plan->block.flags & PLAN_PREVIOUS_HOSTS)
+		tried_put(&s->retry, e);
 	return pool_start(s, cluster, e);
 }
 

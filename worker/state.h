@@ -23,6 +23,7 @@
 
 #include "shm/publish.h"
 #include "shm/row.h"
+#include "worker/balance.h"
 #include "worker/cause.h"
 #include "worker/deadline.h"
 #include "worker/io/conn.h"
@@ -37,6 +38,8 @@ enum {
 
 struct worker;
 
+enum { TRIED_MAX = 4 };
+
 /* A stream's tries: retry.h. */
 struct retry {
 	struct timer	 timer;		/* the next one */
@@ -49,6 +52,9 @@ struct retry {
 	uint8_t		 moves_n;	/* tries of which nothing was seen */
 	bool		 moved;		/* once, to where it is processed */
 	bool		 counted;	/* the next one is a retry */
+	/* The last endpoints that it was sent to, while its plan asks. */
+	uint8_t		 tried_n;
+	struct balance_tried tried[TRIED_MAX];
 };
 
 /* A listening socket. */

@@ -8,7 +8,7 @@ import time
 
 import frames
 from beside import before, case, different, same
-from mesh import METHOD, PATIENCE_S, free_port
+from mesh import METHOD, PATIENCE_S, free_port, until
 
 ROUTES = "              routes:\n"
 POLICIES = {
@@ -213,23 +213,48 @@ def test_what_is_not_the_same(m):
         a.code, mine, b.code, its) == ("UNAVAILABLE", 1, "OK", 2), a, b)
 
 
-def test_an_endpoint_that_is_gone(m):
-    """Half of the calls meet it first; none fails."""
-    service = m.service("us")
-    gone = free_port()
+def beside_one_that_is_gone(m, service, policy, **replace):
+    """Callers of a cluster of service and of an endpoint that is gone."""
     more = ("        - endpoint:\n            address:\n"
             "              socket_address: "
-            f"{{ address: 127.0.0.1, port_value: {gone} }}\n")
-    manager = "- name: greeter-here\n"
-    for c in before(m, service.port, **{
-            "route: { cluster: greeter, timeout: 0s }":
-            "route: { cluster: greeter, timeout: 0s, retry_policy: "
-            "{ retry_on: connect-failure } }",
-            "      - lb_endpoints:\n": "      - lb_endpoints:\n" + more}):
+            f"{{ address: 127.0.0.1, port_value: {free_port()} }}\n")
+    return before(m, service.port, **{
+        "route: { cluster: greeter, timeout: 0s }":
+        "route: { cluster: greeter, timeout: 0s, retry_policy: "
+        f"{{ retry_on: connect-failure{policy} }} }}",
+        "      - lb_endpoints:\n": "      - lb_endpoints:\n" + more,
+        **replace})
+
+
+def test_an_endpoint_that_is_gone(m):
+    """Half of the calls meet it first; none fails."""
+    for c in beside_one_that_is_gone(m, m.service("us"), ""):
         for _ in range(20):
             a = c.call(b"x")
             assert a.code == "OK" and a.body == b"us:x", a
     case("connect-failure, one endpoint gone")
+
+
+def test_an_endpoint_that_was_not_tried(m):
+    """One that is gone looks the less busy: it is met first, and would be again.
+    Envoy picks until it has another."""
+    service = m.service("us")
+    callers = beside_one_that_is_gone(
+        m, service, ", retry_host_predicate: [{ name: previous, typed_config: "
+        '{ "@type": type.googleapis.com/envoy.extensions.retry.host.'
+        "previous_hosts.v3.PreviousHostsPredicate } }], "
+        "host_selection_retry_max_attempts: 200",
+        **{"- name: greeter\n    type": "- name: greeter\n    "
+           "lb_policy: LEAST_REQUEST\n    type"})
+    for n, c in enumerate(callers, 1):
+        held = c.start(method="/demo.Greeter/Wait", timeout=None)
+        until(lambda n=n: service.waiting == n, "it is there")
+        for _ in range(20):
+            a = c.call(b"x")
+            assert a.code == "OK" and a.body == b"us:x", a
+        assert not held.done()
+    service.release()
+    case("connect-failure, an endpoint that was not tried")
 
 
 def answers_early(sock):

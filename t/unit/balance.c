@@ -151,3 +151,33 @@ Test(balance, no_endpoint_is_no_pick)
 	cr_assert_null(balance_pick(b, LB_RANDOM, &v));
 	free(b);
 }
+
+/* Who was tried is not tried again while there is another. */
+Test(balance, another_than_those_that_were_tried)
+{
+	static const uint32_t same[] = { 1, 1, 1 }, differ[] = { 1, 900, 1 };
+	static const struct balance_tried tried[] = { { 1, 0 }, { 2, 0 },
+	    { 0, 7 }, { 0, 0 } };
+	static const enum lb_policy policies[] = { LB_ROUND_ROBIN,
+	    LB_LEAST_REQUEST, LB_RANDOM };
+
+	for (int p = 0; p < 6; p++) {
+		struct block_balance *b = balance(p % 2 ? same : differ, 3);
+		uint32_t turn = 5, got[3] = { 0 };
+		struct balance_view v = { &turn, 1, one_busy, NULL, tried, 1 };
+
+		for (uint32_t i = 0; i < 300; i++) {
+			v.random = v.random * 6364136223846793005ull +
+			    1442695040888963407ull;
+			v.tried_n = 1 + i / 100;
+			got[balance_pick(b, policies[p / 2], &v)->id]++;
+		}
+		cr_expect_eq(got[1], 0);
+		cr_expect_gt(got[2], 0, "one of two");
+		cr_expect_geq(got[0], 200, "another tag is another");
+		v.tried_n = 4;
+		cr_expect_not_null(balance_pick(b, policies[p / 2], &v),
+		    "all were tried");
+		free(b);
+	}
+}

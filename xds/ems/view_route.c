@@ -17,6 +17,12 @@
 #include "shm/log.h"
 #include "xds/wire.h"
 
+/* Ten for Envoy, to whom a dead endpoint looks the least busy. */
+#define ELSEWHERE "retry_host_predicate: [{name: " \
+	    "envoy.retry_host_predicates.previous_hosts, typed_config: " \
+	    "{\"@type\": type.googleapis.com/envoy.extensions.retry.host." \
+	    "previous_hosts.v3.PreviousHostsPredicate}}], " \
+	    "host_selection_retry_max_attempts: 10"
 #define ROUTES "envoy.config.route.v3.RouteConfiguration"
 
 /* ---- what a call of a service here is given */
@@ -32,8 +38,8 @@ retry_print(FILE *f, const Godwit__Ems__V1__Service__Retry *r)
 	if (r == NULL || r->n_on == 0)
 		fprintf(f, "connect-failure,refused-stream,"
 		    "reset-before-request");
-	fprintf(f, "\", num_retries: %u}", r == NULL || r->max == NULL ? 1 :
-	    r->max->value);
+	fprintf(f, "\", num_retries: %u, " ELSEWHERE "}", r == NULL ||
+	    r->max == NULL ? 1 : r->max->value);
 }
 
 static void
