@@ -504,6 +504,8 @@ def test_junk(m):
             ("DELETE", "/v1/region/us?expect_version=1", 409)):
         refused(ems.rest(method, path, "region: us\n" if method == "PUT"
                          else None), status)
+    refused(ems.rest("GET", "/v1/planet"), 404, "there is no /v1/planet; ",
+            "of intents region, gateway, service, limit, caller")
     refused(put(ems, "region", "us", "region: eu\n", 0), 400,
             "region/eu, expected region/us")
     refused(put(ems, "region", "us", "region: us\n---\nregion: eu\n", 0), 400,

@@ -109,7 +109,8 @@ route_find(struct request *q, const char *path, const char *method)
 		    "expected %s", method, path, there);
 	else
 		answer_refuse(q, 404, "there is no %.200s; "
-		    "godwit-ems(8) lists what there is", path);
+		    "godwit-ems(8) lists what there is, of intents %s", path,
+		    intent_words());
 	return false;
 }
 
