@@ -34,19 +34,9 @@ static const struct {
 	const char	*word;
 	uint16_t	 bit;
 } words[] = {
-	{ "5xx", RETRY_5XX }, { "gateway-error", RETRY_GATEWAY_ERROR },
-	{ "reset", RETRY_RESET },
-	{ "reset-before-request", RETRY_RESET_BEFORE_REQUEST },
-	{ "connect-failure", RETRY_CONNECT_FAILURE },
-	{ "refused-stream", RETRY_REFUSED_STREAM },
-	{ "retriable-4xx", RETRY_4XX },
-	{ "retriable-status-codes", RETRY_STATUS_CODES },
-	{ "cancelled", RETRY_CANCELLED },
-	{ "deadline-exceeded", RETRY_DEADLINE_EXCEEDED },
-	{ "internal", RETRY_INTERNAL },
-	{ "resource-exhausted", RETRY_RESOURCE_EXHAUSTED },
-	{ "unavailable", RETRY_UNAVAILABLE },
-	{ "http3-post-connect-failure", 0 },	/* never happens here */
+#define WORD(word, bits) { word, bits },
+#include "xds/retry_on.def"
+#undef WORD
 };
 enum { WORDS_N = sizeof(words) / sizeof(words[0]) };
 

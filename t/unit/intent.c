@@ -42,10 +42,19 @@ static const struct {
 	    "there twice" },
 	{ "service: s\ndefaults: {deadline: 0s}", "x.yaml:2:11: defaults: has a "
 	    "deadline of no time, expected more than 0s" },
+	{ "service: s\ndefaults: {deadline: 4294966.9s}", NULL },
+	{ "service: s\ndefaults: {deadline: 4294967s}", "x.yaml:2:11: "
+	    "defaults: has a deadline of more than 49 days, expected at most "
+	    "4294967s" },
 	{ "service: s\nmethods:\n  M: {retry: {max: 11}}", "x.yaml:3:6: "
 	    "methods[\"M\"]: retry.max is 11, expected 0..10" },
 	{ "service: s\nmethods:\n  M: {retry: {on: ['a\"b']}}", "x.yaml:3:6: "
-	    "methods[\"M\"]: retry.on: \"a\"b\" is no word of retry_on" },
+	    "methods[\"M\"]: retry.on: \"a\"b\" is no reason to retry, "
+	    "expected some of connect-failure, refused-stream, reset, "
+	    "unavailable and others" },
+	{ "service: s\ndefaults: {retry: {on: [reset, unavailble]}}", "x.yaml:"
+	    "2:11: defaults: retry.on: \"unavailble\" is no reason to retry, "
+	    "did you mean \"unavailable\"?" },
 	{ "service: s\nversions: {a: {weight: 0}}", "x.yaml:2:11: versions: "
 	    "have no weight together, expected shares of the calls" },
 	{ "service: s\nlimits: {in_flight: 0}", "x.yaml:2:9: limits: "

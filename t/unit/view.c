@@ -276,6 +276,92 @@ Test(view, what_does_not_go_together)
 	}
 }
 
+/* ---- the most that is admitted can be made */
+
+/* A name of 128 bytes, which ends in n. */
+static void
+name_print(FILE *f, int n)
+{
+	for (int i = 0; i < 123; i++)
+		fputc('n', f);
+	fprintf(f, "%05d", n);
+}
+
+static char *
+service_of(int grpc_n, int methods_n)
+{
+	size_t n;
+	char *text;
+	FILE *f = open_memstream(&text, &n);
+
+	fprintf(f, "service: s\ngrpc: [");
+	for (int i = 0; i < grpc_n; i++, fprintf(f, ", "))
+		name_print(f, i);
+	fprintf(f, "]\nmethods: {");
+	for (int i = 0; i < methods_n; i++, fprintf(f, ": {}, "))
+		name_print(f, i);
+	fprintf(f, "}");
+	fclose(f);
+	return text;
+}
+
+static char *
+caller_of(int n_caller, int may_n)
+{
+	size_t n;
+	char *text;
+	FILE *f = open_memstream(&text, &n);
+
+	fprintf(f, "caller: c%d\nmay: [", n_caller);
+	for (int i = 0; i < may_n; i++, fprintf(f, ", ")) {
+		name_print(f, i);
+		fprintf(f, "/");
+		name_print(f, i);
+	}
+	fprintf(f, "]");
+	fclose(f);
+	return text;
+}
+
+Test(view, the_most_that_is_admitted)
+{
+	char line[] = "# view gateway eu g", why[1024] = "", *text;
+	struct view *v = view_take(line, 0);
+	struct intent *i;
+	struct model m;
+
+	model_init(&m);
+	intent_take(&m, "region: us", "x");
+	intent_take(&m, "region: eu", "x");
+	text = service_of(100, 199);
+	intent_take(&m, text, "x");
+	free(text);
+	/* Of each two regions and what it may; all of that once more. */
+	for (int n = 0; n < 16; n++) {
+		text = caller_of(n, 3852);
+		intent_take(&m, text, "x");
+		free(text);
+	}
+	intent_take(&m, "caller: last\nmay: [a, b, c, d, e, f, g, h, i]", "x");
+	cr_assert_eq(model_check(&m, why, sizeof(why)), 0, "%s", why);
+	cr_assert_eq(view_compile(v, &m, why, sizeof(why)), 1, "%s", why);
+	intent_take(&m, "caller: last\nmay: [a, b, c, d, e, f, g, h, i, j]",
+	    "x");
+	cr_assert_eq(model_check(&m, why, sizeof(why)), -1);
+	cr_assert_str_eq(why, "gateways would ask 65538 questions of who may "
+	    "call what, and can ask 65536: expected fewer callers, or "
+	    "services in the place of their methods");
+	text = service_of(100, 200);
+	i = intent_read(text, strlen(text), "x", why, sizeof(why));
+	cr_assert_null(i);
+	cr_assert_not_null(strstr(why, "service: becomes 20100 routes (methods "
+	    "times gRPC names times versions), expected at most 20000"), "%s",
+	    why);
+	free(text);
+	view_free(v);
+	model_fini(&m);
+}
+
 /* ---- by chance */
 
 enum { SEEDS = 40, STEPS = 60 };

@@ -21,7 +21,11 @@ typedef Godwit__Ems__V1__Service__Method Method;
 typedef Godwit__Ems__V1__Limit Limit;
 typedef Godwit__Ems__V1__Caller Caller;
 
-enum { MESSAGE_BYTES_MAX = 16 << 20 };
+enum {
+	MESSAGE_BYTES_MAX = 16 << 20,
+	DEADLINE_S_MAX = 4294967,	/* 49 days: as many as a proxy takes */
+	ROUTES_MAX = 20000,		/* that one service may become */
+};
 
 static const char *const words[INTENT_NOUNS] = {
 #define NOUN(id, noun, message) [INTENT_##id] = noun,
@@ -168,6 +172,42 @@ gateway_check(const struct check *c, const Gateway *m)
 	    "address, expected 0.0.0.0:8443", m->listen);
 }
 
+/* -1: it is none; *best: the one that it is nearest to, or NULL. */
+static int
+reason_find(const char *text, const char **best)
+{
+	static const char *const reasons[] = {
+#define WORD(word, bits) word,
+#include "xds/retry_on.def"
+#undef WORD
+	};
+
+	*best = NULL;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (strcmp(text, reasons[i]) == 0)
+			return 0;
+		yaml_nearer(text, reasons[i], best);
+	}
+	return -1;
+}
+
+static int
+reasons_check(const struct check *c, const char *path, char *const *on,
+    size_t n)
+{
+	const char *best;
+
+	for (size_t i = 0; i < n; i++)
+		if (reason_find(on[i], &best) == -1)
+			return fail(c, path, "retry.on: \"%.60s\" is no reason "
+			    "to retry%s%s%s", on[i], best == NULL ?
+			    ", expected some of connect-failure, "
+			    "refused-stream, reset, unavailable and others" :
+			    ", did you mean \"", best == NULL ? "" : best,
+			    best == NULL ? "" : "\"?");
+	return 0;
+}
+
 static int
 method_check(const struct check *c, const char *path, const Method *m)
 {
@@ -177,11 +217,12 @@ method_check(const struct check *c, const char *path, const Method *m)
 	    (m->deadline->seconds == 0 && m->deadline->nanos <= 0)))
 		return fail(c, path, "has a deadline of no time, expected "
 		    "more than 0s");
-	for (size_t i = 0; r != NULL && i < r->n_on; i++)
-		if (strspn(r->on[i], "abcdefghijklmnopqrstuvwxyz-4x5") !=
-		    strlen(r->on[i]) || *r->on[i] == '\0')
-			return fail(c, path, "retry.on: \"%.40s\" is no word "
-			    "of retry_on", r->on[i]);
+	if (m != NULL && m->deadline != NULL &&
+	    m->deadline->seconds >= DEADLINE_S_MAX)
+		return fail(c, path, "has a deadline of more than 49 days, "
+		    "expected at most %ds", DEADLINE_S_MAX);
+	if (r != NULL && reasons_check(c, path, r->on, r->n_on) == -1)
+		return -1;
 	return r == NULL || r->max == NULL || r->max->value <= 10 ? 0 :
 	    fail(c, path, "retry.max is %u, expected 0..10", r->max->value);
 }
@@ -202,6 +243,18 @@ versions_check(const struct check *c, const Service *m)
 		    "shares of the calls");
 	return sum <= UINT32_MAX ? 0 : fail(c, "versions", "have a weight of "
 	    "more than 4294967295 together");
+}
+
+/* Each method of each gRPC name, and the rest of that, says all versions. */
+static int
+routes_check(const struct check *c, const Service *m)
+{
+	size_t n = (m->n_methods + 1) * (m->n_grpc == 0 ? 1 : m->n_grpc) *
+	    (m->n_versions == 0 ? 1 : m->n_versions);
+
+	return n <= ROUTES_MAX ? 0 : fail(c, "service", "becomes %zu routes "
+	    "(methods times gRPC names times versions), expected at most %d",
+	    n, ROUTES_MAX);
 }
 
 static int
@@ -227,7 +280,7 @@ service_check(const struct check *c, const Service *m)
 	if (m->limits != NULL && m->limits->in_flight != NULL &&
 	    m->limits->in_flight->value == 0)
 		return fail(c, "limits", "in_flight is 0, expected 1 or more");
-	return versions_check(c, m);
+	return versions_check(c, m) == -1 ? -1 : routes_check(c, m);
 }
 
 static int

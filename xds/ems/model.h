@@ -127,6 +127,14 @@ int	model_check(struct model *m, char *why, size_t why_len);
 /* All is compiled; services that are gone are forgotten. */
 void	model_clean(struct model *m);
 
+/* What callers may call, each once, by name; at is the caller's. False: no
+ * memory. */
+struct model_may {
+	const char	**at;		/* SERVICE or SERVICE/METHOD */
+	size_t		 n;
+};
+bool	model_may(const struct model *m, struct model_may *to);
+
 /* Where it is allowed (regions.allow). */
 bool	model_allows(const struct model_service *s, const char *region);
 /* Whether it has an endpoint there that takes calls. */

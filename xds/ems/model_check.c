@@ -4,11 +4,13 @@
  *
  *   regions that are named                  are there, and allowed
  *   gRPC names, by name and service         shared, or one service's own
+ *   what callers may                        as much as a gateway can bear
  *   limits, by service                      the more specific one counts:
  *       service: limits > limit: services > limit of all > default
  */
 #include "xds/ems/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,7 @@
 typedef Godwit__Ems__V1__Gateway Gateway;
 typedef Godwit__Ems__V1__Service Service;
 typedef Godwit__Ems__V1__Limit Limit;
+typedef Godwit__Ems__V1__Caller Caller;
 
 /* ---- regions */
 
@@ -238,6 +241,81 @@ limits_check(struct model *m, char *why, size_t why_len)
 	return rc;
 }
 
+/* ---- callers */
+
+/* Of a proxy's RBAC filter (shm/block.h). */
+enum { QUESTIONS_MAX = 65536 };
+
+static int
+may_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool
+model_may(const struct model *m, struct model_may *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->intents_n[INTENT_CALLER]; i++)
+		n += ((const Caller *)m->intents[INTENT_CALLER][i]->message)->
+		    n_may;
+	*to = (struct model_may){ .at = calloc(n + 1, sizeof(*to->at)) };
+	if (to->at == NULL)
+		return false;
+	for (size_t i = 0; i < m->intents_n[INTENT_CALLER]; i++) {
+		const Caller *c = m->intents[INTENT_CALLER][i]->message;
+
+		for (size_t j = 0; j < c->n_may; j++)
+			to->at[to->n++] = c->may[j];
+	}
+	qsort(to->at, to->n, sizeof(*to->at), may_compare);
+	n = to->n;
+	to->n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || strcmp(to->at[to->n - 1], to->at[i]) != 0)
+			to->at[to->n++] = to->at[i];
+	return true;
+}
+
+/* A path of each gRPC name, and who is asked where others answer it too. */
+static size_t
+questions_of(const struct model *m, const char *may)
+{
+	char name[INTENT_NAME_MAX + 1];
+	const struct model_service *s;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(may, "/"), may);
+	s = model_service(m, name);
+	return s == NULL ? 1 : model_grpc_n(s) * (s->shared ? 2 : 1);
+}
+
+/* A gateway asks of each caller whether it is one, and may call what is called;
+ * then whether that is closed to others (view_listener.c). */
+static int
+callers_check(const struct model *m, char *why, size_t why_len)
+{
+	struct model_may all;
+	size_t n = 0;
+
+	if (!model_may(m, &all))
+		return why_set(why, why_len, "no memory is left");
+	for (size_t i = 0; i < all.n; i++)
+		n += questions_of(m, all.at[i]);
+	free(all.at);
+	for (size_t i = 0; i < m->intents_n[INTENT_CALLER]; i++) {
+		const Caller *c = m->intents[INTENT_CALLER][i]->message;
+
+		n += c->n_may > 0 ? m->intents_n[INTENT_REGION] : 0;
+		for (size_t j = 0; j < c->n_may; j++)
+			n += questions_of(m, c->may[j]);
+	}
+	return n <= QUESTIONS_MAX ? 0 : why_set(why, why_len, "gateways would "
+	    "ask %zu questions of who may call what, and can ask %d: expected "
+	    "fewer callers, or services in the place of their methods", n,
+	    QUESTIONS_MAX);
+}
+
 /* ---- all of it */
 
 int
@@ -258,7 +336,8 @@ model_check(struct model *m, char *why, size_t why_len)
 		if (service_check(m, m->services[i], why, why_len) == -1)
 			return -1;
 	if (limits_check(m, why, why_len) == -1 ||
-	    claims_check(m, why, why_len) == -1)
+	    claims_check(m, why, why_len) == -1 ||
+	    callers_check(m, why, why_len) == -1)
 		return -1;
 	m->unchecked = false;
 	return 0;

@@ -8,8 +8,10 @@
  */
 #include "xds/ems/view_inside.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "shm/log.h"
 #include "xds/wire.h"
 
 #define HCM "type.googleapis.com/envoy.extensions.filters.network." \
@@ -71,27 +73,14 @@ may_print(FILE *f, const struct model *m, const char *may)
 	}
 }
 
+/* What a caller names is closed to others: each once. */
 static void
-all_may_print(FILE *f, const struct model *m)
+all_may_print(FILE *f, const struct model *m, const struct model_may *all)
 {
-	for (size_t i = 0, n = 0; i < m->intents_n[INTENT_CALLER]; i++) {
-		const Caller *c = m->intents[INTENT_CALLER][i]->message;
-
-		for (size_t j = 0; j < c->n_may; j++, n++) {
-			fprintf(f, n == 0 ? "" : ", ");
-			may_print(f, m, c->may[j]);
-		}
+	for (size_t i = 0; i < all->n; i++) {
+		fprintf(f, i == 0 ? "" : ", ");
+		may_print(f, m, all->at[i]);
 	}
-}
-
-static bool
-somebody_may(const struct model *m)
-{
-	for (size_t i = 0; i < m->intents_n[INTENT_CALLER]; i++)
-		if (((const Caller *)m->intents[INTENT_CALLER][i]->message)->
-		    n_may > 0)
-			return true;
-	return false;
 }
 
 /* Whole names, of every region there is: what only ends in one is another
@@ -112,11 +101,11 @@ principals_print(FILE *f, const struct pass *p, const char *caller)
 
 /* One policy for each caller, and one for what no caller names. */
 static void
-rbac_print(FILE *f, const struct pass *p)
+rbac_print(FILE *f, const struct pass *p, const struct model_may *all)
 {
 	const struct model *m = p->model;
 
-	if (!somebody_may(m))
+	if (all->n == 0)
 		return;
 	fprintf(f, "{name: envoy.filters.http.rbac, typed_config: {\"@type\": "
 	    "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, "
@@ -137,14 +126,14 @@ rbac_print(FILE *f, const struct pass *p)
 	}
 	fprintf(f, "\"open to the mesh\": {principals: [{any: true}], "
 	    "permissions: [{not_rule: {or_rules: {rules: [");
-	all_may_print(f, m);
+	all_may_print(f, m, all);
 	fprintf(f, "]}}}]}}}}}, ");
 }
 
 /* ---- listeners */
 
 static void
-hcm_print(FILE *f, const struct pass *p)
+hcm_print(FILE *f, const struct pass *p, const struct model_may *may)
 {
 	fprintf(f, "{name: envoy.filters.network.http_connection_manager, "
 	    "typed_config: {\"@type\": " HCM ", codec_type: HTTP2, "
@@ -152,7 +141,7 @@ hcm_print(FILE *f, const struct pass *p)
 	    "{ads: {}, resource_api_version: V3}, route_config_name: mesh}, "
 	    "http_filters: [");
 	if (p->view->key.role == VIEW_GATEWAY)
-		rbac_print(f, p);
+		rbac_print(f, p, may);
 	fprintf(f, ROUTER "]}}");
 }
 
@@ -180,22 +169,26 @@ view_listeners(const struct pass *p)
 	const char *name = v->key.role == VIEW_GATEWAY ? v->key.gateway : "mesh";
 	char host[64];
 	unsigned port;
+	struct model_may may;
 	struct text t;
 
 	if (v->key.role == VIEW_GRPC ||
 	    !intent_address(v->key.listen, host, sizeof(host), &port))
 		return 0;
+	if (!model_may(p->model, &may))
+		return why_set(p->why, p->why_len, "no memory is left");
 	text_begin(&t);
 	if (t.out != NULL) {
 		fprintf(t.out, "{name: \"%s\", address: {socket_address: "
 		    "{address: \"%s\", port_value: %u}}, filter_chains: "
 		    "[{filters: [", name, host, port);
-		hcm_print(t.out, p);
+		hcm_print(t.out, p, &may);
 		fprintf(t.out, "]");
 		if (v->key.role == VIEW_GATEWAY)
 			mutual_tls_print(t.out, p);
 		fprintf(t.out, "}]}");
 	}
+	free(may.at);
 	return text_put(&t, p, RESOURCE_LISTENER, name);
 }
 

@@ -10,7 +10,8 @@
 #include "shm/log.h"
 #include "xds/load.h"
 
-enum { TEXT_ARENA_BYTES = 64 << 20 };
+/* Of the most that is admitted (intent.c, model_check.c). */
+enum { TEXT_ARENA_BYTES = 256 << 20 };
 
 void
 text_begin(struct text *t)
