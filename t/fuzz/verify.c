@@ -9,25 +9,17 @@
  * read beyond it. fold makes bytes_max smaller than the arena: 256 - fold
  * parts of 256.
  *
- *   make fuzz [FUZZ_S=60]         clang, libFuzzer; corpus in build/fuzz
- *   build/fuzz/verify.run seed DIR        writes good generations to start from
- *
  * A mutator of our own knows that much: numbers and refs are 32 bits and lie
  * at multiples of 4; a ref that names another block is more likely to get
  * somewhere than a random one.
  */
 #include "shm/verify.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "t/fuzz/fuzz.h"
 #include "t/lib/sample.h"
 
 enum { HEAD_BYTES = 5, SEED_BYTES = 1 << 20 };
 
-int	LLVMFuzzerInitialize(int *argc, char ***argv);
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t	LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
 	    unsigned int seed);
 size_t	LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
@@ -38,22 +30,15 @@ static void
 seed_write(const char *dir, const char *name, const struct arena *a,
     block_ref root)
 {
-	char path[512];
-	uint8_t fold = 0;
-	FILE *f;
+	size_t n = a->used_bytes - ARENA_CONTROL_BYTES;
+	uint8_t *bytes = calloc(1, HEAD_BYTES + n);
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "w");
-	if (f == NULL) {
-		perror(path);
-		exit(1);
-	}
-	fwrite(&root, sizeof(root), 1, f);
-	fwrite(&fold, 1, 1, f);
-	fwrite(a->base + ARENA_CONTROL_BYTES, 1, a->used_bytes -
-	    ARENA_CONTROL_BYTES, f);
-	if (fclose(f) != 0)
-		exit(1);
+	if (bytes == NULL)
+		abort();
+	memcpy(bytes, &root, sizeof(root));
+	memcpy(bytes + HEAD_BYTES, a->base + ARENA_CONTROL_BYTES, n);
+	fuzz_seed(dir, name, bytes, HEAD_BYTES + n);
+	free(bytes);
 }
 
 static void
@@ -70,16 +55,6 @@ seeds_write(const char *dir)
 	a.used_bytes = ARENA_CONTROL_BYTES;
 	seed_write(dir, "endpoints", &a, sample_put_endpoints(&a, 9, 2));
 	free(a.base);
-}
-
-int
-LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	if (*argc == 3 && strcmp((*argv)[1], "seed") == 0) {
-		seeds_write((*argv)[2]);
-		exit(0);
-	}
-	return 0;
 }
 
 /* ---- one input */
@@ -103,10 +78,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (verify(&a, NULL, root, a.size_bytes * (256 - data[4]) / 256, why,
 	    sizeof(why)) == 0) {
 		wrong = sample_read(&a, root);
-		if (wrong != NULL) {
-			fprintf(stderr, "passed, but: %s\n", wrong);
-			abort();
-		}
+		if (wrong != NULL)
+			fuzz_fail("passed, but: %s", wrong);
 	}
 	free(a.base);
 	return 0;
