@@ -263,9 +263,10 @@ asan:
 
 # All of it by clang, since what is fuzzed must be instrumented too. No place and
 # nothing, NULL + 0, is no error (C2y, N3322); clang 14 can't part it from others.
+# That there is a sanitizer it says in other words than gcc.
 FUZZ_S	= 60
 B_FUZZ	= build/fuzz
-FUZZ_CFLAGS = -O1 -g -fsanitize=fuzzer-no-link \
+FUZZ_CFLAGS = -O1 -g -fsanitize=fuzzer-no-link -D__SANITIZE_ADDRESS__ \
 	-fno-sanitize=pointer-overflow
 FUZZ	:= $(sort $(wildcard t/fuzz/*.c))
 FUZZ_RUN = $(FUZZ:t/fuzz/%.c=$B/fuzz/%.run)

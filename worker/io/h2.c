@@ -196,6 +196,15 @@ h2_feed(struct h2 *h, const uint8_t *p, size_t n)
 	return false;
 }
 
+/* A peer that is not told, or a stream that does not go on, would wait for
+ * ever. */
+static void
+queued(struct h2 *h, int rc)
+{
+	if (rc == NGHTTP2_ERR_NOMEM)
+		h->failed = true;
+}
+
 static void
 paused_resume(struct h2 *h)
 {
@@ -205,7 +214,8 @@ paused_resume(struct h2 *h)
 	LIST_FOREACH(s, &h->streams, link)
 		if (s->out_paused) {
 			s->out_paused = false;
-			nghttp2_session_resume_data(h->session, s->id);
+			queued(h, nghttp2_session_resume_data(h->session,
+			    s->id));
 		}
 }
 
@@ -368,7 +378,8 @@ resume(struct h2_stream *s)
 {
 	if (s->out_deferred) {
 		s->out_deferred = false;
-		nghttp2_session_resume_data(s->h2->session, s->id);
+		queued(s->h2, nghttp2_session_resume_data(s->h2->session,
+		    s->id));
 	}
 	wake(s->h2);
 }
@@ -415,8 +426,8 @@ h2_reset(struct h2_stream *s, enum h2_error code)
 	guard_reset_sent(&s->h2->guards);
 	/* At once: a peer that takes nothing does not take the RST_STREAM. */
 	chunks_drop(&s->out, s->h2->mem);
-	if (nghttp2_submit_rst_stream(s->h2->session, 0, s->id, code) != 0)
-		s->h2->failed = true;	/* no memory: it would stay open */
+	queued(s->h2, nghttp2_submit_rst_stream(s->h2->session, 0, s->id,
+	    code));
 	wake(s->h2);
 }
 
@@ -441,10 +452,13 @@ h2_consume(struct h2_stream *s, size_t n)
 	if (s->credit_bytes < credit_step_bytes(s->h2))
 		return;
 	/* It can't be more than the window, which the peer filled. */
-	nghttp2_submit_window_update(s->h2->session, 0, s->id,
-	    (int32_t)s->credit_bytes);
+	queued(s->h2, nghttp2_submit_window_update(s->h2->session, 0, s->id,
+	    (int32_t)s->credit_bytes));
 	s->credit_bytes = 0;
-	wake_if_wanted(s->h2);
+	if (s->h2->failed)
+		wake(s->h2);
+	else
+		wake_if_wanted(s->h2);
 }
 
 void

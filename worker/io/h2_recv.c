@@ -235,7 +235,9 @@ on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id,
 	struct h2_stream *s = stream_of(session, id);
 
 	(void)flags;
-	nghttp2_session_consume_connection(session, n);		/* I3 */
+	if (nghttp2_session_consume_connection(session, n) ==	/* I3 */
+	    NGHTTP2_ERR_NOMEM)
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (s != NULL && !s->dead)
 		h->events->data(s, p, n);
 	return 0;

@@ -151,10 +151,9 @@ on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	/* The whole answer was given before the request ended: tell the
 	 * caller to stop (RFC 9113 section 8.1). */
 	s = stream_of(session, frame->hd.stream_id);
-	if (s != NULL && !s->in_ended)
-		nghttp2_submit_rst_stream(session, 0, frame->hd.stream_id,
-		    NGHTTP2_NO_ERROR);
-	return 0;
+	return s != NULL && !s->in_ended && nghttp2_submit_rst_stream(session,
+	    0, frame->hd.stream_id, NGHTTP2_NO_ERROR) != 0 ?
+	    NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int

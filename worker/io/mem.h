@@ -7,7 +7,8 @@
  *
  * Invariants
  *   I1  Blocks are 16-byte aligned and carry their class in front.
- *   I2  What was freed stays here until mem_fini.
+ *   I2  What was freed stays here until mem_fini; with the address sanitizer
+ *       it goes back at once, and the shared frame is all that is reused.
  *   I3  Between mem_frame_begin and mem_frame_end the first request of
  *       MEM_FRAME_BYTES gets one and the same block, whose free is ignored.
  *
