@@ -249,7 +249,7 @@ run-suites: $(GODWIT) $(if $(filter unit,$(SUITES)),$(if \
     $(filter sim,$(SUITES)),$(SIM_BIN)) $(if \
     $(filter stress,$(SUITES)),$(STRESS_BIN)) $(if \
     $(filter mesh,$(SUITES)),$(if $(run_mesh),$(VENV)/done $(H2SPEC) $(PLANE) \
-    $(filter $B/t/bench/publish,$(TEST_BIN))))
+    $(filter $B/t/bench/publish $B/t/bench/flowback,$(TEST_BIN))))
 	@CC='$(CC)' t/lib/suite '$B' '$(VENV)/bin/python' '$T' \
 	    '$(if $(CRITERION_LIBS),,no criterion)' $(run)
 

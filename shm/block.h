@@ -357,6 +357,7 @@ enum plan_flag {
 	PLAN_HOST_TOLD = 32,		/* the old authority goes into
 					   x-envoy-original-host */
 	PLAN_PREVIOUS_HOSTS = 64,	/* a retry goes to one not tried */
+	PLAN_FLAGS = 127,		/* all of them */
 };
 
 /* RetryPolicy.retry_on: worker/retry.h says what each means. */

@@ -11,9 +11,6 @@
 
 enum {
 	MUTATION_FLAGS = MUTATION_LEVEL | MUTATION_KEEP_EMPTY | MUTATION_JOIN,
-	PLAN_FLAGS = PLAN_IDLE_TIMEOUT | PLAN_DURATION |
-	    PLAN_GRPC_TIMEOUT_MAX | PLAN_CHANGES | PLAN_ADDRESS |
-	    PLAN_HOST_TOLD,
 };
 
 /* Where the texts begin; 64 bits hold it whatever the counts are. */

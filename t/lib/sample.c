@@ -78,7 +78,7 @@ changes_put(struct arena *a)
 	p->hash = 0x4321;
 	p->bytes = sizeof(*p) + (REQUEST + ANSWER) * sizeof(p->mutations[0]) +
 	    PARTS * sizeof(parts[0]);
-	p->flags = PLAN_CHANGES | PLAN_ADDRESS;
+	p->flags = PLAN_FLAGS;
 	p->request_n = REQUEST;
 	p->answer_n = ANSWER;
 	p->parts_n = PARTS;
