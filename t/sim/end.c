@@ -313,6 +313,10 @@ goaway(struct end *e, uint32_t value)
 
 	if (e->server && last > (int32_t)(2 * value))
 		last -= (int32_t)(2 * value);
+	/* Of two in a row nghttp2 would say the larger last. */
+	if (e->left && last > e->last)
+		last = e->last;
+	e->last = last;
 	e->left = true;
 	nghttp2_submit_goaway(e->session, 0, e->server ? last : 0, 0, NULL, 0);
 }

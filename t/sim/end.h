@@ -87,6 +87,7 @@ struct end {
 	bool		 silent;	/* it has said all, and reads on */
 	bool		 leaving;	/* the other side's GOAWAY came */
 	bool		 left;		/* ours went */
+	int32_t		 last;		/* stream that it named */
 	bool		 by_us;		/* its end is a deed of ours */
 	uint8_t		 out[END_OUT_BYTES];
 	size_t		 out_at, out_n;

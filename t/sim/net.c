@@ -183,7 +183,6 @@ net_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 	    socket_at(n, l)->backlog_n < 64)
 		theirs = socket_new(n);
 	if (theirs < 0) {
-		a->refused_n++;
 		socket_at(n, mine)->failed = true;
 		edge(n, mine, SYS_WRITE | SYS_HANGUP);
 	} else {
@@ -198,10 +197,16 @@ net_connect(void *ctx, const struct sockaddr *to, socklen_t to_len)
 	return mine;
 }
 
+/* Who closes it before does not learn of it. */
 static int
 net_connected(void *ctx, int fd)
 {
-	return socket_at(net_of(ctx), fd)->failed ? ECONNREFUSED : 0;
+	struct net_actor *a = ctx;
+
+	if (!socket_at(a->net, fd)->failed)
+		return 0;
+	a->refused_n++;
+	return ECONNREFUSED;
 }
 
 static void

@@ -358,7 +358,11 @@ noticed_check(struct world *w)
 	    (failed < w->worker_actor.refused_n ||
 	    failed > w->worker_actor.refused_n +
 	    w->worker_actor.unanswered_n))
-		world_wrong(w, "refused connections are not counted as such");
+		world_wrong(w, "%llu refused and %llu unanswered connections "
+		    "are counted as %llu that failed",
+		    (unsigned long long)w->worker_actor.refused_n,
+		    (unsigned long long)w->worker_actor.unanswered_n,
+		    (unsigned long long)failed);
 	if (w->service.id_max > w->stream_id_max)
 		world_wrong(w, "a connection went past its stream ids");
 }

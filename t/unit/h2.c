@@ -31,6 +31,7 @@ struct peer {
 	int		 order[4096];	/* which call each piece of data was of */
 	int		 rooms;		/* SETTINGS that came */
 	bool		 goaway, lazy;	/* lazy: credit is not given back */
+	void		(*when_closed)(struct peer *p);
 };
 
 struct pair {
@@ -99,6 +100,8 @@ on_closed(struct h2_stream *s, enum h2_close why)
 	cr_assert_not(c->closed, "closed twice");
 	c->closed = true;
 	c->why = why;
+	if (c->peer != NULL && c->peer->when_closed != NULL)
+		c->peer->when_closed(c->peer);
 }
 
 static void
@@ -608,4 +611,44 @@ Test(h2, no_memory_anywhere)
 		    fail);
 		free(p);
 	}
+}
+
+/* ---- one frame buffer */
+
+static struct h2 *second;		/* session, of the same memory */
+
+static void
+second_open(struct peer *p)
+{
+	struct h2_settings s = usual;
+	struct buf out;
+
+	s.server = false;
+	buf_init(&out, &unit_sys);
+	second = h2_open(&p->mem, &s, &events, p, &unit_now);
+	cr_assert_not_null(second);
+	h2_take(second, &out, 1 << 20);	/* its preface and SETTINGS */
+	cr_assert_gt(buf_len(&out), 0);
+	buf_fini(&out);
+}
+
+/* A reset closes its stream when it is sent, and another session is opened
+ * from there: what is sent is the reset, nevertheless. */
+Test(h2, a_session_is_opened_while_another_sends)
+{
+	struct pair *p = pair_open(usual);
+	struct call *c = request(p, false, 0), *other = request(p, true, 0);
+
+	settle(p);
+	p->client.when_closed = second_open;
+	h2_reset(&c->h2, H2_CANCEL);
+	settle(p);
+	p->client.when_closed = NULL;
+	cr_assert_not_null(second, "it closed in the turn that sent it");
+	cr_assert_eq(p->server.calls[0].why, H2_CLOSE_RESET);
+	cr_assert_eq(p->server.calls[0].h2.peer_code, H2_CANCEL);
+	cr_assert_str_eq(h2_why(p->server.h2), "");
+	cr_assert_not(p->server.calls[1].closed || other->closed);
+	h2_close(second, H2_CLOSE_CONNECTION);
+	pair_close(p);
 }

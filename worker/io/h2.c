@@ -102,7 +102,7 @@ session_new(struct h2 *h)
 	int rc = NGHTTP2_ERR_NOMEM;
 
 	if (c != NULL && o != NULL) {
-		mem_frame_begin(h->mem);
+		h->shares_frame = mem_frame_begin(h->mem);
 		rc = h->settings.server ?
 		    nghttp2_session_server_new3(&h->session, c, h, o, &m) :
 		    nghttp2_session_client_new3(&h->session, c, h, o, &m);
@@ -219,18 +219,14 @@ paused_resume(struct h2 *h)
 		}
 }
 
-bool
-h2_take(struct h2 *h, struct buf *out, size_t limit)
+/* p lies in the frame buffer when nghttp2 says what was sent and closed, and
+ * an owner may open another session from there. */
+static bool
+frames_take(struct h2 *h, struct buf *out, size_t limit)
 {
 	const uint8_t *p;
 	ssize_t n;
 
-	if (h->out_failed)
-		return false;
-	h->out = out;
-	h->out_limit = limit;
-	if (h->paused_n > 0)
-		paused_resume(h);
 	while (buf_len(out) < limit) {
 		n = nghttp2_session_mem_send(h->session, &p);
 		/* It would write the same frame again, whose bytes may be
@@ -244,6 +240,24 @@ h2_take(struct h2 *h, struct buf *out, size_t limit)
 			h->failed = true;
 	}
 	return true;
+}
+
+bool
+h2_take(struct h2 *h, struct buf *out, size_t limit)
+{
+	bool more;
+
+	if (h->out_failed)
+		return false;
+	h->out = out;
+	h->out_limit = limit;
+	if (h->paused_n > 0)
+		paused_resume(h);
+	assert(!h->shares_frame || h->mem->frame_users_n == 0);	/* I5 */
+	mem_frame_use(h->mem);
+	more = frames_take(h, out, limit);
+	mem_frame_let_go(h->mem);
+	return more;
 }
 
 bool

@@ -20,8 +20,10 @@
  *   I3  Connection credit is returned on receipt, stream credit only by
  *       h2_consume: one slow reader can't stall its neighbours.
  *   I4  h2_take takes whole frames, and nghttp2's frame buffer is not looked
- *       at between two calls: all sessions of a worker share one (mem.h I3).
- *   I5  From inside h2_take come only sent and closed.
+ *       at between two calls: all sessions of a worker share one (mem.h I3),
+ *       but those that are opened from inside of a call.
+ *   I5  From inside h2_take come only sent and closed. The owner may open and
+ *       take another session there, but take none that shares the buffer.
  *   I6  A server that leaves loses no stream (RFC 9113 section 6.8):
  *
  *         h2_drain ──> GOAWAY 2^31-1, PING ──> its ACK, or h2_leave

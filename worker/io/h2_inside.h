@@ -43,6 +43,7 @@ struct h2 {
 	int32_t		 goaway_last;	/* the last the peer will process */
 	bool		 failed, goaway_seen, settled;
 	bool		 out_failed;	/* nghttp2 can't write any more */
+	bool		 shares_frame;	/* I4 */
 	char		 why[128];
 };
 

@@ -172,15 +172,29 @@ mem_realloc(struct mem *m, void *p, size_t n)
 	return new;
 }
 
-void
+bool
 mem_frame_begin(struct mem *m)
 {
 	assert(!m->in_frame);
-	m->in_frame = true;
+	m->in_frame = m->frame_users_n == 0;
+	return m->in_frame;
 }
 
 void
 mem_frame_end(struct mem *m)
 {
 	m->in_frame = false;
+}
+
+void
+mem_frame_use(struct mem *m)
+{
+	m->frame_users_n++;
+}
+
+void
+mem_frame_let_go(struct mem *m)
+{
+	assert(m->frame_users_n > 0);
+	m->frame_users_n--;
 }

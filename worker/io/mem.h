@@ -10,7 +10,9 @@
  *   I2  What was freed stays here until mem_fini; with the address sanitizer
  *       it goes back at once, and the shared frame is all that is reused.
  *   I3  Between mem_frame_begin and mem_frame_end the first request of
- *       MEM_FRAME_BYTES gets one and the same block, whose free is ignored.
+ *       MEM_FRAME_BYTES gets one and the same block, whose free is ignored;
+ *       not while a session writes a frame (mem_frame_use): who begins then
+ *       would write into it, and has a block of its own.
  *
  * Why the shared frame: an nghttp2 session keeps a frame buffer that is only
  * live inside one nghttp2_session_mem_send; 1,000 connections need one, not
@@ -38,6 +40,7 @@ struct mem {
 	uint64_t	 out_n;		/* blocks in use */
 	void		*frame;		/* the shared block (I3), or NULL */
 	bool		 in_frame;	/* the next such request gets it */
+	uint32_t	 frame_users_n;
 };
 
 void	mem_init(struct mem *m, struct sys *sys);
@@ -48,7 +51,11 @@ void	*mem_alloc(struct mem *m, size_t n);
 void	*mem_realloc(struct mem *m, void *p, size_t n);
 void	 mem_free(struct mem *m, void *p);
 
-void	mem_frame_begin(struct mem *m);
+/* False: it is in use, and is not handed out. */
+bool	mem_frame_begin(struct mem *m);
 void	mem_frame_end(struct mem *m);
+/* A session writes frames from here to mem_frame_let_go. */
+void	mem_frame_use(struct mem *m);
+void	mem_frame_let_go(struct mem *m);
 
 #endif
