@@ -20,6 +20,7 @@ struct line {				/* to the app: TCP, or gRPC over it */
 	struct source	 source;	/* TCP */
 	int		 fd;		/* -1: none */
 	struct grpc	*grpc;		/* NULL: none */
+	struct grpc	*going;		/* one before it, until it is gone */
 };
 
 struct probe {
@@ -60,10 +61,21 @@ hang_up(struct line *l)
 		loop_forget(io->loop, &l->source);
 		io->sys->close(io->sys->ctx, l->fd);
 	}
-	if (l->grpc != NULL)
-		grpc_drop(l->grpc);
 	l->fd = -1;
+	if (l->grpc == NULL)
+		return;
+	l->going = l->grpc;
 	l->grpc = NULL;
+	grpc_end(l->going, "");
+}
+
+/* Outside of its up-calls. */
+static void
+going_close(struct line *l)
+{
+	if (l->going != NULL)
+		grpc_close(l->going);
+	l->going = NULL;
 }
 
 /* The line that was asked is the one that is held, and the other way round. */
@@ -230,7 +242,10 @@ on_ended(void *arg, struct grpc *g, const char *why)
 {
 	struct line *l = arg;
 
-	(void)g;
+	if (g == l->going)
+		l->going = NULL;
+	if (g != l->grpc)
+		return;
 	l->grpc = NULL;
 	if (l == l->probe->asked)
 		answered(l->probe, false, why);
@@ -262,6 +277,7 @@ ask(struct probe *p)
 	timer_set(p, p->settings->timeout_ms);
 	if (is_open(p->held))
 		p->lost_n = 0;
+	going_close(p->asked);
 	if (p->settings->grpc)
 		grpc_ask(p);
 	else
@@ -294,8 +310,10 @@ void
 probe_close(struct probe *p)
 {
 	timer_stop(&p->io->loop->timers, &p->timer);
-	hang_up(p->asked);
-	hang_up(p->held);
+	for (int i = 0; i < 2; i++) {
+		hang_up(&p->lines[i]);
+		going_close(&p->lines[i]);
+	}
 	free(p);
 }
 
