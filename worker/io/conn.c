@@ -656,8 +656,11 @@ conn_write(struct conn *c, bool *more)
 	struct buf *plain = &c->io->plain, *cipher = &c->io->cipher;
 
 	if (buf_len(&c->early) > 0) {
-		buf_put(plain, c->early.data + c->early.pos,
-		    buf_len(&c->early));
+		if (!buf_put(plain, c->early.data + c->early.pos,
+		    buf_len(&c->early))) {
+			conn_end(c, CONN_END_LOCAL, "no memory");
+			return false;
+		}
 		buf_fini(&c->early);
 	}
 	*more = h2_take(c->h2, plain, CONN_TAKE_BYTES);
