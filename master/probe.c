@@ -11,7 +11,7 @@
 #include "xds/keep.h"
 
 enum {
-	WHY_BYTES = 512, MESSAGE_BYTES_MAX = 65536, LOST_MS = 10,
+	WHY_BYTES = 512, MESSAGE_BYTES_MAX = 65536, SOON_MS = 10,
 	READ_BYTES = 4096, READS_MAX = 16,
 };
 
@@ -32,7 +32,7 @@ struct probe {
 	struct line	 lines[2], *asked, *held;
 	bool		 well;
 	bool		 lost;		/* what was held, since the last answer */
-	uint32_t	 lost_n;	/* in a row */
+	uint32_t	 soon_n;	/* times in a row that it was asked soon */
 	uint32_t	 row_n;		/* so many answers that differ from it */
 	char		 why[WHY_BYTES];
 };
@@ -89,13 +89,27 @@ hold(struct probe *p)
 	p->held = asked;
 }
 
+/* 10 ms, 20, 40 ... interval_ms */
+static void
+ask_soon(struct probe *p)
+{
+	int64_t ms = SOON_MS << (p->soon_n < 16 ? p->soon_n : 16);
+
+	p->soon_n++;
+	timer_set(p, ms < p->settings->interval_ms ? ms :
+	    p->settings->interval_ms);
+}
+
 /* why: of no. */
 static void
 answered(struct probe *p, bool yes, const char *why)
 {
 	const struct register_settings *s = p->settings;
 
-	timer_set(p, s->interval_ms);
+	if (!yes && p->soon_n > 0)
+		ask_soon(p);
+	else
+		timer_set(p, s->interval_ms);
 	if (yes)
 		hold(p);
 	else {
@@ -117,14 +131,9 @@ answered(struct probe *p, bool yes, const char *why)
 static void
 lost(struct probe *p)
 {
-	int64_t ms = LOST_MS << (p->lost_n < 16 ? p->lost_n : 16);
-
 	p->lost = p->well;
-	if (!p->lost || is_open(p->asked))
-		return;
-	p->lost_n++;
-	timer_set(p, ms < p->settings->interval_ms ? ms :
-	    p->settings->interval_ms);
+	if (p->lost && !is_open(p->asked))
+		ask_soon(p);
 }
 
 static void	ask(struct probe *p);
@@ -276,7 +285,7 @@ ask(struct probe *p)
 {
 	timer_set(p, p->settings->timeout_ms);
 	if (is_open(p->held))
-		p->lost_n = 0;
+		p->soon_n = 0;
 	going_close(p->asked);
 	if (p->settings->grpc)
 		grpc_ask(p);
@@ -302,6 +311,7 @@ probe_open(struct io *io, const struct register_settings *s,
 	p->asked = &p->lines[0];
 	p->held = &p->lines[1];
 	p->timer.fire = timer_fire;
+	p->soon_n = 1;			/* it may be starting */
 	timer_set(p, 0);
 	return p;
 }

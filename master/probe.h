@@ -4,15 +4,17 @@
  *
  *   ask ──> yes | no, and why ──> healthy_n or unhealthy_n in a row ──changed──>
  *    ^         late: no   │
- *    ├──── interval_ms ───┤
+ *    ├──── interval_ms ───┤ no, since it began or was lost: soon
  *    └── soon ── lost <───┘ yes: its connection is held until the next answer
  *
  * Of gRPC the connection is held, not a call: an app that ends by waiting for
  * its calls (go-grpc's GracefulStop) is not kept waiting.
  *
  * An app that dies, is killed or restarted ends its connections: that is asked
- * about soon, and one "no" is enough then. Who ends each connection is asked
- * after 10 ms, 20, 40 ..., interval_ms.
+ * about soon, and one "no" is enough then. Soon is after 10 ms, 20, 40 ...,
+ * interval_ms, until it was held for an interval: who restarts, or has not begun
+ * yet, is found about as soon as it is there, and who ends each connection costs
+ * no more than who does not.
  *
  * Source: gRPC's doc/health-checking.md. Test: t/unit/register.c.
  */

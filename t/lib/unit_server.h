@@ -191,14 +191,17 @@ server_ready(struct source *source, uint32_t events)
 			call_accept(s, fd);
 }
 
-/* A port that is nobody's until server_listen. */
+/* A port that is nobody's until server_listen; the same again, if it had one. */
 static void
 server_name(struct server *s)
 {
 	struct sockaddr_in *in = (void *)&s->address;
 	socklen_t len = sizeof(*in);
+	const int on = 1;
 
 	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	cr_assert_eq(setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &on,
+	    sizeof(on)), 0);
 	in->sin_family = AF_INET;
 	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	cr_assert_eq(bind(s->fd, (void *)in, len), 0);

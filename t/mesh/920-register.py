@@ -114,14 +114,13 @@ def test_when_it_is_well(m):
 
 
 def test_who_goes_is_noticed(m):
-    """By the connection that is held: the next check is a minute away."""
+    """By the connection that is held, and who comes again: the next check by
+    the interval is a minute away."""
     ems = Ems(m)
     slow = {"interval": "60s", "timeout": "2s"}
     apps = [(App(m, "killed"), {"tcp": {}}, signal.SIGKILL),
             (App(m, "killed-grpc"), {"grpc": ""}, signal.SIGKILL),
             (App(m, "ended-grpc"), {"grpc": ""}, signal.SIGTERM)]
-    for app, _, _ in apps:
-        until(lambda: m.caller(app.port).call().code == "OK", "it is there")
     side = Side(m, ems, *(app.item(id=app.name, check={**check, **slow})
                           for app, check, _ in apps))
     side.until_log(": registered, epoch", 3)
@@ -131,6 +130,10 @@ def test_who_goes_is_noticed(m):
     log = side.godwit.log()
     assert log.count("the app is not well, it is deregistered: could not "
                      "connect: Connection refused") == 3, log
+    for n, (app, _, _) in enumerate(apps, 4):
+        app.process.wait(PATIENCE_S)
+        app.start()
+        side.until_log(": registered, epoch", n)
 
 
 def test_the_control_plane_dies(m):

@@ -208,11 +208,41 @@ Test(register, waits_for_the_app)
 	cr_assert_eq(status().state, REGISTRATION_WAITING);
 	cr_assert_str_eq(status().why, "could not connect: Connection "
 	    "refused");
-	pass_ms(INTERVAL_MS - 1);
+	for (int i = 0; i < 9; i++) {
+		pass_ms(INTERVAL_MS);
+		turns(20);
+	}
 	cr_assert_eq(plane()->streams_n, 0);
 	server_listen(app());
+	pass_ms(INTERVAL_MS - 1);
+	turns(20);
+	cr_assert_eq(plane()->streams_n, 0, "not more often than that");
 	pass_ms(1);
 	until_held();
+	tear_down();
+}
+
+/* One that begins after us, or begins anew, is found when it was away about as
+ * long again. */
+static void
+found_after(int away_ms)
+{
+	int ms = 0;
+
+	for (; ms < away_ms; ms += 10)
+		pass_ms(10);
+	server_listen(app());
+	for (; status().state == REGISTRATION_WAITING; ms += 10) {
+		cr_assert_lt(ms, 3 * away_ms);
+		pass_ms(10);
+	}
+	until_held();
+}
+
+Test(register, who_begins_later_is_found)
+{
+	set_up(false, false);
+	found_after(100);
 	tear_down();
 }
 
@@ -322,7 +352,7 @@ Test(register, who_dies_is_noticed)
 	app_dies();
 	connections_end();
 	cr_assert_eq(status().state, REGISTRATION_HELD);
-	pass_ms(10);
+	pass_ms(20);
 	until_state(REGISTRATION_LEAVING);
 	HEARS(leave);
 	SAYS(left_word);
@@ -339,8 +369,23 @@ Test(register, who_dies_is_noticed_by_grpc)
 	cr_assert_not_null(app()->call, "it is held");
 	app_dies();
 	connections_end();
-	pass_ms(10);
+	pass_ms(20);
 	until_state(REGISTRATION_LEAVING);
+	tear_down();
+}
+
+Test(register, who_begins_anew_is_found)
+{
+	begin_held();
+	app_dies();
+	connections_end();
+	pass_ms(20);
+	until_state(REGISTRATION_LEAVING);
+	HEARS(leave);
+	SAYS(left_word);
+	until_state(REGISTRATION_WAITING);
+	server_name(app());
+	found_after(300);
 	tear_down();
 }
 
@@ -391,7 +436,7 @@ Test(register, who_greets_is_well)
 	turns(8);
 	app_dies();
 	connections_end();
-	pass_ms(10);
+	pass_ms(20);
 	until_state(REGISTRATION_LEAVING);
 	tear_down();
 }
