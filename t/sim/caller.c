@@ -129,7 +129,8 @@ begin_ring(struct alarm *a)
 	struct ongoing *o = ALARM_OF(a, struct ongoing, begin);
 	struct end *e = o->caller->conns[o->call->conn];
 
-	if (e != NULL)
+	/* Who said GOAWAY and has no stream reads no more (nghttp2). */
+	if (e != NULL && nghttp2_session_want_read(e->session))
 		begin(o, e);
 	else
 		o->call->gone = true;
