@@ -16,7 +16,7 @@
  * yet, is found about as soon as it is there, and who ends each connection costs
  * no more than who does not.
  *
- * Source: gRPC's doc/health-checking.md. Test: t/unit/register.c.
+ * Source: gRPC's doc/health-checking.md. Test: t/unit/probe.c.
  */
 #ifndef MASTER_PROBE_H
 #define MASTER_PROBE_H
