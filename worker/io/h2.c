@@ -74,7 +74,7 @@ h2_break(struct h2 *h)
 static void
 wake_if_wanted(struct h2 *h)
 {
-	if (nghttp2_session_want_write(h->session) ||
+	if (h->failed || nghttp2_session_want_write(h->session) ||
 	    !nghttp2_session_want_read(h->session))
 		h->events->wake(h->owner);
 }
@@ -469,10 +469,7 @@ h2_consume(struct h2_stream *s, size_t n)
 	queued(s->h2, nghttp2_submit_window_update(s->h2->session, 0, s->id,
 	    (int32_t)s->credit_bytes));
 	s->credit_bytes = 0;
-	if (s->h2->failed)
-		wake(s->h2);
-	else
-		wake_if_wanted(s->h2);
+	wake_if_wanted(s->h2);
 }
 
 void
