@@ -11,6 +11,7 @@
 #define T_FUZZ_FUZZ_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,15 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	}
 	log_open("fuzz", LOG_ERROR);
 	return 0;
+}
+
+/* A stream that is ended has a reason. */
+static inline void
+fuzz_ended(const char *why)
+{
+	if (*why == '\0')
+		fuzz_fail("it ended without a reason");
+	fuzz_say("the stream is ended: %s", why);
 }
 
 /* ---- seeds */
@@ -145,6 +155,21 @@ record_take(const uint8_t **at, const uint8_t *end, struct record *r)
 	memcpy(r->bytes, p, r->n);
 	*at = p + r->n;
 	return 1;
+}
+
+/* All of them, or until one says that it is over. */
+static inline void
+records_do(const uint8_t *at, size_t n, bool (*one)(void *arg,
+    const struct record *r), void *arg)
+{
+	const uint8_t *end = at + n;
+	bool goes_on = true;
+	struct record r;
+
+	while (goes_on && record_take(&at, end, &r)) {
+		goes_on = one(arg, &r);
+		free(r.bytes);
+	}
 }
 
 static inline void

@@ -28,7 +28,7 @@ struct side {
 	struct buf	 out;
 	struct call	 calls[CALLS_MAX];
 	int		 calls_n;
-	bool		 keeps;		/* credit */
+	bool		 client, keeps;	/* credit */
 };
 
 static struct mono now;
@@ -150,6 +150,7 @@ side_open(struct side *w, uint8_t flags)
 
 	memset(w, 0, sizeof(*w));
 	now.ns = 1000000000;
+	w->client = flags & 1;
 	w->keeps = flags & 2;
 	mem_init(&w->mem, &sys);
 	buf_init(&w->out, &sys);
@@ -234,13 +235,13 @@ call_end(struct side *w, struct call *c, bool trailers)
 
 /* What we do to a call, as far as its owner may. */
 static void
-call_do(struct side *w, struct call *c, const struct record *r, bool client)
+call_do(struct side *w, struct call *c, const struct record *r)
 {
 	if (c->closed || c->reset || c->stream.h2 == NULL)
 		return;
 	switch (r->what % WHATS) {
 	case ANSWER:
-		if (!client && !c->started)
+		if (!w->client && !c->started)
 			call_answer(w, c);
 		break;
 	case DATA:
@@ -249,7 +250,7 @@ call_do(struct side *w, struct call *c, const struct record *r, bool client)
 		break;
 	case END:
 		if (c->started && !c->ended)
-			call_end(w, c, r->n % 2 == 1 && !client);
+			call_end(w, c, r->n % 2 == 1 && !w->client);
 		break;
 	default:
 		c->reset = true;
@@ -259,13 +260,15 @@ call_do(struct side *w, struct call *c, const struct record *r, bool client)
 
 /* False: the session is over. */
 static bool
-record_do(struct side *w, const struct record *r, bool client)
+record_do(void *arg, const struct record *r)
 {
+	struct side *w = arg;
+
 	switch (r->what % WHATS) {
 	case FEED:
 		return h2_feed(w->h2, r->bytes, r->n);
 	case DRAIN:
-		if (!client)
+		if (!w->client)
 			h2_drain(w->h2);
 		break;
 	case PING:
@@ -281,11 +284,11 @@ record_do(struct side *w, const struct record *r, bool client)
 		(void)h2_stuck(w->h2);
 		break;
 	default:
-		if (client && r->what % WHATS == ANSWER)
+		if (w->client && r->what % WHATS == ANSWER)
 			call_begin(w);
 		else if (w->calls_n > 0)
 			call_do(w, &w->calls[r->what / WHATS %
-			    (uint32_t)w->calls_n], r, client);
+			    (uint32_t)w->calls_n], r);
 	}
 	return !h2_over(w->h2);
 }
@@ -307,14 +310,14 @@ seed_pass(struct side *from, struct side *to, FILE *f)
 }
 
 static void
-seed_do(struct side *w, FILE *f, uint8_t what, const char *text, bool client)
+seed_do(struct side *w, FILE *f, uint8_t what, const char *text)
 {
 	const struct record r = { what, (uint8_t *)(uintptr_t)text,
 	    strlen(text) };
 
 	if (f != NULL)
 		record_print(f, what, text, r.n);
-	(void)record_do(w, &r, client);
+	(void)record_do(w, &r);
 }
 
 /* mine: the side that the seed is of. */
@@ -331,20 +334,19 @@ seed_write(const char *dir, const char *name, bool mine)
 	side_open(&client, 1);
 	side_open(&server, 0);
 	for (int i = 0; i < 3; i++) {
-		seed_do(&client, c, ANSWER, "", true);
-		seed_do(&client, c, (uint8_t)(DATA + i * WHATS), "hello", true);
+		seed_do(&client, c, ANSWER, "");
+		seed_do(&client, c, (uint8_t)(DATA + i * WHATS), "hello");
 		seed_pass(&client, &server, s);
-		seed_do(&server, s, (uint8_t)(ANSWER + i * WHATS), "", false);
-		seed_do(&server, s, (uint8_t)(DATA + i * WHATS), "answer",
-		    false);
+		seed_do(&server, s, (uint8_t)(ANSWER + i * WHATS), "");
+		seed_do(&server, s, (uint8_t)(DATA + i * WHATS), "answer");
 		seed_pass(&server, &client, c);
 		seed_do(&client, c, (uint8_t)((i == 2 ? RESET : END) +
-		    i * WHATS), "", true);
-		seed_do(&server, s, (uint8_t)(END + i * WHATS), "t", false);
+		    i * WHATS), "");
+		seed_do(&server, s, (uint8_t)(END + i * WHATS), "t");
 		seed_pass(&client, &server, s);
 		seed_pass(&server, &client, c);
 	}
-	seed_do(&server, s, DRAIN, "", false);
+	seed_do(&server, s, DRAIN, "");
 	seed_pass(&server, &client, c);
 	seed_pass(&client, &server, s);
 	fclose(f);
@@ -366,21 +368,14 @@ seeds_write(const char *dir)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const uint8_t *at = data + 1, *end = data + size;
-	bool goes_on = true, client;
-	struct record r;
 	struct side w;
 
 	if (size == 0)
 		return 0;
-	client = data[0] & 1;
 	side_open(&w, data[0]);
-	if (client)
+	if (w.client)
 		call_begin(&w);
-	while (goes_on && record_take(&at, end, &r)) {
-		goes_on = record_do(&w, &r, client);
-		free(r.bytes);
-	}
+	records_do(data + 1, size - 1, record_do, &w);
 	fuzz_say("%s", h2_why(w.h2));
 	out_take(&w);
 	side_close(&w);

@@ -13,6 +13,7 @@
  * address-sanitizer build does so). The seeds are what godwit-ems sends.
  */
 #include "t/fuzz/world.h"
+#include "t/lib/answer.h"
 #include "xds/ads.h"
 #include "xds/ems/push.h"
 #include "xds/ems/view.h"
@@ -176,11 +177,7 @@ response_pass(struct push *from, struct proxy *p, FILE *f)
 
 	if (push_take(from, 1000, &m) != 1)
 		return false;
-	n = m.body->len + m.tail_len;
-	bytes = malloc(n);
-	memcpy(bytes, m.body->bytes, m.body->len);
-	memcpy(bytes + m.body->len, m.tail, m.tail_len);
-	body_put(m.body);
+	bytes = answer_bytes(&m, &n);
 	record_print(f, RESPONSE, bytes, n);
 	if (ads_feed(p->ads, bytes, n, p->world.now_ms, why, sizeof(why)) != 0)
 		fuzz_fail("the seed's stream ended: %s", why);
@@ -269,8 +266,9 @@ seeds_write(const char *dir)
 /* ---- one input */
 
 static bool
-record_do(struct proxy *p, const struct record *r)
+record_do(void *arg, const struct record *r)
 {
+	struct proxy *p = arg;
 	struct world *w = &p->world;
 	char why[WHY_BYTES] = "";
 
@@ -279,9 +277,7 @@ record_do(struct proxy *p, const struct record *r)
 		if (ads_feed(p->ads, r->bytes, r->n, w->now_ms, why,
 		    sizeof(why)) == 0)
 			break;
-		if (*why == '\0')
-			fuzz_fail("it ended without a reason");
-		fuzz_say("the stream is ended: %s", why);
+		fuzz_ended(why);
 		return false;
 	case WAIT:
 		w->now_ms += 1000 * (int64_t)r->n;
@@ -302,19 +298,13 @@ record_do(struct proxy *p, const struct record *r)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const uint8_t *at = data + 1, *end = data + size;
-	bool goes_on = true;
-	struct record r;
 	struct proxy p;
 
 	if (size == 0)
 		return 0;
 	proxy_open(&p, data[0] & 1);
 	requests_take(&p, NULL);
-	while (goes_on && record_take(&at, end, &r)) {
-		goes_on = record_do(&p, &r);
-		free(r.bytes);
-	}
+	records_do(data + 1, size - 1, record_do, &p);
 	proxy_close(&p);
 	return 0;
 }

@@ -12,6 +12,7 @@
  * a kind is under way, and a stream that is ended has a reason.
  */
 #include "t/fuzz/fuzz.h"
+#include "t/lib/answer.h"
 #include "xds/ads.h"
 #include "xds/ems/push.h"
 #include "xds/proto/envoy/config/core.pb-c.h"
@@ -152,17 +153,14 @@ answer_pass(struct push *p, struct ads *a)
 	struct push_message m;
 	char why[WHY_BYTES];
 	uint8_t *bytes;
+	size_t n;
 
 	if (push_take(p, 1000, &m) != 1)
 		return;
-	bytes = malloc(m.body->len + m.tail_len);
-	memcpy(bytes, m.body->bytes, m.body->len);
-	memcpy(bytes + m.body->len, m.tail, m.tail_len);
-	if (ads_feed(a, bytes, m.body->len + m.tail_len, 1000, why,
-	    sizeof(why)) != 0)
+	bytes = answer_bytes(&m, &n);
+	if (ads_feed(a, bytes, n, 1000, why, sizeof(why)) != 0)
 		fuzz_fail("the seed's stream ended: %s", why);
 	free(bytes);
-	body_put(m.body);
 }
 
 static void
@@ -224,22 +222,26 @@ answers_take(struct push *p, int64_t now_ms)
 		abort();
 }
 
+struct stream {
+	struct push	*push;
+	int64_t		 now_ms;
+};
+
 /* False: the stream is over. */
 static bool
-record_do(struct push *p, const struct record *r, int64_t *now_ms)
+record_do(void *arg, const struct record *r)
 {
+	struct stream *s = arg;
 	enum resource_kind kind = r->n == 0 ? 0 : r->bytes[0] % RESOURCE_KINDS;
 	uint8_t name = r->n < 2 ? 0 : r->bytes[1];
 	char why[WHY_BYTES] = "";
 
 	switch (r->what % WHATS) {
 	case REQUEST:
-		if (push_feed(p, r->bytes, r->n, *now_ms, why,
+		if (push_feed(s->push, r->bytes, r->n, s->now_ms, why,
 		    sizeof(why)) == 0)
 			break;
-		if (*why == '\0')
-			fuzz_fail("it ended without a reason");
-		fuzz_say("the stream is ended: %s", why);
+		fuzz_ended(why);
 		return false;
 	case PUT:
 		resource_put(kind, name_of(name), r->n < 3 ? 0 : r->bytes[2]);
@@ -248,31 +250,24 @@ record_do(struct push *p, const struct record *r, int64_t *now_ms)
 		resource_remove(kind, name_of(name));
 		break;
 	default:
-		*now_ms += 1000 * (int64_t)r->n;
+		s->now_ms += 1000 * (int64_t)r->n;
 	}
-	answers_take(p, *now_ms);
-	(void)push_due(p, *now_ms);
+	answers_take(s->push, s->now_ms);
+	(void)push_due(s->push, s->now_ms);
 	return true;
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const uint8_t *at = data + 1, *end = data + size;
-	int64_t now_ms = 1000;
-	struct record r;
-	struct push *p;
-	bool goes_on = true;
+	struct stream s = { .now_ms = 1000 };
 
 	if (size == 0)
 		return 0;
 	catalog_fill();
-	p = stream_new(data[0]);
-	while (goes_on && record_take(&at, end, &r)) {
-		goes_on = record_do(p, &r, &now_ms);
-		free(r.bytes);
-	}
-	push_free(p);
+	s.push = stream_new(data[0]);
+	records_do(data + 1, size - 1, record_do, &s);
+	push_free(s.push);
 	catalog_fini(&catalog);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "t/lib/answer.h"
 #include "t/lib/chance.h"
 #include "xds/ads.h"
 #include "xds/proto/envoy/config/core.pb-c.h"
@@ -187,20 +188,17 @@ response_pass(struct proxy *p)
 {
 	struct push_message m;
 	uint8_t *bytes;
+	size_t n;
 	char why[256] = "";
 	int rc = push_take(p->push, w.now_ms, &m);
 
 	CHECK(rc != -1);
 	if (rc == 0)
 		return false;
-	bytes = malloc(m.body->len + m.tail_len);
-	memcpy(bytes, m.body->bytes, m.body->len);
-	memcpy(bytes + m.body->len, m.tail, m.tail_len);
-	cr_assert(ads_feed(p->ads, bytes, m.body->len + m.tail_len, w.now_ms,
-	    why, sizeof(why)) == 0, "seed %u, step %u: %s", w.seed, w.step,
-	    why);
+	bytes = answer_bytes(&m, &n);
+	cr_assert(ads_feed(p->ads, bytes, n, w.now_ms, why, sizeof(why)) == 0,
+	    "seed %u, step %u: %s", w.seed, w.step, why);
 	free(bytes);
-	body_put(m.body);
 	return true;
 }
 
