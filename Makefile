@@ -59,8 +59,8 @@ SHELL	= /bin/sh
 # bench and asan run make again or measure: nothing beside them.
 .PHONY:	all check check-layers check-unit check-sim check-model check-stress \
 	check-mesh run-suites soak soak-model soak-stress soak-mesh demo bench \
-	asan tsan fuzz run-fuzz interop conformance layers fmt install uninstall clean \
-	help tests venv
+	asan tsan fuzz run-fuzz interop conformance layers fmt install \
+	uninstall clean help tests venv
 .DEFAULT_GOAL := all
 
 # ---- what ./configure found

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "xds/proto/envoy/extensions/previous_hosts.pb-c.h"
+#include "xds/retry_on.h"
 
 typedef Envoy__Config__Route__V3__RetryPolicy__RetryHostPredicate Predicate;
 
@@ -30,30 +31,24 @@ enum {
 
 /* ---- retries */
 
-static const struct {
-	const char	*word;
-	uint16_t	 bit;
-} words[] = {
-#define WORD(word, bits) { word, bits },
+static const uint16_t reasons[] = {
+#define WORD(word, bits) bits,
 #include "xds/retry_on.def"
 #undef WORD
 };
-enum { WORDS_N = sizeof(words) / sizeof(words[0]) };
 
 static int
 word_read(struct compiler *c, const struct at *at, const char *p, size_t n,
     uint16_t *bits)
 {
-	const char *best = NULL;
+	const char *best;
 	char word[64];
+	int found;
 
 	snprintf(word, sizeof(word), "%.*s", (int)n, p);
-	for (size_t i = 0; i < WORDS_N; i++) {
-		if (strcmp(words[i].word, word) == 0) {
-			*bits |= words[i].bit;
-			return 0;
-		}
-		yaml_nearer(word, words[i].word, &best);
+	if ((found = retry_on_find(word, &best)) != -1) {
+		*bits |= reasons[found];
+		return 0;
 	}
 	if (best != NULL)
 		return refuse(c, at, "\"%s\" is no reason to retry, did you "

@@ -13,6 +13,7 @@
 #include "shm/log.h"
 #include "xds/load.h"
 #include "xds/proto/godwit/ems/intent.pb-c.h"
+#include "xds/retry_on.h"
 
 typedef Godwit__Ems__V1__Region Region;
 typedef Godwit__Ems__V1__Gateway Gateway;
@@ -172,25 +173,6 @@ gateway_check(const struct check *c, const Gateway *m)
 	    "address, expected 0.0.0.0:8443", m->listen);
 }
 
-/* -1: it is none; *best: the one that it is nearest to, or NULL. */
-static int
-reason_find(const char *text, const char **best)
-{
-	static const char *const reasons[] = {
-#define WORD(word, bits) word,
-#include "xds/retry_on.def"
-#undef WORD
-	};
-
-	*best = NULL;
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-		if (strcmp(text, reasons[i]) == 0)
-			return 0;
-		yaml_nearer(text, reasons[i], best);
-	}
-	return -1;
-}
-
 static int
 reasons_check(const struct check *c, const char *path, char *const *on,
     size_t n)
@@ -198,7 +180,7 @@ reasons_check(const struct check *c, const char *path, char *const *on,
 	const char *best;
 
 	for (size_t i = 0; i < n; i++)
-		if (reason_find(on[i], &best) == -1)
+		if (retry_on_find(on[i], &best) == -1)
 			return fail(c, path, "retry.on: \"%.60s\" is no reason "
 			    "to retry%s%s%s", on[i], best == NULL ?
 			    ", expected some of connect-failure, "
